@@ -1,0 +1,32 @@
+// How is an optional shared library used without needing it at build time or at start? Opened at run time, by name.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+
+namespace chokepoint {
+
+class Library {
+ public:
+  // The first of `names` that opens; empty when none does. It stays open until the process ends: libraries with
+  // threads of their own do not survive being closed.
+  static std::optional<Library> open(std::span<const std::string> names);
+
+  // Null when the library lacks it.
+  template <class Function>
+  Function* find(const char* symbol) const {
+    return reinterpret_cast<Function*>(address_of(symbol));
+  }
+
+  const std::string& name() const { return name_; }
+
+ private:
+  Library(void* handle, std::string name) : handle_(handle), name_(std::move(name)) {}
+  void* address_of(const char* symbol) const;
+
+  void* handle_;
+  std::string name_;
+};
+
+}  // namespace chokepoint

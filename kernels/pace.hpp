@@ -1,0 +1,87 @@
+// How does a kernel obey a cap? It charges what it uses on resource clocks: reserve ahead of the work, wait late.
+//
+// A resource clock serialises everything that is reserved on it, as a wire or a memory bus does:
+//   reserve(amount): ready_at = busy_until = max(busy_until, now) + amount / rate
+// Idle time earns nothing. Waiting comes after the kernel's own work on that amount, so that the slower of the two
+// decides (max, not sum). Clocks are shared by all threads of a launch and may be called from any of them.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <deque>
+
+namespace chokepoint {
+
+using Moment = std::chrono::steady_clock::time_point;
+
+class ResourceClock {
+ public:
+  virtual ~ResourceClock() = default;
+
+  // Books `amount` (bytes, or FLOP for compute) and returns when it is through.
+  virtual Moment reserve(double amount) = 0;
+
+  // Blocks until `ready`, and notes when that really was.
+  virtual void wait(Moment ready) = 0;
+
+  // Seconds a message needs besides its bytes; included in what `reserve_message` returns.
+  virtual Moment reserve_message(double amount) = 0;
+};
+
+// The clocks of one launch; a null clock means that resource is not capped.
+struct Pace {
+  ResourceClock* compute = nullptr;
+  ResourceClock* memory = nullptr;
+  ResourceClock* link_send = nullptr;
+  ResourceClock* link_receive = nullptr;
+  ResourceClock* network_send = nullptr;
+  ResourceClock* network_receive = nullptr;
+};
+
+// What one tile of a kernel costs.
+struct Charge {
+  double memory_bytes = 0.0;  // cold bytes: what a cache of the emulated machine would have to fetch or write back
+  double flop = 0.0;          // FLOP of the emulated dtype
+};
+
+// Paces one worker's loop over tiles: charge a tile when its work begins; `ahead` tiles may be in flight before the
+// oldest has to be through. The worker runs at most that far ahead of the clocks, and `drain` settles the rest.
+//   PacedLoop loop(pace, 8);
+//   for (tile...) { loop.begin(charge(tile)); compute(tile); }
+//   loop.drain();
+class PacedLoop {
+ public:
+  PacedLoop(const Pace& pace, std::size_t ahead) : memory_(pace.memory), compute_(pace.compute), ahead_(ahead) {}
+
+  void begin(const Charge& charge) {
+    if (memory_ == nullptr && compute_ == nullptr) return;
+    while (in_flight_.size() >= ahead_) retire();
+    Ready ready;
+    if (memory_ != nullptr && charge.memory_bytes > 0.0) ready.memory = memory_->reserve(charge.memory_bytes);
+    if (compute_ != nullptr && charge.flop > 0.0) ready.compute = compute_->reserve(charge.flop);
+    in_flight_.push_back(ready);
+  }
+
+  void drain() {
+    while (!in_flight_.empty()) retire();
+  }
+
+ private:
+  struct Ready {
+    Moment memory = Moment::min(), compute = Moment::min();
+  };
+
+  void retire() {
+    const Ready ready = in_flight_.front();
+    in_flight_.pop_front();
+    if (ready.memory != Moment::min()) memory_->wait(ready.memory);
+    if (ready.compute != Moment::min()) compute_->wait(ready.compute);
+  }
+
+  ResourceClock* memory_;
+  ResourceClock* compute_;
+  std::size_t ahead_;
+  std::deque<Ready> in_flight_;
+};
+
+}  // namespace chokepoint
