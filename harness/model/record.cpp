@@ -1,0 +1,293 @@
+#include "harness/model/record.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "harness/base/error.hpp"
+#include "harness/base/units.hpp"
+
+namespace chokepoint {
+namespace {
+
+constexpr std::array<std::string_view, 5> kStatusNames = {"ok", "invalid", "unsupported", "skipped",
+                                                          "failed"};
+constexpr std::array<std::string_view, 5> kBasisNames = {"measured", "emulated", "scaled", "projected",
+                                                         "reported"};
+constexpr std::array<std::string_view, 4> kCapStatusNames = {"held", "missed", "leaked", "unverified"};
+
+template <std::size_t N>
+int index_of(Fields& fields, const std::string& key, const std::array<std::string_view, N>& names) {
+  const std::string text = fields.text(key);
+  for (std::size_t i = 0; i < N; ++i)
+    if (names[i] == text) return static_cast<int>(i);
+  fields.reject(key, fmt::format("is \"{}\"", text), fmt::format("one of {}", fmt::join(names, ", ")));
+}
+
+Json maybe(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+
+Json cap_json(const CapRecord& cap) {
+  return {{"resource", to_string(cap.resource)},
+          {"unit", fmt::format("{}/s", unit_of(cap.resource))},
+          {"target_rate", cap.target_rate},
+          {"target_rate_kind", cap.target_rate_kind},
+          {"target_rate_verified", cap.target_rate_verified},
+          {"requested", cap.requested},
+          {"latency_s", cap.latency_s},
+          {"delivered_before", maybe(cap.delivered_before)},
+          {"delivered_during", maybe(cap.delivered_during)},
+          {"delivered_after", maybe(cap.delivered_after)},
+          {"linearity_error", maybe(cap.linearity_error)},
+          {"ceiling", cap.ceiling},
+          {"headroom", cap.headroom},
+          {"mechanism", cap.mechanism},
+          {"busy_share", maybe(cap.busy_share)},
+          {"status", to_string(cap.status)}};
+}
+
+CapRecord cap_from(Fields fields) {
+  CapRecord cap;
+  constexpr std::array<std::string_view, 4> names = {"compute", "memory", "link", "network"};
+  cap.resource = static_cast<Resource>(index_of(fields, "resource", names));
+  fields.text("unit");
+  cap.target_rate = fields.number("target_rate");
+  cap.target_rate_kind = fields.text("target_rate_kind");
+  cap.target_rate_verified = fields.boolean("target_rate_verified");
+  cap.requested = fields.number("requested");
+  cap.latency_s = fields.number("latency_s");
+  cap.delivered_before = fields.maybe_number("delivered_before");
+  cap.delivered_during = fields.maybe_number("delivered_during");
+  cap.delivered_after = fields.maybe_number("delivered_after");
+  cap.linearity_error = fields.maybe_number("linearity_error");
+  cap.ceiling = fields.number("ceiling");
+  cap.headroom = fields.number("headroom");
+  cap.mechanism = fields.text("mechanism");
+  cap.busy_share = fields.maybe_number("busy_share");
+  cap.status = static_cast<CapStatus>(index_of(fields, "status", kCapStatusNames));
+  fields.finish();
+  return cap;
+}
+
+Json time_json(const TimeSummary& time) {
+  return {{"median", maybe(time.median)},
+          {"ci_low", maybe(time.ci_low)},
+          {"ci_high", maybe(time.ci_high)},
+          {"mean", maybe(time.mean)},
+          {"mean_ci_low", maybe(time.mean_ci_low)},
+          {"mean_ci_high", maybe(time.mean_ci_high)},
+          {"n", time.n},
+          {"ess", maybe(time.ess)},
+          {"cv", maybe(time.cv)},
+          {"stopped_by", time.stopped_by},
+          {"regime", time.regime},
+          {"window_s", time.window_s},
+          {"samples", time.samples}};
+}
+
+TimeSummary time_from(Fields fields) {
+  TimeSummary time;
+  time.median = fields.maybe_number("median");
+  time.ci_low = fields.maybe_number("ci_low");
+  time.ci_high = fields.maybe_number("ci_high");
+  time.mean = fields.maybe_number("mean");
+  time.mean_ci_low = fields.maybe_number("mean_ci_low");
+  time.mean_ci_high = fields.maybe_number("mean_ci_high");
+  time.n = fields.integer("n");
+  time.ess = fields.maybe_number("ess");
+  time.cv = fields.maybe_number("cv");
+  time.stopped_by = fields.text("stopped_by");
+  time.regime = fields.text("regime");
+  time.window_s = fields.number("window_s");
+  const Json& samples = fields.any("samples");
+  if (!samples.is_array()) fields.reject("samples", "is not a list", "write [seconds, ...]");
+  for (const Json& sample : samples) {
+    if (!sample.is_number())
+      fields.reject("samples", "holds something that is not a number", "write seconds");
+    time.samples.push_back(sample.get<double>());
+  }
+  fields.finish();
+  return time;
+}
+
+Json work_json(const Work& work) {
+  return {{"flop", work.flop},
+          {"memory_bytes", work.memory_bytes},
+          {"link_bytes", work.link_bytes},
+          {"network_bytes", work.network_bytes},
+          {"tokens", work.tokens},
+          {"link_messages", work.link_messages},
+          {"network_messages", work.network_messages}};
+}
+
+Work work_from(Fields fields) {
+  Work work;
+  work.flop = fields.number("flop");
+  work.memory_bytes = fields.number("memory_bytes");
+  work.link_bytes = fields.number("link_bytes");
+  work.network_bytes = fields.number("network_bytes");
+  work.tokens = fields.number("tokens");
+  work.link_messages = fields.number("link_messages");
+  work.network_messages = fields.number("network_messages");
+  fields.finish();
+  return work;
+}
+
+Json shape_json(const Shape& shape) {
+  Json json = Json::object();
+  for (const auto& [field, value] : shape.values())
+    std::visit([&, &name = field](const auto& inner) { json[name] = inner; }, value);
+  return json;
+}
+
+Shape shape_from(Fields fields) {
+  Shape shape;
+  for (const std::string& key : fields.keys()) {
+    if (fields.json()[key].is_string())
+      shape.set(key, fields.text(key));
+    else
+      shape.set(key, fields.integer(key));
+  }
+  return shape;
+}
+
+Energy energy_from(Fields fields) {
+  Energy energy;
+  energy.basis = fields.text("basis");
+  energy.power_w = fields.maybe_number("power_w");
+  energy.scope = fields.text("scope");
+  energy.source = fields.text("source");
+  energy.verified = fields.boolean("verified");
+  energy.host_joule_per_launch = fields.maybe_number("host_joule_per_launch");
+  fields.finish();
+  return energy;
+}
+
+}  // namespace
+
+std::string_view to_string(Status status) { return kStatusNames[static_cast<std::size_t>(status)]; }
+std::string_view to_string(Basis basis) { return kBasisNames[static_cast<std::size_t>(basis)]; }
+std::string_view to_string(CapStatus status) { return kCapStatusNames[static_cast<std::size_t>(status)]; }
+
+std::optional<double> Record::target_time_s() const {
+  return time.median ? std::optional<double>(*time.median / dilation) : std::nullopt;
+}
+
+Json to_json(const Record& record) {
+  Json caps = Json::array(), metrics = Json::object();
+  for (const CapRecord& cap : record.caps) caps.push_back(cap_json(cap));
+  for (const auto& [name, metric] : record.metrics)
+    metrics[name] = {{"value", metric.value},
+                     {"ci_low", maybe(metric.ci_low)},
+                     {"ci_high", maybe(metric.ci_high)},
+                     {"unit", metric.unit}};
+  Json verification = nullptr;
+  if (record.verification)
+    verification = {{"error", maybe(record.verification->error)},
+                    {"tolerance", record.verification->tolerance},
+                    {"passed", record.verification->passed},
+                    {"rows_checked", record.verification->rows_checked},
+                    {"rows", record.verification->rows}};
+  return {{"schema", kRecordSchema},
+          {"run_id", record.run_id},
+          {"case_id", record.case_id},
+          {"attempt", record.attempt},
+          {"operation", record.operation},
+          {"kernel", record.kernel},
+          {"shape", shape_json(record.shape)},
+          {"dtype", to_string(record.dtype)},
+          {"device", record.device},
+          {"target", record.target},
+          {"basis", record.basis ? Json(to_string(*record.basis)) : Json(nullptr)},
+          {"status", to_string(record.status)},
+          {"reason", record.reason},
+          {"dilation", record.dilation},
+          {"caps", caps},
+          {"time_s", time_json(record.time)},
+          {"interleave_group", record.interleave_group},
+          {"verification", verification},
+          {"work", work_json(record.work)},
+          {"energy",
+           {{"basis", record.energy.basis},
+            {"power_w", maybe(record.energy.power_w)},
+            {"scope", record.energy.scope},
+            {"source", record.energy.source},
+            {"verified", record.energy.verified},
+            {"host_joule_per_launch", maybe(record.energy.host_joule_per_launch)}}},
+          {"metrics", metrics},
+          {"provenance", record.provenance}};
+}
+
+Record record_from_json(const JsonFile& line) {
+  Fields fields(line);
+  Record record;
+  if (const std::string schema = fields.text("schema"); schema != kRecordSchema)
+    fields.reject("schema", fmt::format("is \"{}\"", schema),
+                  fmt::format("this program reads {}", kRecordSchema));
+  record.run_id = fields.text("run_id");
+  record.case_id = fields.text("case_id");
+  record.attempt = static_cast<int>(fields.integer("attempt"));
+  record.operation = fields.text("operation");
+  record.kernel = fields.text("kernel");
+  record.shape = shape_from(fields.object("shape"));
+  const std::string dtype = fields.text("dtype");
+  if (const std::optional<Dtype> known = dtype_from(dtype))
+    record.dtype = *known;
+  else
+    fields.reject("dtype", fmt::format("is \"{}\"", dtype), "use f32, bf16 or fp8_e4m3");
+  record.device = fields.any("device");
+  record.target = fields.text("target");
+  if (fields.has("basis")) record.basis = static_cast<Basis>(index_of(fields, "basis", kBasisNames));
+  fields.any("basis");
+  record.status = static_cast<Status>(index_of(fields, "status", kStatusNames));
+  record.reason = fields.text("reason");
+  record.dilation = fields.positive("dilation");
+  for (Fields& cap : fields.objects("caps")) record.caps.push_back(cap_from(cap));
+  record.time = time_from(fields.object("time_s"));
+  record.interleave_group = fields.text("interleave_group");
+  if (std::optional<Fields> inner = fields.maybe_object("verification")) {
+    Verification verification;
+    verification.error = inner->maybe_number("error");
+    verification.tolerance = inner->number("tolerance");
+    verification.passed = inner->boolean("passed");
+    verification.rows_checked = inner->integer("rows_checked");
+    verification.rows = inner->integer("rows");
+    inner->finish();
+    record.verification = verification;
+  }
+  record.work = work_from(fields.object("work"));
+  record.energy = energy_from(fields.object("energy"));
+  Fields metrics = fields.object("metrics");
+  for (const std::string& name : metrics.keys()) {
+    Fields inner = metrics.object(name);
+    record.metrics[name] = {inner.number("value"), inner.maybe_number("ci_low"),
+                            inner.maybe_number("ci_high"), inner.text("unit")};
+    inner.finish();
+  }
+  record.provenance = fields.any("provenance");
+  fields.finish();
+  return record;
+}
+
+std::string label_of(const Record& record) {
+  const std::string host = record.device.value("name", record.device.value("kind", std::string("device")));
+  if (!record.basis) return fmt::format("{} as {} ({})", host, record.target, to_string(record.status));
+  switch (*record.basis) {
+    case Basis::measured:
+      return fmt::format("{} (measured)", host);
+    case Basis::emulated: {
+      std::string caps;
+      for (const CapRecord& cap : record.caps)
+        if (cap.mechanism != "native")
+          caps += fmt::format("{}{} {}", caps.empty() ? ": " : ", ", to_string(cap.resource),
+                              with_unit(cap.requested, fmt::format("{}/s", unit_of(cap.resource))));
+      return fmt::format("{} as {}{} (emulated)", host, record.target, caps);
+    }
+    case Basis::scaled:
+      return fmt::format("{} as {}, 1:{:.0f} (scaled)", record.device.value("kind", host), record.target,
+                         record.dilation);
+    default:
+      return fmt::format("{} ({})", record.target, to_string(*record.basis));
+  }
+}
+
+}  // namespace chokepoint
