@@ -1,4 +1,5 @@
-// How does one machine play a link? Bytes sent are read, bytes received are written, by one copy paced per direction.
+// How does one machine play a link? Bytes sent are read, bytes received are written, by one copy paced per
+// direction.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,9 @@ namespace chokepoint {
 
 enum class Wire { link, network };
 
-// Copies `bytes` from `from` to `to` at the pace of one wire: the whole size is reserved on the send and the receive
-// clock when the call begins, chunks of `kChunkBytes` are released as the clocks get there. Uncapped: a plain copy.
+// Copies at the pace of one wire: the whole size is booked on the send and the receive clock when the call
+// begins, as one message; chunks are copied as the clocks get there. Uncapped: a plain copy. No bytes: no
+// message.
 inline constexpr std::int64_t kLoopbackChunkBytes = 256 * 1024;
 
 struct Piece {
@@ -21,10 +23,12 @@ struct Piece {
   std::int64_t bytes = 0;
 };
 
-// One message of several pieces (a row per token, say); blocks until the last byte has arrived, alpha included.
+// One message of several pieces (a row per token, say; they must not overlap); blocks until the last byte has
+// arrived, alpha included. Throws Error{device} for a piece without address or with a negative size.
 void loopback(std::span<const Piece> pieces, Wire wire, const Pace& pace);
 
-// The same in the background, on a thread of its own; the pieces have to live until the future is ready.
+// The same in the background, on one thread per wire; also booked when the call begins. The pieces and the
+// clocks have to live until the future is ready; what goes wrong is thrown from the future.
 std::future<void> loopback_async(std::span<const Piece> pieces, Wire wire, const Pace& pace);
 
 }  // namespace chokepoint

@@ -1,0 +1,78 @@
+// Which clocks do kernel tests pace with? One that counts and never waits, and one that keeps time at a given
+// rate.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <mutex>
+#include <thread>
+
+#include "kernels/kernel.hpp"
+
+namespace chokepoint {
+
+// Counts what is booked and how often it is waited for; always ready.
+class CountingClock : public ResourceClock {
+ public:
+  Moment reserve(double amount) override {
+    const std::lock_guard lock(mutex_);
+    amount_ += amount;
+    ++reservations_;
+    largest_ = std::max(largest_, amount);
+    return Moment{};
+  }
+  Moment reserve_message(double amount) override {
+    {
+      const std::lock_guard lock(mutex_);
+      ++messages_;
+    }
+    return reserve(amount);
+  }
+  void wait(Moment) override {
+    const std::lock_guard lock(mutex_);
+    ++waits_;
+  }
+
+  double amount() const { return amount_; }
+  double largest() const { return largest_; }
+  int reservations() const { return reservations_; }
+  int messages() const { return messages_; }
+  int waits() const { return waits_; }
+
+ private:
+  std::mutex mutex_;
+  double amount_ = 0.0, largest_ = 0.0;
+  int reservations_ = 0, messages_ = 0, waits_ = 0;
+};
+
+// Serialises what is booked at `per_s`, and adds `latency_s` to every message.
+class RateClock : public ResourceClock {
+ public:
+  explicit RateClock(double per_s, double latency_s = 0.0) : per_s_(per_s), latency_s_(latency_s) {}
+
+  Moment reserve(double amount) override {
+    const std::lock_guard lock(mutex_);
+    busy_until_ = std::max(busy_until_, std::chrono::steady_clock::now()) + ticks(amount / per_s_);
+    return busy_until_;
+  }
+  Moment reserve_message(double amount) override { return reserve(amount) + ticks(latency_s_); }
+  void wait(Moment ready) override { std::this_thread::sleep_until(ready); }
+
+ private:
+  static Moment::duration ticks(double seconds) {
+    return std::chrono::duration_cast<Moment::duration>(std::chrono::duration<double>(seconds));
+  }
+
+  std::mutex mutex_;
+  double per_s_, latency_s_;
+  Moment busy_until_{};
+};
+
+// A counting clock on every resource, and what it should have counted.
+struct CountingPace {
+  CountingClock compute, memory, link_send, link_receive, network_send, network_receive;
+
+  Pace pace() { return {&compute, &memory, &link_send, &link_receive, &network_send, &network_receive}; }
+};
+
+}  // namespace chokepoint
