@@ -125,6 +125,11 @@ struct Operation {
 
   // Work without building the inputs; equals make(...)->work().
   std::function<Work(const Shape&, Dtype)> work;
+
+  // A shape that moves about `amount` of `resource` and little else, where this operation can serve as its probe for
+  // calibration and cap verification; empty otherwise. Compute is probed in the dtype of the case.
+  std::function<std::optional<Shape>(Resource resource, double amount)> probe =
+      [](Resource, double) { return std::optional<Shape>{}; };
 };
 
 // One prepared way to compute one problem. Launches are repeatable: each run recomputes the whole output.

@@ -1,4 +1,5 @@
-// What does the harness need from a machine that runs kernels? Its name, its facts, and a stopwatch around a launch.
+// What does the harness need from a machine that runs kernels? Its name, its facts, and a stopwatch around a
+// launch.
 #pragma once
 
 #include <cstdint>
@@ -8,15 +9,17 @@
 #include <vector>
 
 #include "harness/base/json.hpp"
+#include "harness/base/registry.hpp"
 
 namespace chokepoint {
 
 // What is known about a device; absent facts are absent.
 struct DeviceFacts {
-  std::string kind;          // "cpu", "cuda", "fake"
-  std::string name;          // marketing name
-  std::string architecture;  // "x86_64/avx512", "sm_90"; same architecture as a profile allows basis `emulated`
-  int workers = 1;           // threads or SMs
+  std::string kind;  // "cpu", "cuda", "fake"
+  std::string name;  // marketing name
+  std::string
+      architecture;  // "x86_64/avx512", "sm_90"; same architecture as a profile allows basis `emulated`
+  int workers = 1;   // threads or SMs
   std::int64_t last_level_cache_bytes = 0;
   std::int64_t memory_bytes = 0;
   Json more = Json::object();
@@ -27,7 +30,8 @@ class Device {
   virtual ~Device() = default;
   virtual const DeviceFacts& facts() const = 0;
 
-  // Runs `work` once and returns how long it took in seconds of the device's best clock; throws what `work` throws.
+  // Runs `work` once and returns how long it took in seconds of the device's best clock; throws what `work`
+  // throws.
   virtual double time_s(const std::function<void()>& work) = 0;
 
   // Seconds since some fixed moment, for budgets and warm-up; steady.

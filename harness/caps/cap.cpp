@@ -1,0 +1,94 @@
+#include "harness/caps/cap.hpp"
+
+#include <cmath>
+
+#include "harness/caps/software_clock.hpp"
+
+namespace chokepoint {
+namespace {
+
+class SharedClock final : public InstalledCap {
+ public:
+  SharedClock(const CapPlan& plan, ResourceClock*& slot)
+      : rate_(plan.requested), clock_(plan.requested, 0.0) {
+    slot = &clock_;
+  }
+  void engage() override { clock_.engage(); }
+  void release() noexcept override { clock_.release(); }
+  void reset_tally() override { clock_.reset_tally(); }
+  Delivered delivered(double elapsed_s) const override {
+    const ClockTally tally = clock_.tally();
+    if (tally.charged <= 0.0 || elapsed_s <= 0.0) return {tally.charged, std::nullopt, std::nullopt};
+    const double rate = tally.charged / elapsed_s;
+    return {tally.charged, rate, std::min(1.0, rate / rate_)};
+  }
+
+ private:
+  double rate_;
+  SoftwareClock clock_;
+};
+
+class WireClocks final : public InstalledCap {
+ public:
+  WireClocks(const CapPlan& plan, ResourceClock*& send, ResourceClock*& receive)
+      : send_(plan.requested, plan.latency_s), receive_(plan.requested, plan.latency_s) {
+    send = &send_;
+    receive = &receive_;
+  }
+  void engage() override {
+    send_.engage();
+    receive_.engage();
+  }
+  void release() noexcept override {
+    send_.release();
+    receive_.release();
+  }
+  void reset_tally() override {
+    send_.reset_tally();
+    receive_.reset_tally();
+  }
+  Delivered delivered(double elapsed_s) const override {
+    const ClockTally tally = receive_.tally();  // the later of the two directions to be waited for
+    const double transfer_s = tally.active_s - send_.latency_s() * static_cast<double>(tally.messages);
+    if (tally.charged <= 0.0 || transfer_s <= 0.0) return {tally.charged, std::nullopt, std::nullopt};
+    return {tally.charged, tally.charged / transfer_s, std::min(1.0, tally.active_s / elapsed_s)};
+  }
+
+ private:
+  SoftwareClock send_, receive_;
+};
+
+}  // namespace
+
+const Cap* find_cap(Resource resource, const std::string& device) {
+  for (const Cap& cap : Registry<Cap>::instance().all())
+    if (cap.resource == resource && cap.device == device) return &cap;
+  return nullptr;
+}
+
+std::unique_ptr<InstalledCap> share_capped_by_clock(const CapPlan& plan, ResourceClock*& slot) {
+  return std::make_unique<SharedClock>(plan, slot);
+}
+
+std::unique_ptr<InstalledCap> wire_capped_by_clocks(const CapPlan& plan, ResourceClock*& send,
+                                                    ResourceClock*& receive) {
+  return std::make_unique<WireClocks>(plan, send, receive);
+}
+
+CapStatus judge(const CapRecord& cap) {
+  const bool native = cap.mechanism == "native";
+  const double tolerance = native ? kNativeTolerance : kCapTolerance;
+  if (!cap.delivered_before || !cap.delivered_after) return CapStatus::unverified;
+  const auto off = [&](double delivered) { return delivered / cap.requested - 1.0; };
+  const bool wire = cap.resource == Resource::link || cap.resource == Resource::network;
+  if (off(*cap.delivered_before) > tolerance || off(*cap.delivered_after) > tolerance ||
+      (cap.delivered_during && off(*cap.delivered_during) > tolerance))
+    return CapStatus::leaked;
+  if (off(*cap.delivered_before) < -tolerance || off(*cap.delivered_after) < -tolerance ||
+      cap.linearity_error.value_or(0.0) > tolerance ||
+      (wire && cap.delivered_during && off(*cap.delivered_during) < -tolerance))
+    return CapStatus::missed;
+  return CapStatus::held;
+}
+
+}  // namespace chokepoint

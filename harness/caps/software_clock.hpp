@@ -1,0 +1,56 @@
+// How is a resource made scarce without touching the machine? A clock that serialises what is charged on it.
+//
+// busy_until = max(busy_until, now) + amount / rate: idle time earns nothing, so no burst follows a pause (a
+// token bucket would let one through). A message also takes `latency_s`, during which the next one may
+// already be on its way.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+#include "kernels/pace.hpp"
+
+namespace chokepoint {
+
+// What went through a clock since it was engaged, by the system's own time.
+struct ClockTally {
+  double charged = 0.0;  // amount
+  double active_s =
+      0.0;  // from a first reservation on an idle clock until the last wait of that stretch returned
+  std::int64_t messages = 0;
+  std::int64_t reservations = 0;
+};
+
+class SoftwareClock final : public ResourceClock {
+ public:
+  // rate in amount per second, latency per message. Starts disengaged: charges are counted, nothing waits.
+  SoftwareClock(double rate, double latency_s) : rate_(rate), latency_s_(latency_s) {}
+
+  void engage();
+  void release();
+  void reset_tally();
+  ClockTally tally() const;
+  double latency_s() const { return latency_s_; }
+
+  Moment reserve(double amount) override { return book(amount, false); }
+  Moment reserve_message(double amount) override { return book(amount, true); }
+  void wait(Moment ready) override;
+
+ private:
+  Moment book(double amount, bool message);
+  void close_stretch();  // with mutex_ held
+
+  const double rate_, latency_s_;
+  std::atomic<bool> engaged_{false};
+  mutable std::mutex mutex_;
+  Moment busy_until_ = Moment::min();
+  Moment stretch_start_ = Moment::min(), stretch_end_ = Moment::min();
+  ClockTally tally_;
+};
+
+// Sleeps until shortly before `moment` and spins the rest: the scheduler wakes sleepers tens of microseconds
+// late.
+void sleep_then_spin_until(Moment moment);
+
+}  // namespace chokepoint

@@ -1,0 +1,58 @@
+// How slowly must this machine run to play another, and which caps does that take?
+//
+// Target rates R and host ceilings H give, per resource, either native (R/d within 5 % of H: the silicon
+// itself is the cap) or paced (R/d <= H/1.4: a clock needs headroom). The dilation d is the smallest value >=
+// 1 for which every resource in use is one or the other, for every target of a comparison at once: a common d
+// keeps what d distorts (launch costs, caches) out of their ratios. On other silicon (a CPU playing a GPU)
+// nothing is native: the host's kernel efficiency must not stand in for the target's, so every resource is
+// paced and binds in proportion.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "harness/base/resource.hpp"
+
+namespace chokepoint {
+
+inline constexpr double kNativeTolerance = 0.05;
+inline constexpr double kPacingHeadroom = 1.4;  // reference: pacing collapses at 1.35 with small chunks
+
+// One resource of one target.
+struct Demand {
+  Resource resource = Resource::compute;
+  double target_rate = 0.0;  // amount per target second
+  double latency_s = 0.0;    // alpha on the target
+  std::string rate_kind;     // "achieved", "datasheet", "derived", "override"
+  bool verified = true;
+};
+
+struct CapPlan {
+  Demand demand;
+  double requested = 0.0;  // target_rate / dilation
+  double latency_s = 0.0;  // alpha * dilation
+  double ceiling = 0.0;    // H
+  bool native = false;
+  double headroom() const { return ceiling / requested; }
+};
+
+// What a target asks of the host.
+struct TargetDemands {
+  std::string target;
+  std::vector<Demand> demands = {};
+  bool same_silicon = true;  // host and target share an architecture: native is allowed
+};
+
+struct EmulationPlan {
+  double dilation = 1.0;
+  std::vector<std::vector<CapPlan>> caps;  // per target, in the order given
+};
+
+// Throws Error{unsupported} with the numbers when no dilation works, or when a pinned one does not.
+EmulationPlan plan_emulation(std::span<const TargetDemands> targets,
+                             const PerResource<std::optional<double>>& ceilings,
+                             std::optional<double> pinned_dilation = std::nullopt);
+
+}  // namespace chokepoint
