@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::int64_t kTileElements = 1 << 16;  // copy: 512 KiB of traffic, triad: 768 KiB
 constexpr std::size_t kTilesAhead = 8;
-constexpr std::int64_t kBypassBytes = 4 << 20;  // size of an array from which on its stores bypass the caches
+constexpr std::int64_t kBypassBytes = 1 << 20;  // an array this long outgrows the second-level cache of a core
 
 class StreamNative final : public Launch {
  public:

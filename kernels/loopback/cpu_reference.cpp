@@ -1,0 +1,55 @@
+// loopback element by element, with the clocks booked in plain sight: the kernel to compare with.
+#include "kernels/loopback/loopback.hpp"
+
+namespace chokepoint {
+namespace {
+
+class LoopbackReference final : public Launch {
+ public:
+  LoopbackReference(const LoopbackProblem& problem, const Pace& pace)
+      : problem_(problem),
+        clocks_{problem.wire() == Wire::link ? pace.link_send : pace.network_send,
+                problem.wire() == Wire::link ? pace.link_receive : pace.network_receive},
+        memory_(pace.memory),
+        output_("output", problem.output_dims(), Dtype::f32, "[bytes / 4]") {}
+
+  void run() override {
+    const std::span<const float> sent = problem_.sent().as<float>();
+    const std::span<float> received = output_.as<float>();
+    for (std::int64_t message = 0; message < problem_.messages(); ++message) {
+      const std::int64_t begin = problem_.message_begin(message), end = problem_.message_begin(message + 1);
+      const auto bytes = static_cast<double>(end - begin);
+      Moment ready[2] = {}, memory_ready{};
+      for (int direction = 0; direction < 2; ++direction)
+        if (clocks_[direction] != nullptr) ready[direction] = clocks_[direction]->reserve_message(bytes);
+      if (memory_ != nullptr) memory_ready = memory_->reserve(2.0 * bytes);
+      for (auto i = static_cast<std::size_t>(begin / 4); i < static_cast<std::size_t>(end / 4); ++i)
+        received[i] = sent[i];
+      for (int direction = 0; direction < 2; ++direction)
+        if (clocks_[direction] != nullptr) clocks_[direction]->wait(ready[direction]);
+      if (memory_ != nullptr) memory_->wait(memory_ready);
+    }
+  }
+
+  Tensor& output() override { return output_; }
+
+ private:
+  const LoopbackProblem& problem_;
+  ResourceClock* clocks_[2];  // send, receive
+  ResourceClock* memory_;
+  Tensor output_;
+};
+
+const Register<Kernel> kernel{{
+    .name = "cpu_reference",
+    .operation = "loopback",
+    .summary = "one plain loop per message",
+    .dtypes = {Dtype::f32},
+    .paces = {Resource::memory, Resource::link, Resource::network},
+    .prepare = [](const Problem& problem, Device&, const Pace& pace) -> std::unique_ptr<Launch> {
+      return std::make_unique<LoopbackReference>(dynamic_cast<const LoopbackProblem&>(problem), pace);
+    },
+}};
+
+}  // namespace
+}  // namespace chokepoint

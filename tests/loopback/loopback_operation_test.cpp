@@ -1,0 +1,119 @@
+// The operation `loopback`: what arrives is what was sent, cut into messages that are each booked once.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "kernels/loopback/loopback.hpp"
+#include "tests/kernels/check.hpp"
+
+namespace chokepoint {
+namespace {
+
+const std::vector<std::string> kKernels = {"cpu_native", "cpu_reference"};
+
+// Bytes and messages: tiny, prime, one element per message, beyond a chunk.
+const std::vector<std::pair<std::int64_t, std::int64_t>> kSizes = {
+    {4, 1}, {12, 3}, {28, 2}, {4 * 1009, 7}, {4 * 257, 257}, {262144, 1}, {4 * 262147, 3}, {3 << 20, 5}};
+
+Shape shape_of(std::pair<std::int64_t, std::int64_t> size, const std::string& wire) {
+  return {{"bytes", size.first}, {"messages", size.second}, {"wire", wire}};
+}
+
+TEST(loopback_operation, every_kernel_delivers_every_byte) {
+  for (const std::string& kernel : kKernels)
+    for (const std::string wire : {"link", "network"})
+      for (const auto& size : kSizes) {
+        Prepared prepared("loopback", kernel, shape_of(size, wire), Dtype::f32);
+        const Tensor& output = prepared.run();
+        const Tensor& sent = *prepared.problem->inputs()[0];
+        ASSERT_EQ(output.bytes(), size.first);
+        EXPECT_EQ(std::memcmp(output.data(), sent.data(), static_cast<std::size_t>(size.first)), 0)
+            << kernel << " " << prepared.shape.text();
+        EXPECT_EQ(prepared.error(), 0.0);
+      }
+}
+
+TEST(loopback_operation, every_kernel_charges_exactly_the_work_on_the_wire_it_uses) {
+  for (const std::string& kernel : kKernels)
+    for (const std::string wire : {"link", "network"})
+      for (const auto& size : kSizes) {
+        const Work work = charged("loopback", kernel, shape_of(size, wire), Dtype::f32);
+        const Work declared = find_operation("loopback").work(shape_of(size, wire), Dtype::f32);
+        const auto bytes = static_cast<double>(size.first), messages = static_cast<double>(size.second);
+        const bool link = wire == "link";
+        for (const Work& each : {work, declared}) {
+          EXPECT_EQ(each.memory_bytes, 2.0 * bytes) << kernel;
+          EXPECT_EQ(each.link_bytes, link ? bytes : 0.0) << kernel;
+          EXPECT_EQ(each.network_bytes, link ? 0.0 : bytes) << kernel;
+          EXPECT_EQ(each.link_messages, link ? messages : 0.0) << kernel;
+          EXPECT_EQ(each.network_messages, link ? 0.0 : messages) << kernel;
+          EXPECT_EQ(each.flop, 0.0);
+        }
+      }
+}
+
+TEST(loopback_operation, messages_differ_by_at_most_one_element_and_leave_no_gap) {
+  const LoopbackProblem problem(4 * 1009, Wire::link, 7, {});  // 1009 = 7 x 144 + 1
+  EXPECT_EQ(problem.message_begin(0), 0);
+  EXPECT_EQ(problem.message_begin(1), 4 * 145);
+  for (std::int64_t message = 1; message < 7; ++message)
+    EXPECT_EQ(problem.message_begin(message + 1) - problem.message_begin(message), 4 * 144);
+  EXPECT_EQ(problem.message_begin(7), 4 * 1009);
+}
+
+TEST(loopback_operation, every_message_pays_the_latency_and_the_slower_of_wire_and_memory_decides) {
+  struct Case {
+    double link_per_s, latency_s, memory_per_s, expected_s;
+  };
+  // 1 MiB in 4 messages. Wire: 20 ms + 4 x 5 ms = 40 ms; memory: 2 MiB in 60 ms.
+  for (const Case& one :
+       {Case{1048576 / 20e-3, 5e-3, 1e12, 40e-3}, Case{1048576 / 20e-3, 0, 2097152 / 60e-3, 60e-3}})
+    for (const std::string& kernel : kKernels) {
+      RateClock link(one.link_per_s, one.latency_s), memory(one.memory_per_s);
+      Prepared prepared("loopback", kernel, {{"bytes", 1 << 20}, {"messages", 4}}, Dtype::f32,
+                        {.memory = &memory, .link_send = &link});
+      double least_s = 1e9;
+      for (int attempt = 0; attempt < 8 && least_s > 1.025 * one.expected_s; ++attempt) {
+        const auto begin = std::chrono::steady_clock::now();
+        prepared.launch->run();
+        const double elapsed_s =
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        EXPECT_GE(elapsed_s, one.expected_s) << kernel;
+        least_s = std::min(least_s, elapsed_s);
+      }
+      EXPECT_LE(least_s, 1.025 * one.expected_s) << kernel;
+    }
+}
+
+TEST(loopback_operation, bad_shapes_name_the_field_and_the_limit) {
+  const Operation& operation = find_operation("loopback");
+  EXPECT_EQ(error_text([&] {
+              complete_shape(operation, {{"bytes", 4098}});
+            }),
+            "loopback: bytes is 4098, not a multiple of 4; send whole f32 elements");
+  EXPECT_EQ(
+      error_text([&] {
+        complete_shape(operation, {{"bytes", 16}, {"messages", 5}});
+      }),
+      "loopback: messages is 5, more than the 4 f32 elements of 16 bytes; lower messages or raise bytes");
+  EXPECT_NE(error_text([&] {
+              complete_shape(operation, {{"bytes", 3}});
+            }).find("outside 4 to"),
+            std::string::npos);
+  EXPECT_NE(error_text([&] {
+              complete_shape(operation, {{"bytes", 8}, {"messages", 0}});
+            }).find("outside 1 to"),
+            std::string::npos);
+  EXPECT_NE(error_text([&] {
+              complete_shape(operation, {{"bytes", 8}, {"wire", "networks"}});
+            }).find("did you mean \"network\"?"),
+            std::string::npos);
+  EXPECT_EQ(complete_shape(operation, {{"bytes", 8}}).word("wire"), "link");
+}
+
+TEST(loopback_operation, all_parts_are_registered_without_fault) {
+  EXPECT_EQ(registry_faults(), std::vector<std::string>{});
+}
+
+}  // namespace
+}  // namespace chokepoint
