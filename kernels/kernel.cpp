@@ -91,7 +91,7 @@ Shape complete_shape(const Operation& operation, const Shape& shape) {
       complete.set(field.name, word);
       continue;
     }
-    if (!given && !field.fallback)
+    if (!given && !field.fallback && field.fallback_field.empty())
       throw Error(Fault::config, fmt::format("{}: shape field \"{}\" is missing", operation.name, field.name),
                   fmt::format("add it: {}", field.meaning));
     if (given && !std::holds_alternative<std::int64_t>(found->second))
@@ -99,7 +99,9 @@ Shape complete_shape(const Operation& operation, const Shape& shape) {
                   fmt::format("{}: {} is \"{}\", not a whole number", operation.name, field.name,
                               std::get<std::string>(found->second)),
                   fmt::format("write a number: {}", field.meaning));
-    const std::int64_t value = given ? std::get<std::int64_t>(found->second) : *field.fallback;
+    const std::int64_t value = given            ? std::get<std::int64_t>(found->second)
+                               : field.fallback ? *field.fallback
+                                                : complete[field.fallback_field];
     if (value < field.least || value > field.most)
       throw Error(Fault::config,
                   fmt::format("{}: {} is {}, outside {} to {}", operation.name, field.name, value, field.least,

@@ -34,6 +34,8 @@ struct ShapeField {
   std::int64_t least = 1;
   std::int64_t most = std::int64_t{1} << 31;
   std::vector<std::string> words = {};  // allowed words; the first is the fallback
+  // Where the fallback is not one number but the value of another field, which stands before this one.
+  std::string fallback_field = {};
 };
 
 // A shape: values by field name. Complete and within range once `complete_shape` has returned it.
