@@ -38,6 +38,12 @@ Work loopback_work(std::int64_t bytes, Wire wire, std::int64_t messages) {
   return work;
 }
 
+std::optional<Shape> probe(Resource resource, double amount) {
+  if (resource != Resource::link && resource != Resource::network) return std::nullopt;
+  const auto elements = static_cast<std::int64_t>(std::clamp(amount / kElementBytes, 1.0, 0x1p29));
+  return Shape{{"bytes", elements * kElementBytes}, {"wire", std::string(to_string(resource))}};
+}
+
 const Register<Operation> operation{{
     .name = "loopback",
     .summary = "send and receive bytes over one wire, message after message",
@@ -55,6 +61,7 @@ const Register<Operation> operation{{
         },
     .work = [](const Shape& shape,
                Dtype) { return loopback_work(shape["bytes"], wire_of(shape), shape["messages"]); },
+    .probe = probe,
 }};
 
 }  // namespace

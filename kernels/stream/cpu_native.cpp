@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::int64_t kTileElements = 1 << 16;  // copy: 512 KiB of traffic, triad: 768 KiB
 constexpr std::size_t kTilesAhead = 8;
-constexpr std::int64_t kBypassBytes = 1 << 20;  // an array this long outgrows the second-level cache of a core
+constexpr std::int64_t kBypassBytes = 1
+                                      << 20;  // an array this long outgrows the second-level cache of a core
 
 class StreamNative final : public Launch {
  public:

@@ -2,6 +2,8 @@
 // one, triad reads two and writes one. The probe behind the memory ceiling and the memory cap.
 #include "kernels/stream/stream.hpp"
 
+#include <algorithm>
+
 #include "harness/base/random.hpp"
 
 namespace chokepoint {
@@ -9,6 +11,13 @@ namespace {
 
 StreamPattern pattern_of(const Shape& shape) {
   return shape.word("pattern") == "copy" ? StreamPattern::copy : StreamPattern::triad;
+}
+
+// Memory by triads: of the two patterns the one that mixes reads and writes as kernels do.
+std::optional<Shape> probe(Resource resource, double amount) {
+  if (resource != Resource::memory) return std::nullopt;
+  const double elements = std::clamp(amount / 12.0, 1.0, 0x1p31);
+  return Shape{{"elements", static_cast<std::int64_t>(elements)}, {"pattern", "triad"}};
 }
 
 const Register<Operation> operation{{
@@ -22,6 +31,7 @@ const Register<Operation> operation{{
           return std::make_unique<StreamProblem>(shape["elements"], pattern_of(shape), inputs);
         },
     .work = [](const Shape& shape, Dtype) { return stream_work(pattern_of(shape), shape["elements"]); },
+    .probe = probe,
 }};
 
 }  // namespace

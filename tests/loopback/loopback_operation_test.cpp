@@ -85,6 +85,20 @@ TEST(loopback_operation, every_message_pays_the_latency_and_the_slower_of_wire_a
     }
 }
 
+TEST(loopback_operation, probes_both_wires_and_nothing_else_at_any_amount) {
+  const Operation& operation = find_operation("loopback");
+  for (Resource resource : {Resource::link, Resource::network})
+    for (double amount : {0.5, 7.0, 1e6, 1e15}) {
+      const std::optional<Shape> shape = operation.probe(resource, amount);
+      ASSERT_TRUE(shape);
+      const Work work = operation.work(complete_shape(operation, *shape), Dtype::f32);
+      EXPECT_NEAR(work.of(resource), std::clamp(amount, 4.0, 0x1p31), 4.0);
+      EXPECT_EQ(work.link_bytes + work.network_bytes, work.of(resource));
+    }
+  for (Resource resource : {Resource::compute, Resource::memory})
+    EXPECT_FALSE(operation.probe(resource, 1e6));
+}
+
 TEST(loopback_operation, bad_shapes_name_the_field_and_the_limit) {
   const Operation& operation = find_operation("loopback");
   EXPECT_EQ(error_text([&] {

@@ -87,6 +87,18 @@ TEST(stream, a_memory_cap_sets_the_time_of_a_launch) {
   }
 }
 
+TEST(stream, probes_memory_and_nothing_else_at_any_amount) {
+  const Operation& operation = find_operation("stream");
+  for (double amount : {0.5, 13.0, 1e6, 1.234e9, 1e15}) {
+    const std::optional<Shape> shape = operation.probe(Resource::memory, amount);
+    ASSERT_TRUE(shape);
+    const Work work = operation.work(complete_shape(operation, *shape), Dtype::f32);
+    EXPECT_NEAR(work.memory_bytes, std::clamp(amount, 12.0, 12.0 * 0x1p31), 12.0);
+  }
+  for (Resource resource : {Resource::compute, Resource::link, Resource::network})
+    EXPECT_FALSE(operation.probe(resource, 1e6));
+}
+
 TEST(stream, clones_hold_the_same_values_elsewhere) {
   const auto problem =
       find_operation("stream").make({{"elements", 1009}, {"pattern", "triad"}}, Dtype::f32, {});
