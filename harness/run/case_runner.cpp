@@ -1,0 +1,438 @@
+#include "harness/run/case_runner.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "harness/base/error.hpp"
+#include "harness/base/units.hpp"
+#include "harness/caps/cap.hpp"
+#include "harness/meters/meter.hpp"
+#include "harness/model/roofline.hpp"
+#include "harness/run/sequence.hpp"
+#include "harness/run/verify.hpp"
+
+namespace chokepoint {
+namespace {
+
+constexpr std::int64_t kMostCopies = 32;
+constexpr std::int64_t kMostCopyBytes = std::int64_t{2} << 30;
+constexpr double kBurst_s = 1.0, kSustained_s = 10.0;  // design.md section 6
+constexpr double kUnderchargeTolerance = 0.02;
+
+// One target of the group: its caps, its launches (one per copy of the problem), its samples.
+struct Arm {
+  Target target;
+  Record record;
+  std::vector<CapPlan> plans;
+  Pace pace;
+  std::vector<std::unique_ptr<InstalledCap>> caps;  // same order as plans; null for native ones
+  std::vector<CapRecord> cap_records;
+  std::vector<std::unique_ptr<Launch>> launches;
+  std::optional<StoppingRule> rule;
+  double sampled_s = 0.0;
+
+  bool is_native(std::size_t i) const { return plans[i].native; }
+};
+
+class GroupDriver {
+ public:
+  GroupDriver(const CaseGroup& group, Device& device, const CaseContext& context, std::vector<Arm>& arms)
+      : group_(group), device_(device), context_(context), arms_(arms), prober_(device) {}
+
+  void prepare() {
+    const Operation& operation = find_operation(group_.operation);
+    const Kernel& kernel = find_kernel(group_.operation, group_.kernel);
+    problems_.push_back(operation.make(group_.shape, group_.dtype, group_.inputs));
+    for (std::int64_t copy = 1; copy < copies_wanted(); ++copy)
+      problems_.push_back(problems_.front()->clone());
+    answer_ = answer_of(*problems_.front());
+    install_caps();
+    for (Arm& arm : arms_)
+      for (const auto& problem : problems_)
+        arm.launches.push_back(kernel.prepare(*problem, device_, arm.pace));
+  }
+
+  void verify() {
+    for (Arm& arm : arms_)
+      for (const auto& launch : arm.launches) {
+        launch->output().poison();
+        launch->run();
+        check_output(arm, *launch, "before sampling");
+      }
+  }
+
+  void warm_up() {
+    const double start = device_.now_s();
+    for (std::size_t i = 0; device_.now_s() - start < group_.warm_up_s; ++i)
+      for (Arm& arm : arms_) arm.launches[i % arm.launches.size()]->run();
+    warmed_s_ = device_.now_s() - start;
+  }
+
+  void probe_before() {
+    for (Arm& arm : arms_)
+      for (std::size_t i = 0; i < arm.plans.size(); ++i) {
+        arm.cap_records[i].delivered_before = probed(arm.plans[i]);
+        if (arm.is_native(i)) continue;
+        double worst = 0.0;
+        for (double share : {0.5, 0.75}) {
+          CapPlan other = arm.plans[i];
+          other.requested *= share;
+          worst = std::max(worst, std::abs(probed(other) / other.requested - 1.0));
+        }
+        arm.cap_records[i].linearity_error = worst;
+      }
+    probes_.clear();
+  }
+
+  void engage() {
+    for (Arm& arm : arms_) {
+      for (const auto& launch : arm.launches) launch->output().poison();
+      SamplingPlan plan = group_.sampling;
+      plan.budget_s *= static_cast<double>(arms_.size());
+      arm.rule.emplace(plan);
+      for (const auto& cap : arm.caps)
+        if (cap) cap->engage();
+    }
+  }
+
+  // Blocks A B C C B A: every target twice per block, so that drift cancels in ratios.
+  void sample() {
+    const std::optional<OpenMeter> meter =
+        arms_.size() == 1 ? open_meter(device_.facts().kind) : std::nullopt;
+    const double joule_before = meter ? meter->counter->joule() : 0.0;
+    const double start = device_.now_s();
+    const auto take = [&](Arm& arm) {
+      Launch& launch = *arm.launches[arm.rule->samples().size() % arm.launches.size()];
+      const double time_s = device_.time_s([&] { launch.run(); });
+      arm.sampled_s += time_s;
+      arm.rule->add(time_s, device_.now_s() - start);
+    };
+    const auto done = [&] {
+      return std::all_of(arms_.begin(), arms_.end(), [](const Arm& arm) { return arm.rule->done(); });
+    };
+    while (!done()) {
+      for (Arm& arm : arms_) take(arm);
+      for (std::size_t i = arms_.size(); i-- > 0;) take(arms_[i]);
+    }
+    window_s_ = device_.now_s() - start;
+    if (meter) {
+      joule_per_launch_ = (meter->counter->joule() - joule_before) /
+                          static_cast<double>(arms_.front().rule->samples().size());
+      meter_ = meter->meter;
+    }
+    for (Arm& arm : arms_)
+      for (std::size_t i = 0; i < arm.caps.size(); ++i)
+        if (arm.caps[i]) note_delivered(arm, i);
+  }
+
+  void release() noexcept {
+    for (Arm& arm : arms_)
+      for (const auto& cap : arm.caps)
+        if (cap) cap->release();
+  }
+
+  void verify_output() {
+    for (Arm& arm : arms_)
+      for (std::size_t i = 0; i < std::min(arm.launches.size(), arm.rule->samples().size()); ++i)
+        check_output(arm, *arm.launches[i], "while sampling");
+  }
+
+  void probe_after() {
+    for (Arm& arm : arms_)
+      for (std::size_t i = 0; i < arm.plans.size(); ++i)
+        arm.cap_records[i].delivered_after = probed(arm.plans[i]);
+  }
+
+  void conclude() {
+    for (Arm& arm : arms_) {
+      arm.record.time = summary(arm);
+      arm.record.energy = energy(arm);
+      arm.record.basis = basis(arm);
+      arm.record.status = Status::ok;
+      for (std::size_t i = 0; i < arm.plans.size(); ++i) {
+        CapRecord& cap = arm.cap_records[i];
+        cap.status = judge(cap);
+        if (cap.status != CapStatus::held) invalidate(arm, cap_complaint(cap));
+      }
+      arm.record.caps = arm.cap_records;
+      for (const std::string& complaint : arm_complaints_[&arm]) invalidate(arm, complaint);
+      check_plausible(arm);
+      if (arms_.size() > 1) arm.record.interleave_group = group_.name();
+    }
+  }
+
+ private:
+  std::int64_t copies_wanted() const {
+    std::int64_t bytes = 0;
+    for (const Tensor* input : problems_.front()->inputs()) bytes += input->bytes();
+    const std::int64_t past_cache =
+        2 * device_.facts().last_level_cache_bytes / std::max<std::int64_t>(1, bytes) + 1;
+    return std::clamp<std::int64_t>(std::min(past_cache, kMostCopyBytes / std::max<std::int64_t>(1, bytes)),
+                                    1, kMostCopies);
+  }
+
+  void install_caps() {
+    for (Arm& arm : arms_)
+      for (const CapPlan& plan : arm.plans) {
+        CapRecord cap;
+        cap.resource = plan.demand.resource;
+        cap.target_rate = plan.demand.target_rate;
+        cap.target_rate_kind = plan.demand.rate_kind;
+        cap.target_rate_verified = plan.demand.verified;
+        cap.requested = plan.requested;
+        cap.latency_s = plan.latency_s;
+        cap.ceiling = plan.ceiling;
+        cap.headroom = plan.headroom();
+        const Cap* mechanism = find_cap(plan.demand.resource, device_.facts().kind);
+        cap.mechanism = plan.native ? "native" : mechanism->mechanism;
+        arm.caps.push_back(plan.native ? nullptr : mechanism->install(plan, arm.pace));
+        arm.cap_records.push_back(cap);
+      }
+  }
+
+  void check_output(Arm& arm, Launch& launch, const char* when) {
+    const Verification verification = compare(*problems_.front(), answer_, launch.output());
+    if (!arm.record.verification || !verification.passed ||
+        verification.error.value_or(INFINITY) > arm.record.verification->error.value_or(0.0))
+      arm.record.verification = verification;
+    if (verification.passed) return;
+    throw Error(Fault::wrong_result,
+                verification.error
+                    ? fmt::format("the output {} is off by {:.3g}, more than the tolerance {:.3g}", when,
+                                  *verification.error, verification.tolerance)
+                    : fmt::format("the output {} holds values that are not finite, or was not written", when),
+                fmt::format("look at it with `chokepoint verify {} --kernel {} --dump DIR`", group_.operation,
+                            group_.kernel));
+  }
+
+  // Targets of a comparison share most caps: each (resource, rate) is probed once per phase.
+  double probed(const CapPlan& plan) {
+    const auto key = std::tuple(plan.demand.resource, plan.requested, plan.latency_s);
+    if (const auto found = probes_.find(key); found != probes_.end()) return found->second;
+    return probes_[key] = prober_.delivered(plan, group_.dtype);
+  }
+
+  void note_delivered(Arm& arm, std::size_t i) {
+    const Delivered delivered = arm.caps[i]->delivered(arm.sampled_s);
+    arm.cap_records[i].delivered_during = delivered.rate;
+    arm.cap_records[i].busy_share = delivered.busy_share;
+    const Resource resource = arm.plans[i].demand.resource;
+    const double owed = arm.record.work.of(resource) * static_cast<double>(arm.rule->samples().size());
+    if (std::abs(delivered.charged / owed - 1.0) > kUnderchargeTolerance)
+      arm_complaints_[&arm].push_back(
+          fmt::format("the kernel charged {:.4g} {} of {} where the work is {:.4g}", delivered.charged,
+                      unit_of(resource), to_string(resource), owed));
+  }
+
+  TimeSummary summary(const Arm& arm) const {
+    const Outcome outcome = arm.rule->outcome();
+    const std::vector<double>& samples = arm.rule->samples();
+    const MeanEstimate mean = estimate_mean(samples, group_.sampling.confidence);
+    TimeSummary time;
+    time.median = outcome.estimate.median;
+    if (outcome.estimate.interval) {
+      time.ci_low = outcome.estimate.interval->low;
+      time.ci_high = outcome.estimate.interval->high;
+    }
+    time.mean = mean.mean;
+    if (mean.interval) {
+      time.mean_ci_low = mean.interval->low;
+      time.mean_ci_high = mean.interval->high;
+    }
+    time.n = static_cast<std::int64_t>(samples.size());
+    time.ess = outcome.estimate.ess;
+    time.cv = coefficient_of_variation(samples);
+    time.stopped_by = outcome.stopped_by;
+    time.window_s = warmed_s_ + window_s_;
+    time.regime = time.window_s < kBurst_s                                 ? "burst"
+                  : warmed_s_ >= kSustained_s && window_s_ >= kSustained_s ? "sustained"
+                                                                           : "short";
+    time.samples = samples;
+    return time;
+  }
+
+  Energy energy(const Arm& arm) const {
+    Energy energy;
+    if (joule_per_launch_) energy.host_joule_per_launch = joule_per_launch_;
+    if (arm.target.is_host()) {
+      if (!joule_per_launch_) return energy;
+      energy.basis = "measured";
+      energy.power_w = *joule_per_launch_ / mean(arm.rule->samples()).value();
+      energy.scope = meter_->scope;
+      energy.source = meter_->name;
+      return energy;
+    }
+    if (const std::optional<Figure> figure = power(*arm.target.profile)) {
+      energy.basis = "provisioned";
+      energy.power_w = figure->value;
+      energy.scope = "gpu_tdp";
+      energy.source = figure->source;
+      energy.verified = figure->verified;
+    }
+    return energy;
+  }
+
+  Basis basis(const Arm& arm) const {
+    if (arm.target.is_host()) return Basis::measured;
+    const bool same = arm.target.profile->architecture == device_.facts().architecture;
+    return same && arm.record.dilation == 1.0 ? Basis::emulated : Basis::scaled;
+  }
+
+  static std::string cap_complaint(const CapRecord& cap) {
+    const std::string unit = fmt::format("{}/s", unit_of(cap.resource));
+    const auto shown = [&](const std::optional<double>& rate) {
+      return rate ? with_unit(*rate, unit, 4) : "nothing";
+    };
+    return fmt::format(
+        "{} cap {}: requested {}, delivered {} before, {} during, {} after, linear within {:.1f} %",
+        to_string(cap.resource), to_string(cap.status), with_unit(cap.requested, unit, 4),
+        shown(cap.delivered_before), shown(cap.delivered_during), shown(cap.delivered_after),
+        100.0 * cap.linearity_error.value_or(0.0));
+  }
+
+  // Independent of every clock of ours: a run cannot be faster than its work at the capped rates.
+  void check_plausible(Arm& arm) {
+    Roof roof;
+    for (const CapPlan& plan : arm.plans) roof.rate[plan.demand.resource] = plan.requested;
+    if (arm.plans.empty()) return;
+    const double floor_s = roofline_time_s(arm.record.work, roof);
+    if (*arm.record.time.median < floor_s * (1.0 - kCapTolerance))
+      invalidate(arm, fmt::format("implausible: {} is faster than the roofline of its caps, {}",
+                                  duration_text(*arm.record.time.median, 4), duration_text(floor_s, 4)));
+  }
+
+  static void invalidate(Arm& arm, const std::string& reason) {
+    arm.record.status = Status::invalid;
+    arm.record.basis.reset();
+    arm.record.reason += (arm.record.reason.empty() ? "" : "; ") + reason;
+  }
+
+  const CaseGroup& group_;
+  Device& device_;
+  const CaseContext& context_;
+  std::vector<Arm>& arms_;
+  Prober prober_;
+  std::vector<std::unique_ptr<Problem>> problems_;
+  Answer answer_;
+  std::map<std::tuple<Resource, double, double>, double> probes_;
+  std::map<const Arm*, std::vector<std::string>> arm_complaints_;
+  double warmed_s_ = 0.0, window_s_ = 0.0;
+  std::optional<double> joule_per_launch_;
+  const EnergyMeter* meter_ = nullptr;
+};
+
+// Why this kernel cannot play this target here; empty when it can.
+std::optional<std::string> cap_obstacle(const Kernel& kernel, const Target& target,
+                                        const std::vector<CapPlan>& plans, const DeviceFacts& facts) {
+  for (const CapPlan& plan : plans) {
+    if (plan.native) continue;
+    const Resource resource = plan.demand.resource;
+    if (find_cap(resource, facts.kind) == nullptr)
+      return fmt::format("there is no cap for {} on {}", to_string(resource), facts.kind);
+    if (std::find(kernel.paces.begin(), kernel.paces.end(), resource) == kernel.paces.end())
+      return fmt::format("kernel {} does not pace {}, which {} caps at {} here", kernel.name,
+                         to_string(resource), target.id,
+                         with_unit(plan.requested, fmt::format("{}/s", unit_of(resource))));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<Demand> demands_of(const Target& target, const Work& work, Dtype dtype) {
+  std::vector<Demand> demands;
+  if (target.is_host()) return demands;
+  for (Resource resource : resources_of(work)) {
+    const Figure rate = target_rate(target, resource, dtype);
+    const std::optional<Figure> alpha = latency(*target.profile, resource);
+    demands.push_back({.resource = resource,
+                       .target_rate = rate.value,
+                       .latency_s = alpha ? alpha->value : 0.0,
+                       .rate_kind = rate.kind,
+                       .verified = rate.verified && (!alpha || alpha->verified)});
+  }
+  return demands;
+}
+
+Record blank_record(const CaseGroup& group, const std::string& target, const DeviceFacts& facts) {
+  Record record;
+  record.case_id = case_id(group, target);
+  record.operation = group.operation;
+  record.kernel = group.kernel;
+  record.shape = group.shape;
+  record.dtype = group.dtype;
+  record.device = {{"kind", facts.kind},
+                   {"name", facts.name},
+                   {"architecture", facts.architecture},
+                   {"workers", facts.workers}};
+  record.target = target;
+  record.work = find_operation(group.operation).work(group.shape, group.dtype);
+  record.provenance = {
+      {"label", group.label}, {"seed", group.inputs.seed}, {"input_distribution", group.inputs.distribution}};
+  return record;
+}
+
+std::vector<Record> run_group(const CaseGroup& group, Device& device, const CaseContext& context) {
+  std::vector<Record> records;
+  for (const std::string& target : group.targets)
+    records.push_back(blank_record(group, target, device.facts()));
+  const auto all_become = [&](Status status, const std::string& reason) {
+    for (Record& record : records)
+      if (record.reason.empty()) {
+        record.status = status;
+        record.reason = reason;
+      }
+    return records;
+  };
+  if (group.unsupported) return all_become(Status::unsupported, *group.unsupported);
+  const Kernel& kernel = find_kernel(group.operation, group.kernel);
+  std::vector<Arm> arms;
+  try {
+    const PerResource<std::optional<double>> ceilings = context.ceilings.for_dtype(group.dtype);
+    std::vector<TargetDemands> demands;
+    for (std::size_t i = 0; i < group.targets.size(); ++i) {
+      const Target target = parse_target(group.targets[i], context.profiles);
+      if (!target.is_host())
+        demands.push_back({target.id, demands_of(target, records[i].work, group.dtype),
+                           target.profile->architecture == device.facts().architecture});
+    }
+    const EmulationPlan plan = plan_emulation(demands, ceilings, group.pinned_dilation);
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < group.targets.size(); ++i) {
+      Arm arm;
+      arm.target = parse_target(group.targets[i], context.profiles);
+      arm.record = records[i];
+      if (!arm.target.is_host()) {
+        arm.plans = plan.caps[next++];
+        arm.record.dilation = plan.dilation;
+        arm.record.provenance["profile_hash"] = arm.target.profile->hash;
+      }
+      if (const std::optional<std::string> why =
+              cap_obstacle(kernel, arm.target, arm.plans, device.facts())) {
+        records[i].status = Status::unsupported;
+        records[i].reason = *why;
+      } else {
+        arms.push_back(std::move(arm));
+      }
+    }
+    if (arms.empty()) return records;
+    GroupDriver driver(group, device, context, arms);
+    measure(driver);
+  } catch (const Error& error) {
+    for (const Arm& arm : arms)
+      for (Record& record : records)
+        if (record.target == arm.target.id) record.verification = arm.record.verification;
+    return all_become(error.fault() == Fault::unsupported ? Status::unsupported : Status::failed,
+                      error.what());
+  } catch (const std::exception& error) {
+    return all_become(Status::failed, error.what());
+  }
+  for (Arm& arm : arms)
+    for (Record& record : records)
+      if (record.target == arm.target.id) record = std::move(arm.record);
+  return records;
+}
+
+}  // namespace chokepoint

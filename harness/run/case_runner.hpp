@@ -1,0 +1,29 @@
+// How is one group of cases measured on a device? All its targets in turn, in one process; the result is one
+// record per target. Nothing here knows suites, files or other groups.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/model/record.hpp"
+#include "harness/run/plan.hpp"
+#include "harness/run/probe.hpp"
+
+namespace chokepoint {
+
+struct CaseContext {
+  const std::vector<Profile>& profiles;
+  const Ceilings& ceilings;
+};
+
+// Records of all targets of the group, in its order; never throws for what happens to a case: that is a
+// record with status failed, invalid or unsupported and a reason.
+std::vector<Record> run_group(const CaseGroup& group, Device& device, const CaseContext& context);
+
+// A record with everything about a case that is known before it runs.
+Record blank_record(const CaseGroup& group, const std::string& target, const DeviceFacts& facts);
+
+// Resources that `target` would cap for this work, with the profile's rates and latencies.
+std::vector<Demand> demands_of(const Target& target, const Work& work, Dtype dtype);
+
+}  // namespace chokepoint

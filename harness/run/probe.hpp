@@ -1,0 +1,52 @@
+// What does this device deliver of a resource, uncapped and under a cap? Measured by the operations that say
+// they are probes of it, with the system's own clock.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "harness/device/device.hpp"
+#include "harness/model/emulation.hpp"
+#include "kernels/kernel.hpp"
+
+namespace chokepoint {
+
+// What the device was measured to deliver, per resource; compute per dtype.
+struct Ceilings {
+  std::map<Dtype, double> compute;
+  PerResource<std::optional<double>> rate;  // compute stays empty here
+
+  PerResource<std::optional<double>> for_dtype(Dtype dtype) const;
+};
+
+Json to_json(const Ceilings& ceilings);
+Ceilings ceilings_from_json(Fields fields);
+
+class Prober {
+ public:
+  explicit Prober(Device& device) : device_(device) {}
+
+  // Uncapped rate of the fastest kernel that can be paced on this resource: the median of about `seconds` of
+  // runs over arrays larger than the last-level cache. Empty when no operation probes it here.
+  std::optional<double> ceiling(Resource resource, Dtype dtype, double seconds = 0.4);
+
+  // Rate delivered while only this cap is engaged: median of `repeats` transfers of about `seconds` each. A
+  // latency is taken off, so that what is left is a rate. A native plan is probed uncapped.
+  double delivered(const CapPlan& plan, Dtype dtype, double seconds = 0.03, int repeats = 3);
+
+ private:
+  struct Choice {
+    const Operation* operation;
+    const Kernel* kernel;
+  };
+  std::optional<Choice> choose(Resource resource, Dtype dtype);
+
+  Device& device_;
+  std::map<std::pair<Resource, Dtype>, std::optional<Choice>> choices_;
+};
+
+// Ceilings of every resource and of compute in `dtypes`.
+Ceilings calibrate(Device& device, const std::vector<Dtype>& dtypes, double seconds_each = 0.4);
+
+}  // namespace chokepoint

@@ -1,0 +1,26 @@
+// Is an output right? Rows of it against the operation's reference in double.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "harness/model/record.hpp"
+#include "kernels/kernel.hpp"
+
+namespace chokepoint {
+
+// Rows and their reference, computed once per problem and used for every kernel and every launch of it.
+struct Answer {
+  std::vector<std::int64_t> rows;
+  std::vector<double> reference;  // [rows, row length]
+  double rms = 0.0;               // of the reference
+};
+
+// All rows when that takes at most `most_flop`, else the first, the last and evenly spread seeded ones.
+Answer answer_of(const Problem& problem, double most_flop = 2e9, std::uint64_t seed = 1);
+
+// Largest |out - ref| / (|ref| + rms(ref)) over the rows of `answer`; not finite anywhere: no error figure,
+// not passed.
+Verification compare(const Problem& problem, const Answer& answer, const Tensor& output);
+
+}  // namespace chokepoint
