@@ -1,0 +1,202 @@
+// Matrix product: shapes, inputs, the answer in double precision, and how far a correct kernel may be from
+// it.
+#include "kernels/matmul/matmul.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "harness/base/error.hpp"
+#include "harness/base/parallel.hpp"
+#include "harness/base/random.hpp"
+#include "kernels/common/gemm_quantise.hpp"
+
+namespace chokepoint {
+namespace {
+
+using gemm::kScaleBlock;
+
+std::int64_t blocks(std::int64_t length) { return (length + kScaleBlock - 1) / kScaleBlock; }
+
+BLayout layout_of(const Shape& shape) { return shape.word("b_layout") == "nk" ? BLayout::nk : BLayout::kn; }
+
+// Counts stay exact: elements of an array fit 2^40, and 2 m n k FLOP fit the 53 bits of a double.
+void check_size(const Shape& shape) {
+  const std::int64_t m = shape["m"], n = shape["n"], k = shape["k"];
+  const auto reject = [](const std::string& what, double value, const char* limit) {
+    throw Error(Fault::config, fmt::format("matmul: {} is {:.4g}, above the limit of {}", what, value, limit),
+                "make m, n or k smaller");
+  };
+  for (const auto& [name, rows, cols] : {std::tuple{"m x k", m, k}, {"k x n", k, n}, {"m x n", m, n}})
+    if (const double elements = static_cast<double>(rows) * static_cast<double>(cols); elements > 0x1p40)
+      reject(name, elements, "2^40 elements");
+  if (const double flop = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+      flop > 0x1p53)
+    reject("2 x m x n x k", flop, "2^53 FLOP");
+}
+
+const Register<Operation> operation{{
+    .name = "matmul",
+    .summary = "matrix product: output[m, n] = a[m, k] x b, weights stored as [n, k] or [k, n]",
+    .fields = {{.name = "m", .meaning = "rows of a and of the output (tokens)"},
+               {.name = "n", .meaning = "columns of the output (output features)"},
+               {.name = "k", .meaning = "length of the sums (input features)"},
+               {.name = "b_layout",
+                .meaning = "how b is stored: [n, k] or [k, n], row-major",
+                .words = {"nk", "kn"}}},
+    .dtypes = {Dtype::f32, Dtype::bf16, Dtype::fp8_e4m3},
+    .check = check_size,
+    .make =
+        [](const Shape& shape, Dtype dtype, const InputSpec& inputs) {
+          return std::make_unique<MatmulProblem>(shape["m"], shape["n"], shape["k"], layout_of(shape), dtype,
+                                                 inputs);
+        },
+    .work = [](const Shape& shape,
+               Dtype dtype) { return matmul_work(shape["m"], shape["n"], shape["k"], dtype); },
+}};
+
+// Fills `stored`; for fp8, draws in f32 and quantises, and `scales` becomes what it was divided by.
+void draw(Tensor& stored, Tensor& scales, const char* scale_role, std::int64_t block_rows,
+          const InputSpec& inputs) {
+  if (stored.dtype() != Dtype::fp8_e4m3) return fill(stored, inputs.distribution, inputs.seed);
+  const std::int64_t rows = stored.dims()[0], cols = stored.dims()[1];
+  scales = Tensor(scale_role, {(rows + block_rows - 1) / block_rows, blocks(cols)}, Dtype::f32,
+                  fmt::format("[rows / {}, columns / {}] of {}, rounded up: a stored value v at [i, j] means "
+                              "v * {}[i / {}, j / {}]",
+                              block_rows, kScaleBlock, stored.role(), scale_role, block_rows, kScaleBlock));
+  Tensor drawn(stored.role(), stored.dims(), Dtype::f32);
+  fill(drawn, inputs.distribution, inputs.seed);
+  gemm::quantise_fp8(drawn, block_rows, kScaleBlock, stored, scales);
+}
+
+class MatmulLaunch final : public Launch {
+ public:
+  MatmulLaunch(const MatmulProblem& problem, std::function<void(Tensor&)> run)
+      : run_(std::move(run)),
+        output_("output", problem.output_dims(), problem.output_dtype(), "[m, n] row-major") {}
+
+  void run() override { run_(output_); }
+  Tensor& output() override { return output_; }
+
+ private:
+  std::function<void(Tensor&)> run_;
+  Tensor output_;
+};
+
+}  // namespace
+
+Work matmul_work(std::int64_t m, std::int64_t n, std::int64_t k, Dtype dtype) {
+  const auto rows = static_cast<double>(m), cols = static_cast<double>(n), length = static_cast<double>(k);
+  const auto stored = static_cast<double>(bytes_of(dtype));
+  Work work{.flop = 2.0 * rows * cols * length,
+            .memory_bytes =
+                stored * (rows * length + cols * length) + (dtype == Dtype::f32 ? 4.0 : 2.0) * rows * cols};
+  if (dtype == Dtype::fp8_e4m3) work.memory_bytes += 4.0 * static_cast<double>((m + blocks(n)) * blocks(k));
+  return work;
+}
+
+MatmulProblem::MatmulProblem(std::int64_t m, std::int64_t n, std::int64_t k, BLayout b_layout, Dtype dtype,
+                             const InputSpec& inputs)
+    : m_(m), n_(n), k_(k), b_layout_(b_layout), dtype_(dtype), a_("a", {m, k}, dtype, "[m, k] row-major") {
+  b_ = b_layout == BLayout::nk
+           ? Tensor("b", {n, k}, dtype, "[n, k] row-major: row j holds the weights of output column j")
+           : Tensor("b", {k, n}, dtype, "[k, n] row-major");
+  draw(a_, a_scale_, "a_scale", 1, inputs);
+  draw(b_, b_scale_, "b_scale", kScaleBlock, inputs);
+}
+
+Work MatmulProblem::work() const { return matmul_work(m_, n_, k_, dtype_); }
+
+std::vector<const Tensor*> MatmulProblem::inputs() const {
+  if (dtype_ == Dtype::fp8_e4m3) return {&a_, &b_, &a_scale_, &b_scale_};
+  return {&a_, &b_};
+}
+
+gemm::Matrix MatmulProblem::a_matrix() const {
+  gemm::Matrix a{.data = a_.data(), .dtype = dtype_, .rows = m_, .cols = k_, .row_stride = k_};
+  if (dtype_ == Dtype::fp8_e4m3) {
+    a.scale = a_scale_.as<float>().data();
+    a.scale_cols = kScaleBlock;
+    a.scale_row_stride = blocks(k_);
+  }
+  return a;
+}
+
+gemm::Matrix MatmulProblem::b_matrix() const {
+  const bool nk = b_layout_ == BLayout::nk;
+  gemm::Matrix b{.data = b_.data(), .dtype = dtype_, .rows = k_, .cols = n_};
+  b.row_stride = nk ? 1 : n_;
+  b.col_stride = nk ? k_ : 1;
+  if (dtype_ == Dtype::fp8_e4m3) {
+    b.scale = b_scale_.as<float>().data();
+    b.scale_rows = b.scale_cols = kScaleBlock;
+    b.scale_row_stride = nk ? 1 : blocks(n_);
+    b.scale_col_stride = nk ? blocks(k_) : 1;
+  }
+  return b;
+}
+
+// Sums in k's order, 16 output columns side by side so that the compiler can vectorise; 64 rows share the
+// columns.
+std::vector<double> MatmulProblem::reference(std::span<const std::int64_t> rows) const {
+  constexpr std::int64_t kSideBySide = 16, kRowsAtATime = 64;
+  const bool fp8 = dtype_ == Dtype::fp8_e4m3, nk = b_layout_ == BLayout::nk;
+  const auto a_value = [&](std::int64_t i, std::int64_t p) {
+    return a_.at(i * k_ + p) * (fp8 ? a_scale_.at(i * blocks(k_) + p / kScaleBlock) : 1.0);
+  };
+  const auto b_value = [&](std::int64_t p, std::int64_t j) {
+    const std::int64_t row = nk ? j : p, col = nk ? p : j, cols = nk ? k_ : n_;
+    return b_.at(row * cols + col) *
+           (fp8 ? b_scale_.at(row / kScaleBlock * blocks(cols) + col / kScaleBlock) : 1.0);
+  };
+  const auto count = static_cast<std::int64_t>(rows.size());
+  std::vector<double> result(static_cast<std::size_t>(count * n_));
+  std::vector<double> a_rows;  // [kRowsAtATime, k]
+  for (std::int64_t first = 0; first < count; first += kRowsAtATime) {
+    const std::int64_t last = std::min(count, first + kRowsAtATime);
+    a_rows.resize(static_cast<std::size_t>((last - first) * k_));
+    for (std::int64_t i = first; i < last; ++i)
+      for (std::int64_t p = 0; p < k_; ++p)
+        a_rows[static_cast<std::size_t>((i - first) * k_ + p)] =
+            a_value(rows[static_cast<std::size_t>(i)], p);
+    parallel_for((n_ + kSideBySide - 1) / kSideBySide, 1, [&](std::int64_t begin, std::int64_t end, int) {
+      std::vector<double> b_cols(static_cast<std::size_t>(k_ * kSideBySide), 0.0);  // [k, kSideBySide]
+      for (std::int64_t j0 = begin * kSideBySide; j0 < std::min(n_, end * kSideBySide); j0 += kSideBySide) {
+        const std::int64_t wide = std::min(kSideBySide, n_ - j0);
+        for (std::int64_t j = 0; j < wide; ++j)
+          for (std::int64_t p = 0; p < k_; ++p)
+            b_cols[static_cast<std::size_t>(p * kSideBySide + j)] = b_value(p, j0 + j);
+        for (std::int64_t i = first; i < last; ++i) {
+          double sums[kSideBySide] = {};
+          const double* a_row = a_rows.data() + (i - first) * k_;
+          for (std::int64_t p = 0; p < k_; ++p)
+            for (std::int64_t j = 0; j < kSideBySide; ++j)
+              sums[j] += a_row[p] * b_cols[static_cast<std::size_t>(p * kSideBySide + j)];
+          std::copy(sums, sums + wide, result.begin() + i * n_ + j0);
+        }
+      }
+    });
+  }
+  return result;
+}
+
+// Rounding errors of an f32 sum of k terms of deviation d: adding term p rounds a partial sum of about
+// sqrt(p) d by at most u = 2^-24 of it, so in all about u k d / sqrt(6), where the result has deviation
+// sqrt(k) d: 0.41 u sqrt(k) relative to rms. The worst of 10^9 elements is 6 deviations off: 2.5 u sqrt(k),
+// rounded up to 4. Two more u round the products of a short sum. bf16 output rounds by at most 2^-9 of |ref|,
+// less than 2^-9 of the metric's denominator. fp8 allows what Hopper's tensor cores do besides: sums of 128
+// kept to 14 bits (kernels that truncate so are correct kernels of this dtype): 2^-10 of rms per deviation, 4
+// deviations.
+double MatmulProblem::tolerance() const {
+  const double sums = 0x1p-24 * (4.0 * std::sqrt(static_cast<double>(k_)) + 2.0);
+  if (dtype_ == Dtype::f32) return sums;
+  return sums + (dtype_ == Dtype::bf16 ? 0x1p-9 : 0x1p-9 + 0x1p-8);
+}
+
+std::unique_ptr<Launch> matmul_launch(const MatmulProblem& problem, std::function<void(Tensor&)> run) {
+  return std::make_unique<MatmulLaunch>(problem, std::move(run));
+}
+
+}  // namespace chokepoint
