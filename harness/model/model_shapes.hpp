@@ -1,4 +1,5 @@
-// Which shapes does a published model have? Fragments of operation shapes, to be merged with a suite's own fields.
+// Which shapes does a published model have? Fragments of operation shapes, to be merged with a suite's own
+// fields.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@
 
 namespace chokepoint {
 
-// Part of a shape of one operation: what the model fixes. Batch, tokens, context and parallel degrees are the suite's.
+// Part of a shape of one operation: what the model fixes. Batch, tokens, context and parallel degrees are the
+// suite's.
 struct ShapeFragment {
   std::string name;  // unique per operation: "q_b", "expert_gate_up", "decode"
   Shape shape;

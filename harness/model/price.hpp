@@ -12,7 +12,7 @@ namespace chokepoint {
 // One price in US dollars per GPU-hour.
 struct PriceItem {
   std::string profile;
-  std::string term;  // one of price_terms()
+  std::string term;            // one of price_terms()
   double usd_per_gpu_h = 0.0;  // the middle, or the only one
   std::optional<double> low, high;
   std::vector<std::string> includes;  // "electricity", "host", ...: what need not be added again
@@ -28,8 +28,8 @@ struct PriceAbsence {
 
 // configs/prices/<date>_<seller>.json. Never edited, only superseded by a later one.
 struct PriceBook {
-  std::string id;           // <date>_<seller>, the file's stem
-  std::string date;         // "2026-05" or "2026-05-20"
+  std::string id;    // <date>_<seller>, the file's stem
+  std::string date;  // "2026-05" or "2026-05-20"
   std::string seller;
   std::string source_kind;  // quote | survey | model | assumption | hearsay
   std::string summary;
@@ -62,13 +62,13 @@ struct PriceQuote {
   std::string text() const;
 };
 
-// The newest market price of `profile` on demand; absent when no book of quotes or surveys has one. A model's or a
-// claimant's figure never stands in for a market price.
+// The newest market price of `profile` on demand; absent when no book of quotes or surveys has one. A model's
+// or a claimant's figure never stands in for a market price.
 std::optional<PriceQuote> quote(const std::vector<PriceBook>& books, const std::string& profile);
 
-// The same from the book the user names: "2025-02_deepseek" or "2026-03-29_semianalysis:rental_3y". Absent when that
-// book has no price for the profile. Throws Error{config} for an unknown book or term, and when the book has several
-// terms and none is named.
+// The same from the book the user names: "2025-02_deepseek" or "2026-03-29_semianalysis:rental_3y". Absent
+// when that book has no price for the profile. Throws Error{config} for an unknown book or term, and when the
+// book has several terms and none is named.
 std::optional<PriceQuote> quote(const std::vector<PriceBook>& books, const std::string& profile,
                                 const std::string& choice);
 

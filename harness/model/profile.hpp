@@ -12,8 +12,9 @@
 
 namespace chokepoint {
 
-// One rate, as the maker states it and as somebody measured it. A figure of kind `datasheet` stands in the first
-// place and nowhere else, so the kind of a figure tells which of the two it is. Link and network: per direction.
+// One rate, as the maker states it and as somebody measured it. A figure of kind `datasheet` stands in the
+// first place and nowhere else, so the kind of a figure tells which of the two it is. Link and network: per
+// direction.
 struct Rates {
   std::optional<Figure> datasheet, achieved;
 };
@@ -39,8 +40,8 @@ std::vector<Profile> load_profiles(const std::string& configs);  // `configs`/pr
 // Throws Error{config} with the nearest known id.
 const Profile& find_profile(const std::vector<Profile>& profiles, const std::string& id);
 
-// The achieved rate if there is one, else the datasheet's (kind `datasheet`). Throws Error{config} when the profile
-// has neither. `dtype` matters for compute only, and no dtype stands in for another.
+// The achieved rate if there is one, else the datasheet's (kind `datasheet`). Throws Error{config} when the
+// profile has neither. `dtype` matters for compute only, and no dtype stands in for another.
 const Figure& target_rate(const Profile& profile, Resource resource, Dtype dtype);
 
 // Absent for compute and memory, and where nobody published it.
@@ -50,8 +51,8 @@ std::optional<Figure> latency(const Profile& profile, Resource resource);
 // `profile.all_in` is the other scope; mixing them is up to nobody.
 std::optional<Figure> power(const Profile& profile);
 
-// What a run should behave like: the machine itself ("host", uncapped), a profile ("h800-sxm"), or a profile with
-// some rates replaced ("h100-sxm@link=160GB/s", "h100-sxm@link=160GB/s+network=40GB/s").
+// What a run should behave like: the machine itself ("host", uncapped), a profile ("h800-sxm"), or a profile
+// with some rates replaced ("h100-sxm@link=160GB/s", "h100-sxm@link=160GB/s+network=40GB/s").
 struct Target {
   std::string id;                  // the text
   std::optional<Profile> profile;  // absent for "host"

@@ -63,9 +63,9 @@ struct SuiteShape {
   std::string label;
 };
 
-// Fragments (in file order) x the cartesian product of the axes (the last axis runs fastest). The case's own fields
-// win over the fragment's. Throws Error{config} for an unknown model, a model without fragments for the operation,
-// an `only` that matches none, or more than kMaxShapesPerCase shapes.
+// Fragments (in file order) x the cartesian product of the axes (the last axis runs fastest). The case's own
+// fields win over the fragment's. Throws Error{config} for an unknown model, a model without fragments for
+// the operation, an `only` that matches none, or more than kMaxShapesPerCase shapes.
 inline constexpr std::size_t kMaxShapesPerCase = 10000;
 std::vector<SuiteShape> expand_shapes(const SuiteCase& suite_case, const std::vector<ModelShapes>& models);
 

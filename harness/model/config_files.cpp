@@ -1,0 +1,36 @@
+#include "harness/model/config_files.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+namespace chokepoint {
+
+std::vector<std::string> json_files_of(const std::string& folder) {
+  std::vector<std::string> paths;
+  std::error_code fault;
+  for (std::filesystem::directory_iterator at(folder, fault), end; !fault && at != end; at.increment(fault))
+    if (at->path().extension() == ".json") paths.push_back(at->path().string());
+  if (fault)
+    throw Error(Fault::io, fmt::format("cannot read the folder {}: {}", folder, fault.message()),
+                "name the folder that holds profiles, prices, models and suites");
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+std::string config_stem(std::string_view path) { return std::filesystem::path(path).stem().string(); }
+
+void require_word(const Fields& fields, const std::string& key, const std::string& value,
+                  std::span<const std::string> words) {
+  if (std::find(words.begin(), words.end(), value) == words.end())
+    fields.reject(key, fmt::format("is \"{}\"", value), suggestion(value, words));
+}
+
+std::string telling_text(Fields& fields, const std::string& key) {
+  std::string text = fields.text(key);
+  if (text.find_first_not_of(' ') == std::string::npos) fields.reject(key, "is empty", "write a sentence");
+  return text;
+}
+
+}  // namespace chokepoint

@@ -1,0 +1,39 @@
+// How are the files of a config folder found, and how is a file's name tied to what it says inside?
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/base/error.hpp"
+#include "harness/base/json.hpp"
+#include "harness/base/strings.hpp"
+
+namespace chokepoint {
+
+// Paths of `folder`/*.json in order of their names. Throws Error{io} when the folder cannot be read.
+std::vector<std::string> json_files_of(const std::string& folder);
+
+// File name without folders and ".json": "configs/models/llama-3.1-8b.json" -> "llama-3.1-8b".
+std::string config_stem(std::string_view path);
+
+// Rejects `key` unless it is one of `words`.
+void require_word(const Fields& fields, const std::string& key, const std::string& value,
+                  std::span<const std::string> words);
+
+// Text that is not empty; sources and summaries have to say something.
+std::string telling_text(Fields& fields, const std::string& key);
+
+// The entry with this id. Throws Error{config} "<what> "x" is not known; did you mean ...".
+template <class T>
+const T& find_by_id(const std::vector<T>& entries, const std::string& id, std::string_view what) {
+  std::vector<std::string> known;
+  for (const T& entry : entries) {
+    if (entry.id == id) return entry;
+    known.push_back(entry.id);
+  }
+  throw Error(Fault::config, std::string(what) + " \"" + id + "\" is not known", suggestion(id, known));
+}
+
+}  // namespace chokepoint
