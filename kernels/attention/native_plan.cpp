@@ -1,0 +1,49 @@
+#include "kernels/attention/native_plan.hpp"
+
+#include <algorithm>
+
+namespace chokepoint {
+namespace {
+
+constexpr std::int64_t kMostRows = 132;      // 128 heads of MLA in one block; scores of a tile stay in L2
+constexpr std::int64_t kMostThinRows = 8;    // from here on packing pays
+constexpr std::int64_t kMostKeys = 256;      // keys per tile
+constexpr std::int64_t kItemsPerWorker = 4;  // enough for the last ones to even out
+constexpr std::int64_t kPanelBytes = 64LL
+                                     << 20;  // of shared panels; a long context may need more for one head
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
+
+}  // namespace
+
+NativePlan plan_attention(const AttentionSizes& sizes, const NativeMachine& machine) {
+  NativePlan plan;
+  const std::int64_t rows = sizes.rows_per_kv();
+  plan.row_block =
+      std::min(rows, round_up(ceil_div(rows, ceil_div(rows, kMostRows)), machine.rows_per_panel));
+  plan.row_blocks = ceil_div(rows, plan.row_block);
+  plan.access = rows <= kMostThinRows  ? KeyAccess::in_place
+                : plan.row_blocks == 1 ? KeyAccess::own_panels
+                                       : KeyAccess::shared_panels;
+
+  // The panel of keys, then that of values, is read once per strip of rows: it has to stay in half of L2.
+  const std::int64_t dim = std::max(sizes.qk_dim, sizes.v_dim);
+  const std::int64_t fits = machine.l2_bytes / 2 / (dim * static_cast<std::int64_t>(sizeof(float)));
+  plan.key_tile = std::clamp(fits / machine.cols_per_panel * machine.cols_per_panel, machine.cols_per_panel,
+                             round_up(std::min(kMostKeys, sizes.context), machine.cols_per_panel));
+
+  const std::int64_t heads = sizes.batch * sizes.heads_kv, wanted = kItemsPerWorker * machine.workers;
+  plan.parts =
+      std::clamp(ceil_div(wanted, heads * plan.row_blocks), std::int64_t{1}, plan.key_tiles(sizes.context));
+  plan.heads_at_once = heads;
+  if (plan.access == KeyAccess::shared_panels) {
+    const std::int64_t head_bytes =
+        sizes.context * (sizes.qk_dim + sizes.v_dim) * static_cast<std::int64_t>(sizeof(float));
+    const std::int64_t busy = ceil_div(wanted, plan.row_blocks * plan.parts);
+    plan.heads_at_once = std::min(heads, std::max(busy, kPanelBytes / head_bytes));
+  }
+  return plan;
+}
+
+}  // namespace chokepoint
