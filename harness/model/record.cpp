@@ -15,13 +15,17 @@ constexpr std::array<std::string_view, 5> kStatusNames = {"ok", "invalid", "unsu
 constexpr std::array<std::string_view, 5> kBasisNames = {"measured", "emulated", "scaled", "projected",
                                                          "reported"};
 constexpr std::array<std::string_view, 4> kCapStatusNames = {"held", "missed", "leaked", "unverified"};
+constexpr std::array<std::string_view, 4> kEnergyBases = {"measured", "measured_under_cap", "provisioned",
+                                                          "absent"};
 
 template <std::size_t N>
 int index_of(Fields& fields, const std::string& key, const std::array<std::string_view, N>& names) {
   const std::string text = fields.text(key);
   for (std::size_t i = 0; i < N; ++i)
     if (names[i] == text) return static_cast<int>(i);
-  fields.reject(key, fmt::format("is \"{}\"", text), fmt::format("one of {}", fmt::join(names, ", ")));
+  std::string known;
+  for (const std::string_view name : names) known += fmt::format("{}{}", known.empty() ? "" : ", ", std::string(name));
+  fields.reject(key, fmt::format("is \"{}\"", text), "write one of " + known);
 }
 
 Json maybe(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
@@ -150,9 +154,16 @@ Shape shape_from(Fields fields) {
   return shape;
 }
 
+// A JSON object that is kept as it is; texts where the program reads them.
+Json free_object(Fields& fields, const std::string& key, std::initializer_list<const char*> texts) {
+  Fields inner = fields.object(key);
+  for (const char* text : texts) inner.maybe_text(text);
+  return inner.json();
+}
+
 Energy energy_from(Fields fields) {
   Energy energy;
-  energy.basis = fields.text("basis");
+  energy.basis = kEnergyBases[static_cast<std::size_t>(index_of(fields, "basis", kEnergyBases))];
   energy.power_w = fields.maybe_number("power_w");
   energy.scope = fields.text("scope");
   energy.source = fields.text("source");
@@ -234,11 +245,14 @@ Record record_from_json(const JsonFile& line) {
     record.dtype = *known;
   else
     fields.reject("dtype", fmt::format("is \"{}\"", dtype), "use f32, bf16 or fp8_e4m3");
-  record.device = fields.any("device");
+  record.device = free_object(fields, "device", {"kind", "name", "architecture"});
   record.target = fields.text("target");
   if (fields.has("basis")) record.basis = static_cast<Basis>(index_of(fields, "basis", kBasisNames));
   fields.any("basis");
   record.status = static_cast<Status>(index_of(fields, "status", kStatusNames));
+  if (record.basis.has_value() != (record.status == Status::ok))
+    fields.reject("basis", record.basis ? "is given for a record that is not ok" : "is missing for a record that is ok",
+                  "only a record whose status is ok says how its numbers were obtained");
   record.reason = fields.text("reason");
   record.dilation = fields.positive("dilation");
   for (Fields& cap : fields.objects("caps")) record.caps.push_back(cap_from(cap));
@@ -263,13 +277,21 @@ Record record_from_json(const JsonFile& line) {
                             inner.maybe_number("ci_high"), inner.text("unit")};
     inner.finish();
   }
-  record.provenance = fields.any("provenance");
+  record.provenance = free_object(fields, "provenance", {});
   fields.finish();
   return record;
 }
 
+std::string dilation_text(double dilation) {
+  return dilation < 100.0 ? fmt::format("1:{:.3g}", dilation) : fmt::format("1:{:.0f}", dilation);
+}
+
 std::string label_of(const Record& record) {
-  const std::string host = record.device.value("name", record.device.value("kind", std::string("device")));
+  const auto fact = [&](const char* key, const std::string& fallback) {
+    const bool has = record.device.is_object() && record.device.contains(key) && record.device[key].is_string();
+    return has ? record.device[key].get<std::string>() : fallback;
+  };
+  const std::string kind = fact("kind", "device"), host = fact("name", kind);
   if (!record.basis) return fmt::format("{} as {} ({})", host, record.target, to_string(record.status));
   switch (*record.basis) {
     case Basis::measured:
@@ -283,8 +305,7 @@ std::string label_of(const Record& record) {
       return fmt::format("{} as {}{} (emulated)", host, record.target, caps);
     }
     case Basis::scaled:
-      return fmt::format("{} as {}, 1:{:.0f} (scaled)", record.device.value("kind", host), record.target,
-                         record.dilation);
+      return fmt::format("{} as {}, {} (scaled)", kind, record.target, dilation_text(record.dilation));
     default:
       return fmt::format("{} ({})", record.target, to_string(*record.basis));
   }

@@ -109,6 +109,9 @@ Json to_json(const Record& record);
 // Strict: throws Error{config} naming file, line and key.
 Record record_from_json(const JsonFile& line);
 
+// "1:5800", "1:1.19".
+std::string dilation_text(double dilation);
+
 // "H100 (measured)", "H100 as H800: link 160 GB/s (emulated)", "cpu as h800-sxm, 1:5800 (scaled)". design.md
 // section 4.
 std::string label_of(const Record& record);

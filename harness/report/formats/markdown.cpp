@@ -1,0 +1,122 @@
+// How does a report look in a README or a CI summary? The tables of the terminal, all columns, as Markdown.
+#include <fmt/format.h>
+
+#include <string>
+
+#include "harness/report/notes.hpp"
+#include "harness/report/report.hpp"
+#include "harness/report/rows.hpp"
+#include "harness/report/sentences.hpp"
+#include "harness/report/text.hpp"
+
+namespace chokepoint {
+namespace {
+
+// Text of any origin as text: nothing in it is markup, a link, a tag or the end of a cell (GitHub Flavored Markdown,
+// section 2.4: every ASCII punctuation may be escaped). A name's underscores and an interval's brackets stay readable.
+std::string escaped(std::string_view text) {
+  const std::string clean = printable(text);
+  std::string out;
+  for (std::size_t i = 0; i < clean.size(); ++i) {
+    const char c = clean[i];
+    const auto is_word = [&](std::size_t at) { return at < clean.size() && std::isalnum(static_cast<unsigned char>(clean[at])); };
+    if (c == '<')
+      out += "&lt;";
+    else if (c == '&')
+      out += "&amp;";
+    else if (std::string_view("\\|`*~$").find(c) != std::string_view::npos)
+      out += std::string("\\") + c;
+    else if (c == '_' && !(i > 0 && is_word(i - 1) && is_word(i + 1)))
+      out += "\\_";
+    else if (c == '[' || (c == ']' && i + 1 < clean.size() && (clean[i + 1] == '(' || clean[i + 1] == '[')))
+      out += std::string("\\") + c;
+    else
+      out += c;
+  }
+  return out;
+}
+
+std::string table_row(const std::vector<std::string>& cells) {
+  std::string line = "|";
+  for (const std::string& cell : cells) line += fmt::format(" {} |", cell);
+  return line + '\n';
+}
+
+// The columns in which some row has content, after a first one for the case.
+std::string table(const ReportInput& input, const ReportGroup& group) {
+  const std::vector<Column> columns = columns_of(group);
+  std::vector<bool> used(columns.size(), false);
+  std::vector<std::vector<std::string>> rows;
+  bool has_titles = false;
+  for (const ReportCase& report_case : group.cases)
+    for (const std::size_t record : report_case.records) {
+      std::vector<std::string> row = {escaped(report_case.title)};
+      has_titles = has_titles || !report_case.title.empty();
+      const std::vector<Cell> cells = cells_of(group, input, record);
+      for (std::size_t i = 0; i < columns.size(); ++i) {
+        row.push_back(cells[i].forms.empty() ? "" : escaped(cells[i].forms.front()));
+        used[i] = used[i] || !row.back().empty();
+      }
+      rows.push_back(std::move(row));
+    }
+  std::vector<std::string> titles, rules;
+  if (has_titles) {
+    titles.emplace_back("case");
+    rules.emplace_back("---");
+  }
+  for (std::size_t i = 0; i < columns.size(); ++i)
+    if (used[i]) {
+      titles.push_back(escaped(columns[i].title));
+      rules.emplace_back(columns[i].align == Align::right ? "---:" : "---");
+    }
+  std::string out = table_row(titles) + table_row(rules);
+  for (const std::vector<std::string>& row : rows) {
+    std::vector<std::string> kept;
+    if (has_titles) kept.push_back(row.front());
+    for (std::size_t i = 0; i < columns.size(); ++i)
+      if (used[i]) kept.push_back(row[i + 1]);
+    out += table_row(kept);
+  }
+  return out;
+}
+
+std::string comparisons(const ReportInput& input, const ReportGroup& group) {
+  std::string out;
+  const std::vector<Record>& records = input.set.records;
+  for (const ReportCase& report_case : group.cases) {
+    for (const std::size_t i : report_case.comparisons) {
+      const Comparison& comparison = input.comparisons[i];
+      std::string line = report_case.title.empty() ? "" : report_case.title + ": ";
+      if (group.has_several_kernels) line += records[comparison.a].kernel + ": ";
+      out += "- " + escaped(line + ratio_sentence(comparison, records)) + '\n';
+      for (const std::string& sentence : price_sentences(comparison, records)) out += "  - " + escaped(sentence) + '\n';
+      if (const std::string energy = energy_sentence(comparison, records); !energy.empty())
+        out += "  - " + escaped(energy) + '\n';
+    }
+    if (report_case.comparisons_left_out > 0)
+      out += fmt::format("- {} more pairs of targets: `--format json`\n", report_case.comparisons_left_out);
+  }
+  return out;
+}
+
+std::string render(const ReportInput& input, const Style&) {
+  std::string out;
+  for (const HeaderLine& line : header_of(input)) out += fmt::format("- {}: {}\n", escaped(line.label), escaped(line.text));
+  for (const ReportGroup& group : groups_of(input)) {
+    out += fmt::format("\n### {}\n\n", escaped(group.operation));
+    if (!group.common.empty()) out += escaped(group.common) + "\n\n";
+    if (!group.energy_basis.empty()) out += fmt::format("Energy is {}.\n\n", escaped(group.energy_basis));
+    out += table(input, group);
+    if (const std::string pairs = comparisons(input, group); !pairs.empty()) out += '\n' + pairs;
+  }
+  const std::vector<std::string> notes = notes_of(input);
+  if (!notes.empty()) out += "\n### Notes\n\n";
+  for (const std::string& note : notes) out += "- " + escaped(note) + '\n';
+  return out;
+}
+
+const Register<Format> format{
+    {.name = "markdown", .summary = "tables for a README or a CI summary", .render = render}};
+
+}  // namespace
+}  // namespace chokepoint
