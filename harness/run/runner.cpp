@@ -51,9 +51,10 @@ std::vector<Record> collect(const CaseGroup& group, const ChildOutcome& outcome,
 void add_metrics(Record& record, const std::vector<PriceBook>& books,
                  const std::optional<std::string>& prices) {
   if (record.status != Status::ok) return;
-  const std::string profile = record.target.substr(0, record.target.find('@'));
+  // The host, and a profile with replaced rates, are machines that nobody offers.
+  const bool for_sale = record.target != "host" && record.target.find('@') == std::string::npos;
   std::optional<PriceQuote> found;
-  if (profile != "host") found = prices ? quote(books, profile, *prices) : quote(books, profile);
+  if (for_sale) found = prices ? quote(books, record.target, *prices) : quote(books, record.target);
   std::optional<double> usd_per_h;
   if (found) {
     usd_per_h = found->item.usd_per_gpu_h;

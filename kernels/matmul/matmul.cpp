@@ -37,6 +37,14 @@ void check_size(const Shape& shape) {
     reject("2 x m x n x k", flop, "2^53 FLOP");
 }
 
+// A square output that packs well; its sums take the amount.
+std::optional<Shape> probe(Resource resource, double amount) {
+  if (resource != Resource::compute) return std::nullopt;
+  constexpr std::int64_t kSide = 512;
+  const auto k = static_cast<std::int64_t>(std::clamp(amount / (2.0 * kSide * kSide), 1.0, 0x1p20));
+  return Shape{{"m", kSide}, {"n", kSide}, {"k", k}};
+}
+
 const Register<Operation> operation{{
     .name = "matmul",
     .summary = "matrix product: output[m, n] = a[m, k] x b, weights stored as [n, k] or [k, n]",
@@ -55,6 +63,7 @@ const Register<Operation> operation{{
         },
     .work = [](const Shape& shape,
                Dtype dtype) { return matmul_work(shape["m"], shape["n"], shape["k"], dtype); },
+    .probe = probe,
 }};
 
 // Fills `stored`; for fp8, draws in f32 and quantises, and `scales` becomes what it was divided by.

@@ -1,0 +1,186 @@
+// `list`: the parts of this program and the data files it knows.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "harness/base/error.hpp"
+#include "harness/base/strings.hpp"
+#include "harness/base/units.hpp"
+#include "harness/caps/cap.hpp"
+#include "harness/cli/command.hpp"
+#include "harness/metrics/metric.hpp"
+#include "harness/model/model_shapes.hpp"
+#include "harness/model/price.hpp"
+#include "harness/model/profile.hpp"
+#include "harness/model/suite.hpp"
+#include "harness/report/report.hpp"
+
+namespace chokepoint {
+namespace {
+
+// Rows of columns; the first column is the name. Printed as text or as a list of objects with these keys.
+struct Listing {
+  std::vector<std::string> keys;
+  std::vector<std::vector<std::string>> rows;
+};
+
+template <class T>
+std::vector<const T*> sorted_parts() {
+  std::vector<const T*> parts;
+  for (const T& part : Registry<T>::instance().all()) parts.push_back(&part);
+  std::sort(parts.begin(), parts.end(), [](const T* a, const T* b) { return registry_key(*a) < registry_key(*b); });
+  return parts;
+}
+
+std::string dtypes_text(const std::vector<Dtype>& dtypes) {
+  std::vector<std::string> names;
+  for (Dtype dtype : dtypes) names.emplace_back(to_string(dtype));
+  return joined(names, " ");
+}
+
+std::string field_text(const ShapeField& field) {
+  if (!field.words.empty()) return fmt::format("{}={}", field.name, joined(field.words, "|"));
+  return field.fallback ? fmt::format("{}={}", field.name, *field.fallback) : field.name;
+}
+
+Listing operations(const Session&) {
+  Listing listing{{"operation", "dtypes", "shape", "summary"}, {}};
+  for (const Operation* operation : sorted_parts<Operation>()) {
+    std::vector<std::string> fields;
+    for (const ShapeField& field : operation->fields) fields.push_back(field_text(field));
+    listing.rows.push_back({operation->name, dtypes_text(operation->dtypes), joined(fields, ","), operation->summary});
+  }
+  return listing;
+}
+
+Listing kernels(const Session&) {
+  Listing listing{{"kernel", "device", "dtypes", "paces", "summary"}, {}};
+  for (const Kernel* kernel : sorted_parts<Kernel>()) {
+    std::vector<std::string> paces;
+    for (Resource resource : kernel->paces) paces.emplace_back(to_string(resource));
+    listing.rows.push_back({registry_key(*kernel), kernel->device, dtypes_text(kernel->dtypes),
+                            paces.empty() ? "nothing" : joined(paces, " "), kernel->summary});
+  }
+  return listing;
+}
+
+std::string rate_text(const Rates& rates, Resource resource) {
+  const std::optional<Figure>& figure = rates.achieved ? rates.achieved : rates.datasheet;
+  if (!figure) return "unknown";
+  return fmt::format("{} {}{}", with_unit(figure->value, fmt::format("{}/s", unit_of(resource))), figure->kind,
+                     figure->verified ? "" : " (unverified)");
+}
+
+Listing profiles(const Session& session) {
+  Listing listing{{"profile", "architecture", "compute bf16", "memory", "link", "network", "name"}, {}};
+  for (const Profile& profile : load_profiles(session.configs)) {
+    const auto bf16 = profile.compute.find(Dtype::bf16);
+    listing.rows.push_back({profile.id, profile.architecture,
+                            bf16 == profile.compute.end() ? "unknown" : rate_text(bf16->second, Resource::compute),
+                            rate_text(profile.memory, Resource::memory), rate_text(profile.link, Resource::link),
+                            rate_text(profile.network, Resource::network), profile.name});
+  }
+  return listing;
+}
+
+Listing prices(const Session& session) {
+  Listing listing{{"book", "kind", "profile", "term", "USD per GPU-hour", "source"}, {}};
+  for (const PriceBook& book : load_price_books(session.configs))
+    for (const PriceItem& item : book.items)
+      listing.rows.push_back({book.id, book.source_kind, item.profile, item.term,
+                              item.low && item.high ? fmt::format("{:.2f} ({:.2f} to {:.2f})", item.usd_per_gpu_h, *item.low, *item.high)
+                                                    : fmt::format("{:.2f}", item.usd_per_gpu_h),
+                              item.source});
+  return listing;
+}
+
+Listing suites(const Session& session) {
+  Listing listing{{"suite", "device", "targets", "summary"}, {}};
+  std::vector<std::string> paths;
+  for (const auto& entry : std::filesystem::directory_iterator(session.configs + "/suites"))
+    if (entry.path().extension() == ".json") paths.push_back(entry.path());
+  std::sort(paths.begin(), paths.end());
+  for (const std::string& path : paths) {
+    const Suite suite = load_suite(path);
+    listing.rows.push_back({suite.id, suite.device, joined(suite.targets, " "), suite.summary});
+  }
+  return listing;
+}
+
+Listing models(const Session& session) {
+  Listing listing{{"model", "operations", "summary"}, {}};
+  for (const ModelShapes& model : load_models(session.configs)) {
+    std::vector<std::string> names;
+    for (const auto& [operation, fragments] : model.fragments) names.push_back(operation);
+    listing.rows.push_back({model.id, joined(names, " "), model.summary});
+  }
+  return listing;
+}
+
+Listing caps(const Session&) {
+  Listing listing{{"cap", "device", "mechanism", "needs"}, {}};
+  for (const Cap* cap : sorted_parts<Cap>()) listing.rows.push_back({cap->name, cap->device, cap->mechanism, cap->needs});
+  return listing;
+}
+
+Listing metrics(const Session&) {
+  Listing listing{{"metric", "unit", "better", "formula"}, {}};
+  for (const Metric* metric : sorted_parts<Metric>())
+    listing.rows.push_back({metric->name, metric->unit, metric->higher_is_better ? "higher" : "lower", metric->formula});
+  return listing;
+}
+
+Listing formats(const Session&) {
+  Listing listing{{"format", "summary"}, {}};
+  for (const Format* format : sorted_parts<Format>()) listing.rows.push_back({format->name, format->summary});
+  return listing;
+}
+
+const std::vector<std::pair<std::string, Listing (*)(const Session&)>> kKinds = {
+    {"operations", operations}, {"kernels", kernels}, {"profiles", profiles}, {"prices", prices}, {"suites", suites},
+    {"models", models},         {"caps", caps},       {"metrics", metrics},   {"formats", formats}};
+
+// All columns but the last are padded; the last one runs on.
+void print_text(const Listing& listing) {
+  std::vector<std::size_t> widths(listing.keys.size());
+  for (std::size_t column = 0; column < listing.keys.size(); ++column) {
+    widths[column] = listing.keys[column].size();
+    for (const auto& row : listing.rows) widths[column] = std::max(widths[column], row[column].size());
+  }
+  const auto print_row = [&](const std::vector<std::string>& row) {
+    for (std::size_t column = 0; column + 1 < row.size(); ++column) fmt::print("{:<{}}  ", row[column], widths[column]);
+    fmt::print("{}\n", row.back());
+  };
+  print_row(listing.keys);
+  for (const auto& row : listing.rows) print_row(row);
+}
+
+void list(const std::string& kind, Session& session) {
+  std::vector<std::string> known;
+  for (const auto& [name, make] : kKinds) {
+    known.push_back(name);
+    if (name != kind) continue;
+    const Listing listing = make(session);
+    if (!session.json) return print_text(listing);
+    Json json = Json::array();
+    for (const auto& row : listing.rows) {
+      Json& object = json.emplace_back(Json::object());
+      for (std::size_t i = 0; i < row.size(); ++i) object[listing.keys[i]] = row[i];
+    }
+    return print_json(json);
+  }
+  throw Error(Fault::config, fmt::format("there is no list of \"{}\"", kind), suggestion(kind, known));
+}
+
+const Register<Command> command{{.name = "list",
+                                 .place = 3,
+                                 .summary = "operations, kernels, profiles, prices, suites, models, caps, metrics, formats",
+                                 .add = [](CLI::App& app, Session& session) {
+                                   auto kind = std::make_shared<std::string>();
+                                   app.add_option("kind", *kind, "what to list")->required()->option_text("KIND");
+                                   app.callback([kind, &session] { list(*kind, session); });
+                                 }}};
+
+}  // namespace
+}  // namespace chokepoint

@@ -1,0 +1,147 @@
+// `run`: a suite, under the caps of its targets, into a folder of records and a table.
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <set>
+
+#include "harness/base/error.hpp"
+#include "harness/base/strings.hpp"
+#include "harness/base/units.hpp"
+#include "harness/cli/command.hpp"
+#include "harness/cli/suite_flags.hpp"
+#include "harness/report/report.hpp"
+#include "harness/run/environment.hpp"
+#include "harness/run/runner.hpp"
+
+namespace chokepoint {
+namespace {
+
+struct Flags {
+  SuiteFlags suite;
+  std::string out, prices;
+  bool resume = false;
+};
+
+// One line that redraws itself on a terminal, one line per group elsewhere.
+class ProgressLine {
+ public:
+  ~ProgressLine() {
+    if (drawn_) fmt::print(stderr, "\r\033[K");
+  }
+  void operator()(const Progress& progress) {
+    const std::string text =
+        fmt::format("[{}/{}] {} ({} target{}), {:.0f} s so far, about {:.0f} s left", progress.group + 1,
+                    progress.groups, progress.now->label.empty() ? progress.now->operation : progress.now->operation + " " + progress.now->label,
+                    progress.now->targets.size(), progress.now->targets.size() == 1 ? "" : "s", progress.elapsed_s,
+                    progress.left_s);
+    if (::isatty(STDERR_FILENO) != 0 && std::getenv("CI") == nullptr) {
+      fmt::print(stderr, "\r\033[K{}", text.substr(0, 110));
+      std::fflush(stderr);
+      drawn_ = true;
+    } else if (progress.group != last_) {
+      fmt::print(stderr, "{}\n", text);
+    }
+    last_ = progress.group;
+  }
+
+ private:
+  std::size_t last_ = static_cast<std::size_t>(-1);
+  bool drawn_ = false;
+};
+
+std::string default_folder(const Suite& suite, const std::string& device) {
+  const std::time_t now = std::time(nullptr);
+  std::string name = device;
+  std::erase(name, ':');
+  return fmt::format("out/{:%Y-%m-%d_%H%M%S}_{}_{}", fmt::gmtime(now), name, suite.id);
+}
+
+// Ceilings of this machine today; on resume those the run began with, because they fix the dilation.
+Ceilings ceilings_for(const std::vector<CaseGroup>& groups, Device& device, const Store& store) {
+  std::set<Dtype> dtypes;
+  for (const CaseGroup& group : groups)
+    for (const std::string& target : group.targets)
+      if (target != "host" && !group.unsupported) dtypes.insert(group.dtype);
+  if (dtypes.empty()) return {};
+  if (store.environment() && store.environment()->contains("ceilings")) {
+    const JsonFile file{store.folder() + "/environment.json", "", (*store.environment())["ceilings"]};
+    Ceilings ceilings = ceilings_from_json(Fields(file));
+    for (Dtype dtype : dtypes)
+      if (!ceilings.compute.contains(dtype))
+        throw Error(Fault::config, fmt::format("{} was begun without {}", store.folder(), to_string(dtype)),
+                    "resume with the same suite and filter, or choose another --out");
+    return ceilings;
+  }
+  fmt::print(stderr, "calibrating: what this machine delivers, uncapped\n");
+  return calibrate(device, {dtypes.begin(), dtypes.end()});
+}
+
+int exit_code_of(const std::vector<Record>& records) {
+  std::set<Status> seen;
+  for (const Record& record : records) seen.insert(record.status);
+  if (seen.contains(Status::invalid)) return kInvalid;
+  if (seen.contains(Status::failed)) return kSomeCaseFailed;
+  return seen.contains(Status::ok) ? kOk : kNothingRan;
+}
+
+void run(const Flags& flags, Session& session) {
+  const Suite suite = load_suite(find_suite(session.configs, flags.suite.suite));
+  const std::vector<CaseGroup> groups = plan_suite(suite, plan_options(flags.suite, session));
+  if (groups.empty())
+    throw Error(Fault::config, fmt::format("no case of {} matches the filter \"{}\"", suite.id, flags.suite.filter),
+                "see the names with `chokepoint plan`");
+  RunSettings settings;
+  settings.configs = std::filesystem::absolute(session.configs);
+  settings.worker = {session.program, "case"};
+  settings.books = load_price_books(session.configs);
+  settings.prices = !flags.prices.empty() ? std::optional(flags.prices) : suite.prices;
+  if (settings.prices) quote(settings.books, "h100-sxm", *settings.prices);  // an unknown book is known now
+  const std::string device_name = flags.suite.device.empty() ? suite.device : flags.suite.device;
+  const std::unique_ptr<Device> device = open_device(device_name);
+  Store store(flags.out.empty() ? default_folder(suite, device_name) : flags.out, flags.resume);
+  if (store.mended())
+    fmt::print(stderr, "the last record of {} was cut short; it is kept in records.jsonl.cut and its case runs again\n",
+               store.folder());
+  const Ceilings ceilings = ceilings_for(groups, *device, store);
+  const BuildFacts build = build_facts();
+  if (!store.environment()) {
+    Json environment = environment_of(*device, session.argv);
+    environment["suite"] = {{"id", suite.id}, {"sha256", suite.hash}};
+    environment["ceilings"] = to_json(ceilings);
+    store.write_environment(environment);
+  }
+  settings.run_id = sha256_hex(utc_now() + store.folder() + std::to_string(::getpid())).substr(0, 12);
+  settings.provenance = {{"version", build.version}, {"git", build.git},         {"suite", suite.id},
+                         {"suite_hash", suite.hash}, {"argv", session.argv}};
+  {
+    ProgressLine line;
+    run_groups(groups, ceilings, device->facts(), settings, store, [&](const Progress& progress) { line(progress); });
+  }
+  RecordSet set = read_records({store.folder()});
+  session.exit_code = exit_code_of(set.records);
+  fmt::print("{}", render_report(session.json ? "json" : "table", std::move(set), {settings.books, settings.prices},
+                                 style_of(STDOUT_FILENO)));
+  fmt::print(stderr, "records: {}/records.jsonl\n", store.folder());
+}
+
+const Register<Command> command{{.name = "run",
+                                 .place = 1,
+                                 .summary = "run a suite under the caps of its targets",
+                                 .add = [](CLI::App& app, Session& session) {
+                                   auto flags = std::make_shared<Flags>();
+                                   add_suite_flags(app, flags->suite);
+                                   app.add_option("--out", flags->out, "folder for the records (default: out/<time>_<device>_<suite>)")
+                                       ->option_text("DIR");
+                                   app.add_flag("--resume", flags->resume, "continue the run in --out; repeats nothing");
+                                   app.add_option("--prices", flags->prices,
+                                                  "price book, e.g. 2025-02_deepseek (default: the newest market)")
+                                       ->option_text("BOOK");
+                                   app.callback([flags, &session] { run(*flags, session); });
+                                 }}};
+
+}  // namespace
+}  // namespace chokepoint
