@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <utility>
 #include <vector>
 
 #include "harness/base/parallel.hpp"
@@ -37,14 +38,15 @@ struct WorkerScratch {
   Scratch panels, strip, block;
 };
 
-thread_local WorkerScratch scratch;
+thread_local WorkerScratch worker_scratch;
+thread_local Scratch shared_scratch;  // of the thread that calls; all workers read it
 
 PlanMachine this_machine() {
   const long l2_bytes = ::sysconf(_SC_LEVEL2_CACHE_SIZE);  // 0 or -1 where the system does not say
   PlanMachine machine{.workers = parallel_workers(),
                       .lanes = lanes_per_vector(),
-                      .cols_per_panel = cols_per_panel(),
-                      .rows_per_panel = rows_per_panel()};
+                      .rows_per_panel = rows_per_panel(),
+                      .cols_per_panel = cols_per_panel()};
   if (l2_bytes > 0) machine.l2_bytes = l2_bytes;
   return machine;
 }
@@ -53,33 +55,153 @@ ProductShape shape_of(const Group& group) {
   return {.m = group.a.rows,
           .n = group.b.cols,
           .k = group.a.cols,
-          .b_along_k = group.b.row_stride == 1,
-          .c_is_f32 = group.c.dtype == Dtype::f32,
+          .b_along_k = group.b.row_stride == 1 && group.b.col_stride != 1,
           .a_bytes = bytes_of(group.a.dtype),
           .b_bytes = bytes_of(group.b.dtype),
           .c_bytes = bytes_of(group.c.dtype)};
 }
 
-void run_tile(const Group& group, const ProductPlan& plan, const Tile& tile, const Charge* charges,
-              PacedLoop& pace) {
-  const Matrix x = plan.exchanged ? transposed(group.b) : group.a;
-  const Matrix y = plan.exchanged ? group.a : transposed(group.b);
-  const bool direct = !plan.exchanged && group.c.dtype == Dtype::f32;
-  const std::int64_t ld = direct ? group.c.row_stride : plan.block_y;
-  float* panels = scratch.panels.at_least(packed_b_floats(plan.block_k, plan.block_y));
-  float* strip = scratch.strip.at_least(strip_floats(plan.block_k));
-  float* c = direct ? static_cast<float*>(group.c.data) + tile.x0 * ld + tile.y0
-                    : scratch.block.at_least(plan.block_x * plan.block_y);
-  for (std::int64_t step = 0; step < plan.k_steps(); ++step) {
-    const std::int64_t k0 = step * plan.block_k, k = std::min(plan.block_k, plan.k - k0);
-    if (charges != nullptr) pace.begin(charges[tile.first_step + step]);
-    pack_panels(y, tile.y0, tile.count_y, k0, k, panels);
-    multiply_block(x, tile.x0, tile.count_x, k0, k, panels, tile.count_y, c, ld, step > 0, strip);
+// One product on its way: the operands by role, and where its shared panels are.
+struct Product {
+  ProductPlan plan;
+  Matrix x, y;  // both seen as [rows, k]
+  Destination c;
+  float* panels = nullptr;  // of all of Y, one block of k after the other; null when tiles pack their own
+
+  Block y_block(std::int64_t row0, std::int64_t rows, std::int64_t step) const {
+    const std::int64_t k0 = step * plan.block_k;
+    return {.row0 = row0, .rows = rows, .k0 = k0, .k = std::min(plan.block_k, plan.k - k0)};
   }
-  if (direct) return;
-  const std::int64_t row = plan.exchanged ? tile.y0 : tile.x0, col = plan.exchanged ? tile.x0 : tile.y0;
-  write_block(c, ld, tile.count_x, tile.count_y, plan.exchanged, group.c, row, col);
-}
+
+  // Where the panels of `block` lie among the shared ones; its first row starts a panel.
+  float* shared_panels(const Block& block) const {
+    return panels + packed_b_floats(block.k0, plan.rows_y) + block.row0 * block.k;
+  }
+};
+
+class GroupedProduct {
+ public:
+  GroupedProduct(const Group* groups, std::int64_t count, double memory_bytes, const Pace& pace)
+      : pace_(pace) {
+    std::vector<ProductShape> shapes;
+    for (std::int64_t i = 0; i < count; ++i) shapes.push_back(shape_of(groups[i]));
+    Plan plan = make_plan(shapes, this_machine());
+    if (pace.memory != nullptr || pace.compute != nullptr)
+      charges_ = make_charges(plan, shapes, memory_bytes);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const ProductPlan& product = plan.products[static_cast<std::size_t>(i)];
+      const Group& group = groups[i];
+      products_.push_back({.plan = product,
+                           .x = product.method == Method::straight ? group.a : transposed(group.b),
+                           .y = product.method == Method::straight ? transposed(group.b) : group.a,
+                           .c = group.c});
+    }
+    tiles_ = std::move(plan.tiles);
+  }
+
+  void run() {
+    pack_shared();
+    std::atomic<std::size_t> next{0};
+    parallel_run([&](int) {
+      PacedLoop loop(pace_, kStepsAhead);
+      for (std::size_t i; (i = next.fetch_add(1)) < tiles_.size();) run_tile(tiles_[i], loop);
+      loop.drain();
+    });
+  }
+
+ private:
+  void pack_shared() {
+    struct Piece {
+      const Product* product;
+      Block block;
+    };
+    std::int64_t floats = 0;
+    for (const Product& product : products_)
+      if (product.plan.share_y) floats += packed_b_floats(product.plan.k, product.plan.rows_y);
+    if (floats == 0) return;
+    float* panels = shared_scratch.at_least(floats);
+    std::vector<Piece> pieces;
+    for (Product& product : products_) {
+      if (!product.plan.share_y) continue;
+      product.panels = panels;
+      panels += packed_b_floats(product.plan.k, product.plan.rows_y);
+      for (std::int64_t step = 0; step < product.plan.steps(); ++step)
+        for (std::int64_t row = 0; row < product.plan.rows_y; row += cols_per_panel())
+          pieces.push_back(
+              {&product, product.y_block(row, std::min(cols_per_panel(), product.plan.rows_y - row), step)});
+    }
+    parallel_for(static_cast<std::int64_t>(pieces.size()), 1, [&](std::int64_t begin, std::int64_t end, int) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const auto& [product, block] = pieces[static_cast<std::size_t>(i)];
+        pack_panels(product->y, block, product->shared_panels(block));
+      }
+    });
+  }
+
+  // B is what comes from memory (A is small, or used again and again): the strips of X to come, or the next
+  // block of Y.
+  static Fetch fetch_for(const Product& product, const Tile& tile, const Block& x, const Block& y,
+                         std::int64_t step) {
+    const ProductPlan& plan = product.plan;
+    const std::int64_t strips = (x.rows + rows_per_panel() - 1) / rows_per_panel();
+    const std::int64_t panels = (y.rows + cols_per_panel() - 1) / cols_per_panel();
+    const std::int64_t calls = strips * panels * (x.k / kFetchEveryK);
+    if (plan.method != Method::straight) {
+      const std::int64_t skipped = std::min(x.rows, rows_per_panel());
+      return {product.x, {.row0 = x.row0 + skipped, .rows = x.rows - skipped, .k0 = x.k0, .k = x.k}, calls};
+    }
+    if (product.panels != nullptr || step + 1 == plan.steps()) return {};
+    return {product.y, product.y_block(tile.y0, tile.count_y, step + 1), calls};
+  }
+
+  void run_tile(const Tile& tile, PacedLoop& loop) {
+    const Product& product = products_[static_cast<std::size_t>(tile.product)];
+    const ProductPlan& plan = product.plan;
+    const bool straight = plan.method == Method::straight, direct = straight && product.c.dtype == Dtype::f32;
+    const std::int64_t ld = direct ? product.c.row_stride : plan.block_y;
+    float* strip = worker_scratch.strip.at_least(strip_floats(plan.block_k));
+    float* c = direct ? static_cast<float*>(product.c.data) + tile.x0 * ld + tile.y0
+                      : worker_scratch.block.at_least(plan.block_x * plan.block_y);
+    for (std::int64_t step = 0; step < plan.steps(); ++step) {
+      if (!charges_.empty()) loop.begin(charges_[static_cast<std::size_t>(tile.first_step + step)]);
+      const Block y = product.y_block(tile.y0, tile.count_y, step);
+      const Block x{.row0 = tile.x0, .rows = tile.count_x, .k0 = y.k0, .k = y.k};
+      const Fetch fetch = fetch_for(product, tile, x, y, step);
+      if (plan.method == Method::dots)
+        multiply_dots_block(product.x, x, plain_rows(product.y, y), c, ld, step > 0, strip, fetch);
+      else
+        multiply_block(product.x, x, panels_of(product, y), y.rows, c, ld, step > 0, strip, fetch);
+    }
+    if (direct) return;
+    const std::int64_t row = straight ? tile.x0 : tile.y0, col = straight ? tile.y0 : tile.x0;
+    write_block(c, ld, tile.count_x, tile.count_y, !straight, product.c, row, col);
+  }
+
+  static const float* panels_of(const Product& product, const Block& block) {
+    if (product.panels != nullptr) return product.shared_panels(block);
+    float* panels =
+        worker_scratch.panels.at_least(packed_b_floats(product.plan.block_k, product.plan.block_y));
+    pack_panels(product.y, block, panels);
+    return panels;
+  }
+
+  // All rows of `y` as f32 that starts at block.k0: as they lie, or converted.
+  static Matrix plain_rows(const Matrix& y, const Block& block) {
+    Matrix rows = y;
+    if (y.dtype == Dtype::f32 && y.scale == nullptr && y.col_stride == 1) {
+      rows.data = static_cast<const float*>(y.data) + block.k0;
+      return rows;
+    }
+    float* converted = worker_scratch.panels.at_least(packed_a_floats(block.rows, block.k));
+    pack_a(y, 0, block.rows, block.k0, block.k, converted);
+    return {.data = converted, .rows = block.rows, .cols = block.k, .row_stride = packed_stride(block.k)};
+  }
+
+  Pace pace_;
+  std::vector<Product> products_;
+  std::vector<Tile> tiles_;
+  std::vector<Charge> charges_;  // by step; empty when nothing is paced
+};
 
 }  // namespace
 
@@ -89,22 +211,7 @@ void gemm(const Matrix& a, const Matrix& b, const Destination& c, const Pace& pa
 }
 
 void grouped_gemm(const Group* groups, std::int64_t count, const Pace& pace, double memory_bytes) {
-  std::vector<ProductShape> shapes;
-  for (std::int64_t i = 0; i < count; ++i) shapes.push_back(shape_of(groups[i]));
-  const Plan plan = make_plan(shapes, this_machine());
-  const bool paced = pace.memory != nullptr || pace.compute != nullptr;
-  const std::vector<Charge> charges =
-      paced ? make_charges(plan, shapes, memory_bytes) : std::vector<Charge>();
-  std::atomic<std::size_t> next{0};
-  parallel_run([&](int) {
-    PacedLoop loop(pace, kStepsAhead);
-    for (std::size_t i; (i = next.fetch_add(1)) < plan.tiles.size();) {
-      const Tile& tile = plan.tiles[i];
-      run_tile(groups[tile.product], plan.products[static_cast<std::size_t>(tile.product)], tile,
-               paced ? charges.data() : nullptr, loop);
-    }
-    loop.drain();
-  });
+  GroupedProduct(groups, count, memory_bytes, pace).run();
 }
 
 }  // namespace chokepoint::gemm

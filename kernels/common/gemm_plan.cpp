@@ -9,70 +9,109 @@ namespace {
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
 
-constexpr std::int64_t kTilesPerWorker = 8;
-constexpr std::int64_t kBlockK = 512;
+constexpr std::int64_t kTilesPerWorker =
+    8;                                      // evens out workers that are slowed down, and keeps charges small
+constexpr double kLeastTileFlop = 1 << 20;  // about 10 us: below, handing out tiles would show
+constexpr std::int64_t kBlockK = 512;       // a strip of 6 rows of X then takes 12 KiB of L1
+constexpr std::int64_t kDotsBlockK = 2048;  // longer: sums across lanes cost extra at the end of each
+constexpr std::int64_t kMostBlockX = 1024;
+constexpr std::int64_t kMostSharedBytes = 16
+                                          << 20;  // of packed Y in all: should stay in the last-level cache
 
-// Packing an element of Y takes about as long as 6 rows of X need with it (0.4 cycles against 1/16 a row), so
-// the operand with fewer rows is packed, unless its last vector would be mostly empty.
-bool better_exchanged(const ProductShape& shape, const PlanMachine& machine) {
-  if (!shape.b_along_k) return false;
-  const double packing = 6.0;
-  const double straight = static_cast<double>(shape.n) * (static_cast<double>(shape.m) + packing);
-  const double exchanged =
-      static_cast<double>(round_up(shape.m, machine.lanes)) * static_cast<double>(shape.n) +
-      packing * static_cast<double>(shape.m);
-  return exchanged < straight;
+// Splits `length` into equal parts of at most `most`, rounded up to whole multiples of `unit`.
+std::int64_t even_block(std::int64_t length, std::int64_t most, std::int64_t unit) {
+  const std::int64_t parts = std::max<std::int64_t>(1, ceil_div(length, std::max(unit, most)));
+  return std::max(unit, round_up(ceil_div(length, parts), unit));
 }
 
-ProductPlan plan_product(const ProductShape& shape, const PlanMachine& machine, std::int64_t tiles_wanted) {
-  ProductPlan plan;
-  plan.exchanged = better_exchanged(shape, machine);
-  plan.rows_x = plan.exchanged ? shape.n : shape.m;
-  plan.rows_y = plan.exchanged ? shape.m : shape.n;
+// The cheapest way for a B that is contiguous along k, in vector operations for each element of B, measured
+// on Zen 4: packing one costs about as much as using it for 6 rows; a panel has whole vectors of rows of A;
+// sums across lanes take about 8 operations. Otherwise B is copied into panels row by row.
+Method method_for(const ProductShape& shape, const PlanMachine& machine) {
+  if (!shape.b_along_k) return Method::straight;
+  constexpr double kPackingRows = 6.0, kLaneSum = 8.0;
+  const auto m = static_cast<double>(shape.m), n = static_cast<double>(shape.n);
+  const auto lanes = static_cast<double>(machine.lanes);
+  const double k = static_cast<double>(std::clamp<std::int64_t>(shape.k, 1, kDotsBlockK));
+  const double straight = (m + kPackingRows) / lanes;
+  const double exchanged =
+      static_cast<double>(ceil_div(shape.m, machine.lanes)) + kPackingRows * m / n / lanes;
+  const double dots = m / lanes * (1.1 + kLaneSum * lanes / k);
+  if (shape.m <= kMostDotRows && dots < std::min(straight, exchanged)) return Method::dots;
+  return exchanged < straight ? Method::exchanged : Method::straight;
+}
+
+ProductPlan plan_product(const ProductShape& shape, const PlanMachine& machine, std::int64_t tiles) {
+  ProductPlan plan{.method = method_for(shape, machine)};
+  const bool dots = plan.method == Method::dots;
+  plan.rows_x = plan.method == Method::straight ? shape.m : shape.n;
+  plan.rows_y = plan.method == Method::straight ? shape.n : shape.m;
   plan.k = shape.k;
-  const std::int64_t k_blocks = std::max<std::int64_t>(1, ceil_div(shape.k, kBlockK));
-  plan.block_k = std::max<std::int64_t>(1, round_up(ceil_div(shape.k, k_blocks), 16));
-  // Y block: half of L2, in whole panels, spread evenly.
-  const std::int64_t panel = machine.cols_per_panel;
-  const std::int64_t most_y = std::max(panel, machine.l2_bytes / 2 / 4 / plan.block_k / panel * panel);
-  const std::int64_t y_blocks = std::max<std::int64_t>(1, ceil_div(plan.rows_y, most_y));
-  plan.block_y = std::max(panel, round_up(ceil_div(plan.rows_y, y_blocks), panel));
-  // X block: as tall as leaves enough tiles.
-  const std::int64_t x_blocks =
-      ceil_div(tiles_wanted, std::max<std::int64_t>(1, ceil_div(plan.rows_y, plan.block_y)));
+  plan.block_k = even_block(shape.k, dots ? kDotsBlockK : kBlockK, 16);
+  // Y's block takes a quarter of L2, so that the next one has room to arrive; X's is as tall as leaves enough
+  // tiles.
+  plan.block_y =
+      dots ? shape.m
+           : even_block(plan.rows_y, machine.l2_bytes / 4 / 4 / plan.block_k, machine.cols_per_panel);
+  const std::int64_t y_parts =
+      std::max<std::int64_t>(1, ceil_div(plan.rows_y, std::max<std::int64_t>(1, plan.block_y)));
+  const std::int64_t x_parts = ceil_div(tiles, y_parts);
   plan.block_x =
-      std::clamp(round_up(ceil_div(plan.rows_x, std::max<std::int64_t>(1, x_blocks)), machine.rows_per_panel),
-                 machine.rows_per_panel, std::int64_t{1020});
+      even_block(plan.rows_x, std::min(kMostBlockX, ceil_div(plan.rows_x, x_parts)), machine.rows_per_panel);
   return plan;
+}
+
+double flop_of(const ProductShape& shape) {
+  return 2.0 * static_cast<double>(shape.m) * static_cast<double>(shape.n) * static_cast<double>(shape.k);
+}
+
+void add_tiles(Plan& plan, std::int64_t index) {
+  const ProductPlan& product = plan.products[static_cast<std::size_t>(index)];
+  for (std::int64_t y = 0; y < product.rows_y; y += product.block_y)
+    for (std::int64_t x = 0; x < product.rows_x; x += product.block_x) {
+      plan.tiles.push_back({.product = index,
+                            .x0 = x,
+                            .count_x = std::min(product.block_x, product.rows_x - x),
+                            .y0 = y,
+                            .count_y = std::min(product.block_y, product.rows_y - y),
+                            .first_step = plan.steps});
+      plan.steps += product.steps();
+    }
+}
+
+// Bytes that step `step` of `tile` touches before any other step does.
+std::int64_t first_touched_bytes(const ProductPlan& product, const ProductShape& shape, const Tile& tile,
+                                 std::int64_t step, std::int64_t k) {
+  const bool straight = product.method == Method::straight;
+  const std::int64_t x_bytes = straight ? shape.a_bytes : shape.b_bytes;
+  const std::int64_t y_bytes = straight ? shape.b_bytes : shape.a_bytes;
+  std::int64_t bytes = 0;
+  if (tile.y0 == 0) bytes += tile.count_x * k * x_bytes;
+  if (tile.x0 == 0) bytes += tile.count_y * k * y_bytes;
+  if (step + 1 == product.steps()) bytes += tile.count_x * tile.count_y * shape.c_bytes;
+  return bytes;
 }
 
 }  // namespace
 
 Plan make_plan(const std::vector<ProductShape>& shapes, const PlanMachine& machine) {
   Plan plan;
-  double total = 0.0;
-  const auto flop = [](const ProductShape& s) {
-    return static_cast<double>(s.m) * static_cast<double>(s.n) *
-           static_cast<double>(std::max<std::int64_t>(1, s.k));
-  };
-  for (const ProductShape& shape : shapes) total += flop(shape);
+  double total_flop = 0.0;
+  std::int64_t shared_bytes = 0;
+  for (const ProductShape& shape : shapes) total_flop += flop_of(shape);
+  const double tile_flop =
+      std::max(kLeastTileFlop, total_flop / static_cast<double>(kTilesPerWorker * machine.workers));
   for (const ProductShape& shape : shapes) {
-    const double share = total > 0.0 ? flop(shape) / total : 0.0;
-    const auto wanted =
-        static_cast<std::int64_t>(std::ceil(share * static_cast<double>(kTilesPerWorker * machine.workers)));
-    const ProductPlan product = plan_product(shape, machine, std::max<std::int64_t>(1, wanted));
-    const auto index = static_cast<std::int64_t>(plan.products.size());
-    for (std::int64_t y = 0; y < product.rows_y; y += product.block_y)
-      for (std::int64_t x = 0; x < product.rows_x; x += product.block_x) {
-        plan.tiles.push_back({.product = index,
-                              .x0 = x,
-                              .count_x = std::min(product.block_x, product.rows_x - x),
-                              .y0 = y,
-                              .count_y = std::min(product.block_y, product.rows_y - y),
-                              .first_step = plan.steps});
-        plan.steps += product.k_steps();
-      }
+    const auto tiles = static_cast<std::int64_t>(std::ceil(flop_of(shape) / tile_flop));
+    ProductPlan product = plan_product(shape, machine, std::max<std::int64_t>(1, tiles));
+    const std::int64_t packed_bytes = 4 * round_up(product.rows_y, machine.cols_per_panel) * product.k;
+    if (product.method != Method::dots && product.rows_x > product.block_x &&
+        shared_bytes + packed_bytes <= kMostSharedBytes) {
+      product.share_y = true;
+      shared_bytes += packed_bytes;
+    }
     plan.products.push_back(product);
+    add_tiles(plan, static_cast<std::int64_t>(plan.products.size()) - 1);
   }
   return plan;
 }
@@ -80,30 +119,24 @@ Plan make_plan(const std::vector<ProductShape>& shapes, const PlanMachine& machi
 std::vector<Charge> make_charges(const Plan& plan, const std::vector<ProductShape>& shapes,
                                  double memory_bytes) {
   std::vector<Charge> charges;
-  std::vector<double> touched;  // bytes by plain count, before they are scaled to `memory_bytes`
-  charges.reserve(static_cast<std::size_t>(plan.steps));
-  double total = 0.0;
+  std::vector<std::int64_t> touched_until;  // bytes by plain count, before they are scaled to `memory_bytes`
+  std::int64_t touched = 0;
   for (const Tile& tile : plan.tiles) {
-    const ProductPlan& product = plan.products[static_cast<std::size_t>(tile.product)];
-    const ProductShape& shape = shapes[static_cast<std::size_t>(tile.product)];
-    const std::int64_t x_bytes = product.exchanged ? shape.b_bytes : shape.a_bytes;
-    const std::int64_t y_bytes = product.exchanged ? shape.a_bytes : shape.b_bytes;
-    for (std::int64_t step = 0; step < product.k_steps(); ++step) {
+    const auto index = static_cast<std::size_t>(tile.product);
+    const ProductPlan& product = plan.products[index];
+    for (std::int64_t step = 0; step < product.steps(); ++step) {
       const std::int64_t k = std::min(product.block_k, product.k - step * product.block_k);
-      std::int64_t bytes = 0;
-      if (tile.y0 == 0) bytes += tile.count_x * k * x_bytes;
-      if (tile.x0 == 0) bytes += tile.count_y * k * y_bytes;
-      if (step + 1 == product.k_steps()) bytes += tile.count_x * tile.count_y * shape.c_bytes;
-      total += static_cast<double>(bytes);
-      touched.push_back(total);
+      touched += first_touched_bytes(product, shapes[index], tile, step, k);
+      touched_until.push_back(touched);
       charges.push_back(
           {.flop = 2.0 * static_cast<double>(tile.count_x * tile.count_y) * static_cast<double>(k)});
     }
   }
   double charged = 0.0;
   for (std::size_t i = 0; i < charges.size(); ++i) {
-    const double until =
-        i + 1 == charges.size() ? memory_bytes : std::floor(memory_bytes * (touched[i] / total));
+    const bool last = i + 1 == charges.size();
+    const double share = static_cast<double>(touched_until[i]) / static_cast<double>(touched);
+    const double until = last ? memory_bytes : std::floor(memory_bytes * share);
     charges[i].memory_bytes = until - charged;
     charged = until;
   }
