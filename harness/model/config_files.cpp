@@ -15,7 +15,8 @@ std::vector<std::string> json_files_of(const std::string& folder) {
   if (fault)
     throw Error(Fault::io, fmt::format("cannot read the folder {}: {}", folder, fault.message()),
                 "name the folder that holds profiles, prices, models and suites");
-  std::sort(paths.begin(), paths.end());
+  std::sort(paths.begin(), paths.end(),
+            [](const std::string& a, const std::string& b) { return config_stem(a) < config_stem(b); });
   return paths;
 }
 

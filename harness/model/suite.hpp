@@ -16,7 +16,7 @@ namespace chokepoint {
 
 // Absent fields leave the sampler's default.
 struct SuiteSampling {
-  std::optional<double> budget_s;    // time for the samples of one case
+  std::optional<double> budget_s;    // seconds for the samples of one case, that is per target
   std::optional<double> half_width;  // relative half width of the interval to stop at: 0.01
   std::optional<double> confidence;  // 0.95
   std::optional<double> warm_up_s;
