@@ -39,8 +39,8 @@ CoverageReport measure_coverage_of(const std::string& name, double truth, std::s
 CoverageReport measure_coverage(const NoiseModel& model, std::size_t replicates, const SamplingPlan& plan,
                                 std::uint64_t seed);
 
-// `estimate_ratio` on A B B A samples: both noises are `model`, A is `ratio` times longer, and both share a
-// drift that wanders by several percent over the run.
+// `estimate_ratio` on A B B A samples, A `ratio` times longer than B. Noise belongs to the moment, not to the
+// target: both take turns on one run of `model` times a drift that wanders by several percent.
 CoverageReport measure_ratio_coverage(const NoiseModel& model, double ratio, std::size_t blocks,
                                       std::size_t replicates, double confidence, std::uint64_t seed);
 

@@ -4,10 +4,9 @@
 namespace chokepoint {
 
 double normal_cdf(double x);
-double student_t_cdf(double x, double degrees_of_freedom);
 
-// Inverse of the above for `probability` in (0, 1) and any real degrees of freedom > 0; relative error below
-// 1e-9. Throws Error{config} outside these ranges.
+// Inverses of the distribution functions for `probability` in (0, 1) and any real degrees of freedom > 0;
+// relative error below 1e-9. Throw Error{config} outside these ranges.
 double normal_quantile(double probability);
 double student_t_quantile(double probability, double degrees_of_freedom);
 

@@ -9,6 +9,9 @@
 #include <optional>
 #include <span>
 
+#include "harness/model/dependence.hpp"
+#include "harness/model/descriptive.hpp"
+
 namespace chokepoint {
 
 struct Interval {
@@ -17,37 +20,13 @@ struct Interval {
   double half_width() const { return (high - low) / 2; }
 };
 
-// Descriptive statistics. Empty samples have none; deviation and variation need two.
-// Quantile at `p` in [0, 1] by linear interpolation between order statistics (type 7 of Hyndman and Fan
-// 1996).
-std::optional<double> quantile(std::span<const double> samples, double p);
-std::optional<double> median(std::span<const double> samples);
-std::optional<double> mean(std::span<const double> samples);
-std::optional<double> standard_deviation(std::span<const double> samples);        // divisor n - 1
-std::optional<double> coefficient_of_variation(std::span<const double> samples);  // absent when the mean is 0
-
-// Integrated autocorrelation time in samples: 1 for independent ones, 1 + 2 * sum of correlations otherwise.
-// Sums up to the first lag that is 5 times the time summed so far (Sokal 1997, section 3), at most n/2. At
-// least 1; constant samples give 1.
-double autocorrelation_time(std::span<const double> samples);
-
-// The same quantity from the spread of `batches` consecutive means: length * var(batch means) / var(samples).
-// Sees slow wandering that the window above cuts off. Below 1 it is noise and reads 1; batches shorter than 2
-// give 1.
-double batch_means_time(std::span<const double> samples, std::size_t batches = 16);
-
-// How many independent samples would fix the median as well: n / max(autocorrelation, batch means time), both
-// of the indicator x > median (and of x >= median where samples tie with the median; the slower counts). In
-// [1, n]; constant samples give n, empty ones 0.
-double effective_sample_size(std::span<const double> samples);
-
 // `interval` holds the true median with probability `confidence` or more: order statistics at 0.5 +- t *
 // 0.5/sqrt(ess), t with ess - 1 degrees of freedom, ranks rounded outwards. Absent when even [smallest,
 // largest] of `ess` independent samples would miss more often, 2^(1 - ess) > 1 - confidence: below 6 samples
 // at 95 %.
 struct MedianEstimate {
   double median = 0.0;
-  std::optional<Interval> interval;
+  std::optional<Interval> interval = std::nullopt;
   double ess = 0.0;
   std::size_t n = 0;
 };
@@ -58,7 +37,7 @@ MedianEstimate estimate_median(std::span<const double> samples,
 // bursts break it. Absent below 6 samples.
 struct MeanEstimate {
   double mean = 0.0;
-  std::optional<Interval> interval;
+  std::optional<Interval> interval = std::nullopt;
   double ess = 0.0;
   std::size_t n = 0;
 };
@@ -71,7 +50,7 @@ MeanEstimate estimate_mean(std::span<const double> samples, double confidence); 
 // is empty, Error{device} on a sample <= 0.
 struct RatioEstimate {
   double ratio = 0.0;
-  std::optional<Interval> interval;
+  std::optional<Interval> interval = std::nullopt;
   double ess = 0.0;        // in blocks
   std::size_t blocks = 0;  // 0 when the ratio is that of a single pair
 };

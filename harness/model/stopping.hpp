@@ -35,10 +35,9 @@ struct SamplingPlan {
 struct Outcome {
   std::string stopped_by;  // "precision" | "ess_low" | "budget" | "samples"
   MedianEstimate estimate;
-  double interval_confidence =
-      0.0;  // that of `estimate.interval` alone; the reported guarantee is the plan's
-  std::optional<double> half_width;  // half the interval / median; absent without interval
-  std::size_t looks = 0;             // that could have stopped
+  double interval_confidence = 0.0;  // of `estimate.interval` on its own; what the user is told is the plan's
+  std::optional<double> half_width = std::nullopt;  // half the interval / median; absent without interval
+  std::size_t looks = 0;                            // that could have stopped
 };
 
 // Fed one sample at a time; never reads a clock.
