@@ -1,0 +1,127 @@
+// Structure: the table of who may include whom, read from the sources. A folder that is not in the table fails.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace chokepoint {
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path kRoot = CHOKEPOINT_SOURCE_DIR;
+
+struct Include {
+  std::string path;
+  bool quoted;
+};
+
+std::vector<Include> includes_of(const fs::path& file) {
+  static const std::regex pattern(R"(^\s*#\s*include\s*([<"])([^>"]+)[>"])");
+  std::vector<Include> found;
+  std::ifstream stream(file);
+  std::smatch match;
+  for (std::string line; std::getline(stream, line);)
+    if (std::regex_search(line, match, pattern)) found.push_back({match[2], match[1] == "\""});
+  return found;
+}
+
+std::vector<fs::path> sources_under(const std::string& folder) {
+  std::vector<fs::path> files;
+  if (!fs::exists(kRoot / folder)) return files;
+  for (const auto& entry : fs::recursive_directory_iterator(kRoot / folder)) {
+    const std::string extension = entry.path().extension();
+    if (extension == ".cpp" || extension == ".hpp" || extension == ".cu" || extension == ".cuh") files.push_back(entry.path());
+  }
+  return files;
+}
+
+// The layer of a project file: the longest key of the table that is a prefix of its path.
+std::string layer_of(const std::string& path, const std::map<std::string, std::set<std::string>>& table) {
+  std::string best;
+  for (const auto& [layer, allowed] : table)
+    if (path.starts_with(layer) && layer.size() > best.size()) best = layer;
+  return best;
+}
+
+// ARCHITECTURE.md shows this table. A layer may always include itself. A trailing slash means a folder.
+const std::map<std::string, std::set<std::string>> kTable = {
+    {"harness/base/", {}},
+    {"kernels/kernel", {"harness/base/", "kernels/pace.hpp"}},
+    {"kernels/pace.hpp", {"harness/base/"}},
+    {"kernels/common/", {"harness/base/", "kernels/kernel", "kernels/pace.hpp"}},
+    {"kernels/", {"harness/base/", "kernels/kernel", "kernels/pace.hpp", "kernels/common/"}},
+    {"harness/model/", {"harness/base/", "kernels/kernel"}},
+    {"harness/metrics/", {"harness/base/", "kernels/kernel", "harness/model/"}},
+    {"harness/device/", {"harness/base/"}},
+    {"harness/caps/", {"harness/base/", "harness/device/", "kernels/pace.hpp", "harness/model/"}},
+    {"harness/meters/", {"harness/base/", "harness/device/", "kernels/pace.hpp", "harness/model/"}},
+    {"harness/run/",
+     {"harness/base/", "kernels/kernel", "kernels/pace.hpp", "harness/model/", "harness/metrics/", "harness/device/",
+      "harness/caps/", "harness/meters/"}},
+    {"harness/report/", {"harness/base/", "harness/model/", "harness/metrics/"}},
+    {"harness/cli/",
+     {"harness/base/", "kernels/kernel", "harness/model/", "harness/metrics/", "harness/device/", "harness/caps/",
+      "harness/meters/", "harness/run/", "harness/report/"}},
+    {"harness/gbench/", {"harness/base/", "harness/run/"}},
+};
+
+// Libraries besides the standard one, by layer.
+const std::map<std::string, std::set<std::string>> kLibraries = {
+    {"fmt/", {"harness/", "kernels/"}},      {"nlohmann/", {"harness/base/"}}, {"CLI/", {"harness/cli/"}},
+    {"benchmark/", {"harness/gbench/"}},     {"hwy/", {"kernels/"}},           {"cuda", {"kernels/", "harness/device/cuda/"}},
+    {"gtest/", {}},
+};
+
+TEST(includes, project_headers_follow_the_table) {
+  std::size_t seen = 0;
+  for (const char* top : {"kernels", "harness"})
+    for (const fs::path& file : sources_under(top)) {
+      const std::string path = fs::relative(file, kRoot);
+      const std::string layer = layer_of(path, kTable);
+      ASSERT_FALSE(layer.empty()) << path << " lies in a folder the table does not know";
+      for (const Include& include : includes_of(file)) {
+        if (!include.quoted) continue;
+        if (include.path.find('/') == std::string::npos) continue;  // Highway names the including file itself
+        const std::string target = layer_of(include.path, kTable);
+        const bool allowed = target == layer || kTable.at(layer).contains(target);
+        EXPECT_TRUE(allowed) << path << " includes " << include.path << ": " << layer << " may not include " << target;
+        EXPECT_TRUE(fs::exists(kRoot / include.path)) << path << " includes " << include.path;
+        ++seen;
+      }
+    }
+  EXPECT_GT(seen, 100U) << "the walk found almost nothing";
+}
+
+TEST(includes, kernels_of_one_operation_do_not_include_another) {
+  for (const fs::path& file : sources_under("kernels")) {
+    const std::string path = fs::relative(file, kRoot);
+    const std::string folder = fs::path(path).parent_path();
+    for (const Include& include : includes_of(file))
+      if (include.quoted && include.path.starts_with("kernels/")) {
+        const std::string other = fs::path(include.path).parent_path();
+        EXPECT_TRUE(other == folder || other == "kernels" || other == "kernels/common") << path << " includes " << include.path;
+      }
+  }
+}
+
+TEST(includes, libraries_stay_where_they_belong) {
+  for (const char* top : {"kernels", "harness"})
+    for (const fs::path& file : sources_under(top)) {
+      const std::string path = fs::relative(file, kRoot);
+      for (const Include& include : includes_of(file))
+        for (const auto& [library, layers] : kLibraries)
+          if (!include.quoted && include.path.starts_with(library)) {
+            const bool allowed = std::any_of(layers.begin(), layers.end(),
+                                             [&](const std::string& layer) { return path.starts_with(layer); });
+            EXPECT_TRUE(allowed) << path << " includes " << include.path;
+          }
+    }
+}
+
+}  // namespace
+}  // namespace chokepoint
