@@ -1,0 +1,196 @@
+// Records: what is written comes back, and what does not belong is refused.
+#include "harness/model/record.hpp"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "harness/base/error.hpp"
+
+namespace chokepoint {
+namespace {
+
+// A different value in every field, so that two exchanged ones show.
+Record full() {
+  Record record;
+  record.run_id = "run-7";
+  record.case_id = "matmul/cpu_native/bf16/k=3@h800-sxm#12";
+  record.attempt = 3;
+  record.operation = "matmul";
+  record.kernel = "cpu_native";
+  record.shape = Shape{{"k", std::int64_t{3}}, {"b_layout", std::string("nk")}};
+  record.dtype = Dtype::fp8_e4m3;
+  record.device = {{"kind", "cpu"}, {"name", "machine \"x\""}, {"workers", 2}};
+  record.target = "h800-sxm";
+  record.basis = Basis::scaled;
+  record.status = Status::ok;
+  record.reason = "a remark";
+  record.dilation = 5800.5;
+  CapRecord cap;
+  cap.resource = Resource::network;
+  cap.target_rate = 40e9;
+  cap.target_rate_kind = "derived";
+  cap.target_rate_verified = false;
+  cap.requested = 6.9e6;
+  cap.latency_s = 0.025;
+  cap.delivered_before = 1.0;
+  cap.delivered_during = 2.0;
+  cap.delivered_after = 3.0;
+  cap.linearity_error = 0.004;
+  cap.ceiling = 5.0;
+  cap.headroom = 6.0;
+  cap.mechanism = "resource clock";
+  cap.busy_share = 0.75;
+  cap.status = CapStatus::leaked;
+  record.caps = {cap, CapRecord{}};
+  record.time = {.median = 1.5,
+                 .ci_low = 1.25,
+                 .ci_high = 1.75,
+                 .mean = 1.6,
+                 .mean_ci_low = 1.3,
+                 .mean_ci_high = 1.9,
+                 .ess = 17.5,
+                 .cv = 0.125,
+                 .n = 3,
+                 .stopped_by = "budget",
+                 .regime = "short",
+                 .window_s = 9.5,
+                 .samples = {1.5, 1.0 / 3.0, 2.5e-9}};
+  record.interleave_group = "group";
+  record.verification = Verification{0.001, 0.02, true, 8, 9};
+  record.work = {1, 2, 3, 4, 5, 6, 7};
+  record.energy = {"measured", 55.5, "cpu_package", "rapl", false, 0.25};
+  record.metrics["tokens_per_s"] = {10.0, 9.0, 11.0, "token/s"};
+  record.metrics["flop_per_s"] = {10.0, std::nullopt, std::nullopt, "FLOP/s"};
+  record.provenance = {{"seed", 18446744073709551615ULL}, {"argv", {"a", "b"}}};
+  return record;
+}
+
+Record minimal() {
+  Record record;
+  record.status = Status::failed;
+  record.reason = "crashed";
+  return record;
+}
+
+Record read_back(const Json& json) { return record_from_json(parse_json(json.dump(), "r.jsonl")); }
+
+std::string error_after(const std::function<void(Json&)>& change, const Record& record = full()) {
+  Json json = to_json(record);
+  change(json);
+  try {
+    read_back(json);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(record, everything_comes_back) {
+  for (const Record& record : {full(), minimal()}) EXPECT_EQ(to_json(read_back(to_json(record))).dump(), to_json(record).dump());
+  const Record back = read_back(to_json(full()));
+  EXPECT_EQ(back.attempt, 3);
+  EXPECT_EQ(back.shape.word("b_layout"), "nk");
+  EXPECT_EQ(back.dtype, Dtype::fp8_e4m3);
+  EXPECT_EQ(back.basis, Basis::scaled);
+  EXPECT_EQ(back.dilation, 5800.5);
+  EXPECT_EQ(back.caps[0].resource, Resource::network);
+  EXPECT_EQ(back.caps[0].delivered_during, 2.0);
+  EXPECT_EQ(back.caps[0].status, CapStatus::leaked);
+  EXPECT_FALSE(back.caps[1].delivered_before.has_value());
+  EXPECT_EQ(back.time.samples, full().time.samples);  // to the last bit
+  EXPECT_EQ(back.time.mean_ci_high, 1.9);
+  EXPECT_EQ(back.work.network_messages, 7);
+  EXPECT_EQ(back.energy.host_joule_per_launch, 0.25);
+  EXPECT_EQ(back.metrics.at("tokens_per_s").ci_high, 11.0);
+  EXPECT_FALSE(back.metrics.at("flop_per_s").ci_low.has_value());
+  EXPECT_EQ(back.verification->rows, 9);
+}
+
+TEST(record, what_is_missing_is_null_and_never_zero) {
+  const Json json = to_json(minimal());
+  for (const char* key : {"median", "ci_low", "ci_high", "mean", "mean_ci_low", "mean_ci_high", "ess", "cv"})
+    EXPECT_TRUE(json["time_s"][key].is_null()) << key;
+  EXPECT_TRUE(json["basis"].is_null());
+  EXPECT_TRUE(json["verification"].is_null());
+  EXPECT_TRUE(json["energy"]["power_w"].is_null());
+  EXPECT_EQ(json["energy"]["basis"], "absent");
+  EXPECT_FALSE(minimal().target_time_s().has_value());
+  EXPECT_DOUBLE_EQ(*full().target_time_s(), 1.5 / 5800.5);
+}
+
+TEST(record, every_missing_key_is_an_error_that_names_it) {
+  const Json json = to_json(full());
+  for (const auto& [key, value] : json.items()) {
+    if (key == "verification") continue;  // absent where nothing was verified
+    EXPECT_NE(error_after([&, &name = key](Json& changed) { changed.erase(name); }).find(key), std::string::npos) << key;
+  }
+  EXPECT_NE(error_after([](Json& j) { j["time_s"].erase("n"); }).find("time_s.n is missing"), std::string::npos);
+  EXPECT_NE(error_after([](Json& j) { j["caps"][1].erase("ceiling"); }).find("caps[1].ceiling is missing"),
+            std::string::npos);
+}
+
+TEST(record, an_unknown_key_is_an_error_at_every_depth) {
+  for (const char* pointer : {"", "/time_s", "/caps/0", "/work", "/energy", "/verification", "/metrics/tokens_per_s"})
+    EXPECT_NE(error_after([&](Json& j) { j[Json::json_pointer(pointer)]["median_s"] = 1; }).find("median_s is an unknown key"),
+              std::string::npos)
+        << pointer;
+  EXPECT_EQ(error_after([](Json& j) { j["device"]["more"] = 1, j["provenance"]["more"] = 1; }), "no error");
+}
+
+TEST(record, a_word_outside_its_list_is_an_error_that_lists_it) {
+  const auto message = [](const char* pointer, const char* word) {
+    return error_after([&](Json& j) { j[Json::json_pointer(pointer)] = word; });
+  };
+  EXPECT_EQ(message("/status", "okay"),
+            "r.jsonl:1: status is \"okay\"; write one of ok, invalid, unsupported, skipped, failed");
+  EXPECT_NE(message("/basis", "guessed").find("basis is \"guessed\""), std::string::npos);
+  EXPECT_NE(message("/caps/0/status", "holds").find("held, missed, leaked, unverified"), std::string::npos);
+  EXPECT_NE(message("/caps/0/resource", "disk").find("compute, memory, link, network"), std::string::npos);
+  EXPECT_NE(message("/dtype", "f16").find("dtype is \"f16\""), std::string::npos);
+  EXPECT_NE(message("/energy/basis", "estimated").find("energy.basis is \"estimated\""), std::string::npos);
+  EXPECT_NE(message("/schema", "chokepoint/record/2").find("reads chokepoint/record/1"), std::string::npos);
+}
+
+TEST(record, a_wrong_type_is_an_error) {
+  for (const char* pointer : {"/run_id", "/attempt", "/dilation", "/time_s/n", "/time_s/samples", "/caps", "/work/flop",
+                              "/verification", "/metrics", "/device", "/device/name", "/provenance", "/energy/verified",
+                              "/caps/0/target_rate_verified", "/shape/k"})
+    EXPECT_NE(error_after([&](Json& j) { j[Json::json_pointer(pointer)] = Json::array({true}); }), "no error") << pointer;
+  EXPECT_NE(error_after([](Json& j) { j["time_s"]["samples"][1] = nullptr; }), "no error");
+  EXPECT_NE(error_after([](Json& j) { j["dilation"] = 0.0; }), "no error");
+}
+
+TEST(record, only_an_ok_record_has_a_basis) {
+  EXPECT_NE(error_after([](Json& j) { j["basis"] = nullptr; }).find("basis is missing"), std::string::npos);
+  EXPECT_NE(error_after([](Json& j) { j["status"] = "invalid"; }).find("is given for a record that is not ok"),
+            std::string::npos);
+}
+
+TEST(record, labels_say_how_a_number_was_obtained) {
+  Record record = full();
+  EXPECT_EQ(label_of(record), "cpu as h800-sxm, 1:5800 (scaled)");
+  record.dilation = 1.19;
+  EXPECT_EQ(label_of(record), "cpu as h800-sxm, 1:1.19 (scaled)");
+  record.device = {{"kind", "cuda"}, {"name", "H100"}};
+  record.dilation = 1;
+  record.caps[0] = CapRecord{};
+  record.caps[0].resource = Resource::link;
+  record.caps[0].requested = 160e9;
+  record.caps[0].mechanism = "resource clock";
+  record.caps[1].mechanism = "native";
+  record.basis = Basis::emulated;
+  EXPECT_EQ(label_of(record), "H100 as h800-sxm: link 160 GB/s (emulated)");
+  record.basis = Basis::measured;
+  EXPECT_EQ(label_of(record), "H100 (measured)");
+  record.basis = Basis::reported;
+  EXPECT_EQ(label_of(record), "h800-sxm (reported)");
+  record.basis.reset();
+  record.status = Status::invalid;
+  EXPECT_EQ(label_of(record), "H100 as h800-sxm (invalid)");
+  record.device = nullptr;
+  EXPECT_EQ(label_of(record), "device as h800-sxm (invalid)");
+}
+
+}  // namespace
+}  // namespace chokepoint

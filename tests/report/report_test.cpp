@@ -1,0 +1,284 @@
+// Reports: what every format must say, and how it looks (golden files).
+#include "harness/report/report.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "harness/base/strings.hpp"
+#include "harness/report/rows.hpp"
+#include "harness/report/text.hpp"
+#include "tests/report/golden.hpp"
+#include "tests/report/samples.hpp"
+
+namespace chokepoint {
+namespace {
+
+using test::books;
+using test::error_of;
+using test::expect_golden;
+using test::set_of;
+
+Style plain(int width) { return {.width = width, .color = false, .unicode = true}; }
+
+Record with_tokens(Record record, std::int64_t tokens) {
+  record.shape.set("tokens", tokens);
+  record.work.tokens = static_cast<double>(tokens);
+  record.case_id += std::to_string(tokens);
+  record.interleave_group += std::to_string(tokens);
+  return record;
+}
+
+Record without_result(Record record, Status status, const std::string& reason) {
+  record.status = status;
+  record.basis.reset();
+  record.reason = reason;
+  if (status != Status::invalid) record.time = {}, record.caps = {}, record.energy = {};
+  return record;
+}
+
+Record on_gpu(Record record, Basis basis) {
+  record.operation = "matmul";
+  record.kernel = "hopper";
+  record.device = {{"kind", "cuda"}, {"name", "NVIDIA H100 80GB HBM3"}, {"architecture", "sm_90"}, {"workers", 132}};
+  record.dilation = 1;
+  record.basis = basis;
+  record.work = {.flop = 4e12, .memory_bytes = 1e9};
+  record.shape = Shape{{"m", std::int64_t{8192}}, {"n", std::int64_t{8192}}};
+  record.provenance["label"] = "";
+  if (basis == Basis::measured) {
+    record.caps.clear();
+    record.energy = {"measured", 655.4, "gpu_board", "nvml energy counter", true, std::nullopt};
+  } else {
+    record.caps[0].requested = record.caps[0].target_rate;
+    record.caps[0].delivered_before = record.caps[0].delivered_after = record.caps[0].target_rate;
+    record.caps[0].target_rate_kind = "datasheet";
+    record.caps[0].target_rate_verified = false;
+    record.energy.verified = false;
+  }
+  return record;
+}
+
+// Of everything one: ok pairs scaled and emulated, no price for one target, an invalid cap, something unsupported,
+// failed and skipped, texts of a stranger, absent figures, a cut line and an older attempt.
+RecordSet everything() {
+  std::vector<Record> records;
+  for (const Record& record : test::scaled_pair()) records.push_back(record);
+  for (const Record& record : test::scaled_pair()) records.push_back(with_tokens(record, 256));
+  records[3].time.stopped_by = "budget";
+  Record invalid = with_tokens(test::scaled_pair()[1], 1024);
+  invalid.caps[0].status = CapStatus::missed;
+  records.push_back(without_result(invalid, Status::invalid,
+                                   "link cap missed: requested 27.59 MB/s, delivered 25.01 MB/s before"));
+  Record failed = test::scaled_pair()[0];
+  failed.operation = "attention";
+  records.push_back(without_result(failed, Status::failed, "killed by \x1b[31mSIGSEGV\x1b[0m | `rm -rf`\n<b>now</b>"));
+  failed.target = "h800-sxm";
+  records.push_back(without_result(failed, Status::unsupported, "kernel openblas does not pace link"));
+  failed.target = "h20";
+  records.push_back(without_result(failed, Status::skipped, "=HYPERLINK(\"x\")"));
+  Record host = on_gpu(test::scaled_pair()[0], Basis::measured);
+  host.target = "host";
+  records.push_back(host);
+  records.push_back(on_gpu(test::scaled_pair()[1], Basis::emulated));
+  Record bare = test::scaled_pair()[0];
+  bare.operation = "stream";
+  bare.target = "host";
+  bare.basis = Basis::measured;
+  bare.dilation = 1;
+  bare.shape = Shape{{"bytes", std::int64_t{1} << 30}};
+  bare.caps.clear();
+  bare.energy = {};
+  bare.time = {.median = 0.25, .n = 2, .stopped_by = "budget", .regime = "burst", .samples = {0.25, 0.25}};
+  bare.work = {.memory_bytes = 2e9};
+  bare.provenance = Json::object();
+  records.push_back(bare);
+  RecordSet set = set_of(std::move(records));
+  set.cut_lines = {{"results/hand/records.jsonl", 12}};
+  set.superseded = 1;
+  return set;
+}
+
+std::string rendered(const std::string& format, const Style& style, std::optional<std::string> choice = std::nullopt) {
+  return render_report(format, everything(), {books(), std::move(choice)}, style);
+}
+
+TEST(report, formats_are_registered_under_their_names) {
+  EXPECT_TRUE(registry_faults().empty());
+  for (const char* name : {"table", "markdown", "csv", "json"}) EXPECT_FALSE(find_format(name).summary.empty()) << name;
+  EXPECT_NE(error_of([] { find_format("tabel"); }).find("did you mean \"table\""), std::string::npos);
+}
+
+TEST(report, tables_look_as_in_the_golden_files) {
+  for (const int width : {60, 80, 120, 200})
+    expect_golden("report_table_" + std::to_string(width) + ".txt", rendered("table", plain(width)));
+  expect_golden("report_table_ascii.txt", rendered("table", {.width = 100, .color = false, .unicode = false}));
+  expect_golden("report_table_color.txt", rendered("table", {.width = 100, .color = true, .unicode = true}));
+  expect_golden("report_table_two_prices.txt", rendered("table", plain(100), "2026-03_tco:rental_3y"));
+}
+
+TEST(report, markdown_and_csv_look_as_in_the_golden_files) {
+  expect_golden("report.md", rendered("markdown", plain(80)));
+  expect_golden("report.csv", rendered("csv", plain(80)));
+}
+
+TEST(report, no_line_of_a_table_is_wider_than_the_terminal) {
+  for (int width = kLeastWidth; width <= 240; ++width)
+    for (const std::string& line : split(rendered("table", plain(width)), '\n'))
+      ASSERT_LE(display_width(line), width) << line;
+}
+
+TEST(report, colour_adds_nothing_but_colour_and_no_color_means_none) {
+  std::string coloured = rendered("table", {.width = 100, .color = true, .unicode = true});
+  for (std::size_t at = coloured.find('\x1b'); at != std::string::npos; at = coloured.find('\x1b'))
+    coloured.erase(at, coloured.find('m', at) + 1 - at);
+  EXPECT_EQ(coloured, rendered("table", plain(100)));
+  EXPECT_EQ(rendered("table", plain(100)).find('\x1b'), std::string::npos);
+}
+
+TEST(report, every_figure_of_a_row_follows_from_the_record) {
+  const ReportInput input = make_report(everything(), {books(), std::nullopt});
+  const ReportGroup group = groups_of(input).front();
+  const std::vector<Cell> cells = cells_of(group, input, 0);
+  std::vector<std::string> shown;
+  for (const Cell& cell : cells) shown.push_back(cell.forms.empty() ? "" : cell.forms.front());
+  // 5.8 ms / 5800 = 1 us; 64 tokens / 1 us = 64 M/s; $2/h buys 1800 s: 1.8e9 * 64 = 115 G; 64e6 / 700 W = 91.4 k
+  EXPECT_EQ(shown, (std::vector<std::string>{"", "cpu as h100-sxm, 1:5800 (scaled)", "1.00 us", "1.0 %", "60 (ESS 48)",
+                                             "64.0 M", "115 G", "91.4 k", "link held", "precision", "short"}));
+}
+
+TEST(report, the_table_says_what_a_sceptical_reader_asks_for) {
+  const std::string text = rendered("table", plain(200));
+  for (const char* word :
+       {"1:5800 (scaled)", "(emulated)", "(measured)", "[0.675, 0.695]", "$1.37/h [1.35, 1.39]", "30 blocks in turn",
+        "60 (ESS 48)", "provisioned", "2026-05 market", "no market quote found", "unverified", "budget", "short", "burst",
+        "link missed", "invalid: moe_layer", "unsupported: attention", "failed: attention", "skipped: attention",
+        "records.jsonl:12 ends too soon", "1 older attempt superseded", "finished 2026-11-24", "abc1234",
+        "datasheet rates stand in", "nothing was metered"})
+    EXPECT_NE(text.find(word), std::string::npos) << word;
+}
+
+TEST(report, no_target_stands_alone_without_its_basis_in_a_row) {
+  const ReportInput input = make_report(everything(), {books(), std::nullopt});
+  for (std::size_t i = 0; i < input.set.records.size(); ++i)
+    for (const std::string& form : label_forms(input.set.records[i])) {
+      const Record& record = input.set.records[i];
+      const std::string end = fmt::format("({})", record.basis ? to_string(*record.basis) : to_string(record.status));
+      EXPECT_EQ(form.substr(form.size() - end.size()), end);
+    }
+}
+
+TEST(report, per_dollar_figures_follow_the_books_and_not_the_record) {
+  RecordSet set = set_of(test::scaled_pair());
+  set.records[0].metrics["tokens_per_usd"] = {1.0, std::nullopt, std::nullopt, "token/USD"};
+  const ReportInput input = make_report(set, {books(), std::nullopt});
+  EXPECT_NEAR(input.rows[0].metrics.at("tokens_per_usd").value, 64e6 * 1800, 1e-3);
+  EXPECT_FALSE(input.rows[1].metrics.contains("tokens_per_usd"));
+  EXPECT_FALSE(make_report(set, {}).rows[0].metrics.contains("tokens_per_usd"));
+}
+
+TEST(prices, only_profiles_as_they_are_have_one) {
+  const Prices prices{books(), std::nullopt};
+  EXPECT_TRUE(prices.of("h100-sxm"));
+  EXPECT_FALSE(prices.of("host") || prices.of("h100-sxm@link=50GB/s") || prices.of("h800-sxm"));
+  EXPECT_EQ(prices.absence_of("h800-sxm"),
+            "no market quote found (2026-05_market); elsewhere: 2025-02_deepseek:rental_assumed $2.00/h, assumption; "
+            "2026-03_tco:rental_3y $1.30/h, model");
+  EXPECT_NE(error_of([] { Prices{books(), "2025-02_deepseeek"}.of("host"); }).find("did you mean"), std::string::npos);
+}
+
+TEST(report, many_targets_are_compared_with_the_first_one_only) {
+  std::vector<Record> records;
+  for (const char* link : {"400", "200", "100", "50"})
+    records.push_back(test::scaled_record(std::string("h100-sxm@link=") + link + "GB/s", test::constant_samples(5.8e-3), 5.8e-3));
+  const ReportInput input = make_report(set_of(records), {});
+  EXPECT_EQ(input.comparisons.size(), 6U);
+  const ReportCase only = groups_of(input).at(0).cases.at(0);
+  EXPECT_EQ(only.comparisons.size(), 3U);
+  EXPECT_EQ(only.comparisons_left_out, 3U);
+  EXPECT_NE(render_report("table", set_of(records), {}, plain(80)).find("3 more pairs of targets: --format json"),
+            std::string::npos);
+}
+
+TEST(report, kernels_side_by_side_have_a_column) {
+  std::vector<Record> records = test::scaled_pair();
+  records.push_back(test::scaled_pair()[0]);
+  records[2].kernel = "onednn";
+  records[2].case_id = "other";
+  const std::string text = render_report("table", set_of(records), {}, plain(120));
+  EXPECT_NE(text.find("kernel"), std::string::npos);
+  EXPECT_NE(text.find("onednn      cpu as h100-sxm"), std::string::npos);
+  EXPECT_EQ(groups_of(make_report(set_of(records), {}))[0].cases.size(), 1U);
+}
+
+TEST(report, nothing_to_report_is_no_crash) {
+  for (const Format& format : Registry<Format>::instance().all())
+    EXPECT_FALSE(format.render(make_report({}, {}), plain(80)).empty()) << format.name;
+}
+
+TEST(csv, has_one_stable_header_and_as_many_fields_in_every_line) {
+  const auto fields_of = [](const std::string& line) {
+    std::vector<std::string> fields(1);
+    bool in_quotes = false;
+    for (const char c : line) {
+      if (c == '"') in_quotes = !in_quotes;
+      if (c == ',' && !in_quotes)
+        fields.emplace_back();
+      else
+        fields.back() += c;
+    }
+    return fields;
+  };
+  const std::string text = rendered("csv", plain(80));
+  std::vector<std::string> lines;
+  for (std::size_t at = 0, end; (end = text.find("\r\n", at)) != std::string::npos; at = end + 2)
+    lines.push_back(text.substr(at, end - at));
+  ASSERT_EQ(lines.size(), 12U);  // header and 11 records; the line break in a reason is a bare \n inside quotes
+  const std::vector<std::string> header = fields_of(lines[0]);
+  EXPECT_EQ(render_report("csv", {}, {}, plain(80)), lines[0] + "\r\n");
+  for (const std::string& line : lines) EXPECT_EQ(fields_of(line).size(), header.size()) << line;
+  const auto field = [&](std::size_t record, const std::string& title) {
+    return fields_of(lines[record + 1])[static_cast<std::size_t>(std::find(header.begin(), header.end(), title) - header.begin())];
+  };
+  EXPECT_EQ(field(0, "tokens_per_s"), "64000000");
+  EXPECT_EQ(field(0, "price_book"), "2026-05_market");
+  EXPECT_EQ(field(1, "tokens_per_usd"), "");
+  EXPECT_EQ(field(1, "price_usd_per_h"), "");
+  EXPECT_EQ(field(4, "cap_link_status"), "missed");
+  EXPECT_EQ(field(7, "reason"), "\"=HYPERLINK(\"\"x\"\")\"");
+  EXPECT_EQ(field(10, "host_time_ci_low_s"), "");
+}
+
+TEST(markdown, text_of_a_stranger_stays_text) {
+  const std::string text = rendered("markdown", plain(80));
+  EXPECT_NE(text.find("killed by ?\\[31mSIGSEGV?\\[0m \\| \\`rm -rf\\` &lt;b>now&lt;/b>"), std::string::npos);
+  std::size_t width = 0;
+  for (const std::string& line : split(text, '\n')) {
+    if (line.empty() || line.front() != '|') {
+      width = 0;
+      continue;
+    }
+    std::size_t pipes = 0;
+    for (std::size_t i = 0; i < line.size(); ++i) pipes += line[i] == '|' && (i == 0 || line[i - 1] != '\\') ? 1U : 0U;
+    EXPECT_TRUE(width == 0 || pipes == width) << line;
+    width = pipes;
+  }
+}
+
+TEST(json, holds_every_record_as_it_was_and_every_comparison) {
+  const Json report = Json::parse(rendered("json", plain(80)));
+  EXPECT_EQ(report["schema"], "chokepoint/report/1");
+  ASSERT_EQ(report["records"].size(), 11U);
+  EXPECT_EQ(report["records"][0]["record"].dump(), to_json(everything().records[0]).dump());
+  EXPECT_EQ(report["records"][0]["metrics"]["tokens_per_s"]["value"], 64e6);
+  EXPECT_EQ(report["records"][0]["place"]["line"], 1);
+  EXPECT_TRUE(report["records"][1]["price"].is_null());
+  ASSERT_EQ(report["comparisons"].size(), 3U);
+  EXPECT_NEAR(report["comparisons"][0]["break_even_b_usd_per_h"]["ci_low"].get<double>(), 1.35, 1e-12);
+  EXPECT_EQ(report["comparisons"][2]["basis"], "emulated");
+  EXPECT_EQ(report["cut_lines"][0]["line"], 12);
+}
+
+}  // namespace
+}  // namespace chokepoint
