@@ -22,7 +22,7 @@ namespace {
 
 struct Flags {
   SuiteFlags suite;
-  std::string out, prices;
+  std::string out, prices, timeout;
   bool resume = false;
 };
 
@@ -114,6 +114,7 @@ void run(const Flags& flags, Session& session) {
     environment["ceilings"] = to_json(ceilings);
     store.write_environment(environment);
   }
+  if (!flags.timeout.empty()) settings.timeout_s = parse_duration_s(flags.timeout);
   settings.run_id = sha256_hex(utc_now() + store.folder() + std::to_string(::getpid())).substr(0, 12);
   settings.provenance = {{"version", build.version}, {"git", build.git},         {"suite", suite.id},
                          {"suite_hash", suite.hash}, {"argv", session.argv}};
@@ -140,6 +141,9 @@ const Register<Command> command{{.name = "run",
                                    app.add_option("--prices", flags->prices,
                                                   "price book, e.g. 2025-02_deepseek (default: the newest market)")
                                        ->option_text("BOOK");
+                                   app.add_option("--case-timeout", flags->timeout,
+                                                  "stop a group of cases that takes longer (default: five times what is expected)")
+                                       ->option_text("TIME");
                                    app.callback([flags, &session] { run(*flags, session); });
                                  }}};
 

@@ -107,7 +107,8 @@ std::vector<Record> run_groups(const std::vector<CaseGroup>& groups, const Ceili
         fresh.push_back(std::move(record));
       }
     } else {
-      const double timeout_s = std::max(kLeastPatience_s, kPatience * expected_s(group));
+      const double timeout_s =
+          settings.timeout_s.value_or(std::max(kLeastPatience_s, kPatience * expected_s(group)));
       const ChildOutcome outcome =
           run_child(settings.worker, request_text(group, ceilings, settings.configs), timeout_s, tick);
       fresh = collect(group, outcome, facts);
