@@ -149,6 +149,7 @@ struct Kernel {
   std::string device = "cpu";                // kind of device it runs on
   std::vector<Dtype> dtypes = {};
   std::vector<Resource> paces = {};          // resources it charges on the pace clocks; empty for library kernels
+  bool probes = true;                        // may stand in for the resource in calibration and cap probes
   // Why this shape, dtype or machine is out of reach; empty when it is not. No exception, no side effect.
   std::function<std::optional<std::string>(const Shape&, Dtype)> unsupported = [](const Shape&, Dtype) {
     return std::optional<std::string>{};

@@ -16,8 +16,12 @@ namespace {
 constexpr double kProbeSecondsPerTarget = 1.5;
 constexpr double kSetUpSeconds = 0.5;
 
+// Enough for half a percent on slowly wandering noise (reference rule: 16,605), and a record stays under half a megabyte.
+constexpr std::size_t kMostSamples = 20000;
+
 SamplingPlan sampling_of(const SuiteSampling& suite) {
   SamplingPlan plan;
+  plan.most_samples = kMostSamples;
   if (suite.budget_s) plan.budget_s = *suite.budget_s;
   if (suite.half_width) plan.half_width = *suite.half_width;
   if (suite.confidence) plan.confidence = *suite.confidence;
@@ -174,6 +178,7 @@ CaseGroup group_from_json(const JsonFile& file) {
   group.inputs.distribution = fields.text("distribution");
   group.device = fields.text("device");
   group.targets = fields.texts("targets");
+  group.sampling.most_samples = kMostSamples;
   group.sampling.budget_s = fields.positive("budget_s");
   group.sampling.half_width = fields.positive("half_width");
   group.sampling.confidence = fields.positive("confidence");

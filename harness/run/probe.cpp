@@ -92,7 +92,7 @@ std::optional<Prober::Choice> Prober::choose(Resource resource, Dtype dtype) {
     const Dtype probed = probe_dtype(operation, resource, dtype);
     if (!operation.probe(resource, 1e6)) continue;
     for (const Kernel* kernel : kernels_of(operation.name)) {
-      if (kernel->device != device_.facts().kind) continue;
+      if (!kernel->probes || kernel->device != device_.facts().kind) continue;
       if (std::find(kernel->paces.begin(), kernel->paces.end(), resource) == kernel->paces.end()) continue;
       if (std::find(kernel->dtypes.begin(), kernel->dtypes.end(), probed) == kernel->dtypes.end()) continue;
       // A small amount is enough to tell a reference kernel from a fast one.

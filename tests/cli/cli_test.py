@@ -47,7 +47,7 @@ class Folder(unittest.TestCase):
 
     def records(self, folder="out"):
         with open(os.path.join(self.path(folder), "records.jsonl"), encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
+            return [json.loads(line) for line in file if line.endswith("\n")]
 
     def assert_refused(self, result, *texts, code=2):
         self.assertEqual(result.returncode, code, result.stderr + result.stdout)
@@ -128,7 +128,7 @@ class Dump(Folder):
 
 class BadInput(Folder):
     def refused(self, suite, *texts):
-        result = run("run", self.write("s.json", suite), "--out", self.path("out"))
+        result = run("run", self.write("tiny.json", suite), "--out", self.path("out"))
         self.assert_refused(result, *texts)
         self.assertFalse(os.path.exists(os.path.join(self.path("out"), "records.jsonl")), "something was measured")
 
@@ -139,7 +139,7 @@ class BadInput(Folder):
         return suite_text(cases=[entry])
 
     def test_an_unknown_key_names_file_line_and_the_nearest_key(self):
-        self.refused(suite_text().replace('"kernels"', '"kernles"'), "s.json:", "kern")
+        self.refused(suite_text().replace('"kernels"', '"kernles"'), "tiny.json:", "kern")
 
     def test_a_wrong_type_is_named(self):
         self.refused(suite_text(targets="host"), "targets", "not a list")
@@ -173,19 +173,19 @@ class BadInput(Folder):
         del profile["resources"]["memory"]
         with open(path, "w", encoding="utf-8") as file:
             json.dump(profile, file)
-        result = run("--configs", configs, "run", self.write("s.json", suite_text(targets=["h20"])), "--out",
+        result = run("--configs", configs, "run", self.write("tiny.json", suite_text(targets=["h20"])), "--out",
                      self.path("out"))
         self.assert_refused(result, "h20", "memory")
 
     def test_an_output_folder_that_cannot_be_written_is_known_before_measuring(self):
-        result = run("run", self.write("s.json", suite_text()), "--out", "/proc/nowhere")
+        result = run("run", self.write("tiny.json", suite_text()), "--out", "/proc/nowhere")
         self.assert_refused(result, "/proc/nowhere")
 
     def test_a_suite_that_does_not_exist_gets_a_suggestion(self):
         self.assert_refused(run("run", "quik", "--out", self.path("out")), "quick")
 
     def test_a_dilation_that_is_too_small_is_refused_with_the_numbers(self):
-        result = run("run", self.write("s.json", suite_text(targets=["h100-sxm"])), "--out", self.path("out"),
+        result = run("run", self.write("tiny.json", suite_text(targets=["h100-sxm"])), "--out", self.path("out"),
                      "--dilation", "1")
         self.assertEqual(result.returncode, 77, result.stderr)
         self.assertIn("at dilation 1", self.records()[0]["reason"])
@@ -194,7 +194,7 @@ class BadInput(Folder):
 
 class Records(Folder):
     def test_a_run_writes_one_record_per_case_and_a_second_run_does_not_touch_it(self):
-        suite = self.write("s.json", suite_text())
+        suite = self.write("tiny.json", suite_text())
         self.assertEqual(run("run", suite, "--out", self.path("out")).returncode, 0)
         self.assertEqual([record["status"] for record in self.records()], ["ok"] * 3)
         self.assertEqual([record["basis"] for record in self.records()], ["measured"] * 3)
@@ -202,13 +202,13 @@ class Records(Folder):
         self.assertEqual(len(self.records()), 3)
 
     def test_case_ids_are_the_same_in_every_run(self):
-        suite = self.write("s.json", suite_text())
+        suite = self.write("tiny.json", suite_text())
         run("run", suite, "--out", self.path("a"))
         run("run", suite, "--out", self.path("b"))
         self.assertEqual([r["case_id"] for r in self.records("a")], [r["case_id"] for r in self.records("b")])
 
     def test_a_run_killed_in_the_middle_is_finished_by_resume_and_repeats_nothing(self):
-        suite = self.write("s.json", suite_text(sampling={"budget_s": 1.0, "half_width": 1e-6, "warm_up_s": 0.01}))
+        suite = self.write("tiny.json", suite_text(sampling={"budget_s": 1.0, "half_width": 1e-6, "warm_up_s": 0.01}))
         process = subprocess.Popen([PROGRAM, "run", suite, "--out", self.path("out")], stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
         path = os.path.join(self.path("out"), "records.jsonl")
@@ -219,7 +219,10 @@ class Records(Folder):
         process.wait()
         before = self.records()
         self.assertIn(len(before), (1, 2))
-        with open(path, "a", encoding="utf-8") as file:
+        with open(path, "r+", encoding="utf-8") as file:
+            text = file.read()
+            file.truncate(text.rfind("\n") + 1)
+            file.seek(0, os.SEEK_END)
             file.write('{"schema": "chokepoint/rec')  # as if the kill had come during a write
         result = run("report", self.path("out"))
         self.assertEqual(result.returncode, 2)
@@ -235,7 +238,7 @@ class Records(Folder):
             self.assertEqual(file.read(), '{"schema": "chokepoint/rec\n')
 
     def test_reports_of_all_formats_come_from_records(self):
-        run("run", self.write("s.json", suite_text()), "--out", self.path("out"))
+        run("run", self.write("tiny.json", suite_text()), "--out", self.path("out"))
         for name in ("table", "markdown", "csv", "json"):
             result = run("report", self.path("out"), "--format", name)
             self.assertEqual(result.returncode, 0, result.stderr)
@@ -248,11 +251,11 @@ class Records(Folder):
             self.skipTest("no /dev/full here")
         os.mkdir(self.path("out"))
         os.symlink("/dev/full", os.path.join(self.path("out"), "records.jsonl"))
-        result = run("run", self.write("s.json", suite_text()), "--out", self.path("out"))
+        result = run("run", self.write("tiny.json", suite_text()), "--out", self.path("out"))
         self.assert_refused(result, "No space left")
 
     def test_filter_target_and_seed_bend_a_suite(self):
-        suite = self.write("s.json", suite_text())
+        suite = self.write("tiny.json", suite_text())
         run("run", suite, "--out", self.path("out"), "--filter", "*elements=2000*", "--seed", "7")
         self.assertEqual([r["shape"]["elements"] for r in self.records()], [2000])
         self.assertEqual(self.records()[0]["provenance"]["seed"], 7)
@@ -265,7 +268,7 @@ class Faulty(Folder):
     def test_each_fault_is_a_record_and_the_rest_is_measured(self):
         cases = [{"operation": "stream", "shape": {"elements": 100000, "pattern": "copy"}, "dtypes": ["f32"],
                   "kernels": [kernel]} for kernel in ("crashes", "lies", "cpu_native")]
-        suite = self.write("s.json", suite_text(cases=cases))
+        suite = self.write("tiny.json", suite_text(cases=cases))
         result = run("run", suite, "--out", self.path("out"), program=FAULTY)
         self.assertEqual(result.returncode, 1, result.stderr)
         by_kernel = {record["kernel"]: record for record in self.records()}
@@ -279,7 +282,7 @@ class Faulty(Folder):
     def test_a_hanging_kernel_is_stopped(self):
         case = {"operation": "stream", "shape": {"elements": 1000, "pattern": "copy"}, "dtypes": ["f32"],
                 "kernels": ["hangs"]}
-        result = run("run", self.write("s.json", suite_text(cases=[case])), "--out", self.path("out"),
+        result = run("run", self.write("tiny.json", suite_text(cases=[case])), "--out", self.path("out"),
                      "--case-timeout", "1s", program=FAULTY)
         self.assertEqual(result.returncode, 1, result.stderr)
         self.assertIn("timed out", self.records()[0]["reason"])
@@ -287,7 +290,7 @@ class Faulty(Folder):
     def test_a_kernel_that_charges_less_than_it_moves_is_no_result(self):
         case = {"operation": "stream", "shape": {"elements": 4000000, "pattern": "copy"}, "dtypes": ["f32"],
                 "kernels": ["evades"], "targets": ["h100-sxm"]}
-        result = run("run", self.write("s.json", suite_text(cases=[case])), "--out", self.path("out"), program=FAULTY)
+        result = run("run", self.write("tiny.json", suite_text(cases=[case])), "--out", self.path("out"), program=FAULTY)
         record = self.records()[0]
         self.assertEqual(record["status"], "invalid", record["reason"])
         self.assertIsNone(record["basis"])
@@ -297,7 +300,7 @@ class Faulty(Folder):
     def test_a_kernel_that_does_not_pace_a_capped_resource_is_unsupported(self):
         case = {"operation": "matmul", "shape": {"m": 8, "n": 8, "k": 8}, "dtypes": ["f32"], "kernels": ["openblas"],
                 "targets": ["h100-sxm"]}
-        result = run("run", self.write("s.json", suite_text(cases=[case])), "--out", self.path("out"))
+        result = run("run", self.write("tiny.json", suite_text(cases=[case])), "--out", self.path("out"))
         record = self.records()[0]
         self.assertEqual(record["status"], "unsupported", record["reason"])
         self.assertEqual(result.returncode, 77)

@@ -30,6 +30,7 @@ inline Kernel faulty_kernel(std::string name, FaultyCopy copy) {
           .summary = "misbehaves, for tests",
           .dtypes = {Dtype::f32},
           .paces = {Resource::compute, Resource::memory},
+          .probes = false,
           .prepare = [copy = std::move(copy)](const Problem& problem, Device&, const Pace& pace) -> std::unique_ptr<Launch> {
             return std::make_unique<FaultyLaunch>(problem, pace, copy);
           }};
