@@ -1,13 +1,16 @@
 // Runs the tiles of a plan on all workers: pack, multiply, write, and charge every step on the clocks.
 #include "kernels/common/gemm.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "harness/base/error.hpp"
 #include "harness/base/parallel.hpp"
 #include "hwy/aligned_allocator.h"
 #include "kernels/common/gemm_plan.hpp"
@@ -61,6 +64,25 @@ ProductShape shape_of(const Group& group) {
           .c_bytes = bytes_of(group.c.dtype)};
 }
 
+[[noreturn]] void reject(const std::string& what, const std::string& remedy) {
+  throw Error(Fault::unsupported, "matrix product: " + what, remedy);
+}
+
+bool is_operand(Dtype dtype) {
+  return dtype == Dtype::f32 || dtype == Dtype::bf16 || dtype == Dtype::fp8_e4m3;
+}
+
+void check(const Group& group) {
+  if (group.a.cols != group.b.rows)
+    reject(fmt::format("A has {} columns, B {} rows", group.a.cols, group.b.rows), "give both the same k");
+  if (!is_operand(group.a.dtype) || !is_operand(group.b.dtype))
+    reject(fmt::format("operands are {} and {}", to_string(group.a.dtype), to_string(group.b.dtype)),
+           "store them as f32, bf16 or fp8_e4m3");
+  if (group.c.dtype != Dtype::f32 && group.c.dtype != Dtype::bf16)
+    reject(fmt::format("the result is {}", to_string(group.c.dtype)), "ask for f32 or bf16");
+  if (group.b.row_ids != nullptr) reject("B gathers rows", "only A can");
+}
+
 // One product on its way: the operands by role, and where its shared panels are.
 struct Product {
   ProductPlan plan;
@@ -82,9 +104,12 @@ struct Product {
 class GroupedProduct {
  public:
   GroupedProduct(const Group* groups, std::int64_t count, double memory_bytes, const Pace& pace)
-      : pace_(pace) {
+      : pace_(pace), memory_bytes_(memory_bytes) {
     std::vector<ProductShape> shapes;
-    for (std::int64_t i = 0; i < count; ++i) shapes.push_back(shape_of(groups[i]));
+    for (std::int64_t i = 0; i < count; ++i) {
+      check(groups[i]);
+      shapes.push_back(shape_of(groups[i]));
+    }
     Plan plan = make_plan(shapes, this_machine());
     if (pace.memory != nullptr || pace.compute != nullptr)
       charges_ = make_charges(plan, shapes, memory_bytes);
@@ -107,6 +132,11 @@ class GroupedProduct {
       for (std::size_t i; (i = next.fetch_add(1)) < tiles_.size();) run_tile(tiles_[i], loop);
       loop.drain();
     });
+    if (tiles_.empty()) {  // nothing to multiply, but the caller's bytes still move
+      PacedLoop loop(pace_, 1);
+      loop.begin({.memory_bytes = memory_bytes_});
+      loop.drain();
+    }
   }
 
  private:
@@ -143,14 +173,15 @@ class GroupedProduct {
   static Fetch fetch_for(const Product& product, const Tile& tile, const Block& x, const Block& y,
                          std::int64_t step) {
     const ProductPlan& plan = product.plan;
+    const std::int64_t micro_cols =
+        plan.method == Method::dots ? cols_per_panel() / lanes_per_vector() : cols_per_panel();
     const std::int64_t strips = (x.rows + rows_per_panel() - 1) / rows_per_panel();
-    const std::int64_t panels = (y.rows + cols_per_panel() - 1) / cols_per_panel();
-    const std::int64_t calls = strips * panels * (x.k / kFetchEveryK);
+    const std::int64_t calls = strips * ((y.rows + micro_cols - 1) / micro_cols) * (x.k / kFetchEveryK);
     if (plan.method != Method::straight) {
-      const std::int64_t skipped = std::min(x.rows, rows_per_panel());
-      return {product.x, {.row0 = x.row0 + skipped, .rows = x.rows - skipped, .k0 = x.k0, .k = x.k}, calls};
+      const std::int64_t first = std::min(x.rows, rows_per_panel());
+      return {product.x, {.row0 = x.row0 + first, .rows = x.rows - first, .k0 = x.k0, .k = x.k}, calls};
     }
-    if (product.panels != nullptr || step + 1 == plan.steps()) return {};
+    if (!plan.fetch_y || plan.share_y || step + 1 == plan.steps()) return {};
     return {product.y, product.y_block(tile.y0, tile.count_y, step + 1), calls};
   }
 
@@ -198,6 +229,7 @@ class GroupedProduct {
   }
 
   Pace pace_;
+  double memory_bytes_;
   std::vector<Product> products_;
   std::vector<Tile> tiles_;
   std::vector<Charge> charges_;  // by step; empty when nothing is paced

@@ -13,8 +13,10 @@ constexpr std::int64_t kTilesPerWorker =
     8;                                      // evens out workers that are slowed down, and keeps charges small
 constexpr double kLeastTileFlop = 1 << 20;  // about 10 us: below, handing out tiles would show
 constexpr std::int64_t kBlockK = 512;       // a strip of 6 rows of X then takes 12 KiB of L1
-constexpr std::int64_t kDotsBlockK = 2048;  // longer: sums across lanes cost extra at the end of each
-constexpr std::int64_t kMostBlockX = 1024;
+constexpr std::int64_t kAcrossBlockK = 128;  // B in rows of n and a small A: short blocks read longer runs
+constexpr std::int64_t kDotsBlockK = 2048;   // longer: sums across lanes cost extra at the end of each
+constexpr std::int64_t kMostBlockX = 512;    // 1 MiB of f32 a step
+constexpr std::int64_t kSmallM = 256;        // rows of A below which B's arrival from memory shows
 constexpr std::int64_t kMostSharedBytes = 16
                                           << 20;  // of packed Y in all: should stay in the last-level cache
 
@@ -42,17 +44,20 @@ Method method_for(const ProductShape& shape, const PlanMachine& machine) {
 }
 
 ProductPlan plan_product(const ProductShape& shape, const PlanMachine& machine, std::int64_t tiles) {
-  ProductPlan plan{.method = method_for(shape, machine)};
-  const bool dots = plan.method == Method::dots;
-  plan.rows_x = plan.method == Method::straight ? shape.m : shape.n;
-  plan.rows_y = plan.method == Method::straight ? shape.n : shape.m;
-  plan.k = shape.k;
-  plan.block_k = even_block(shape.k, dots ? kDotsBlockK : kBlockK, 16);
-  // Y's block takes a quarter of L2, so that the next one has room to arrive; X's is as tall as leaves enough
-  // tiles.
-  plan.block_y =
-      dots ? shape.m
-           : even_block(plan.rows_y, machine.l2_bytes / 4 / 4 / plan.block_k, machine.cols_per_panel);
+  ProductPlan plan{.method = method_for(shape, machine), .k = shape.k};
+  const bool straight = plan.method == Method::straight, dots = plan.method == Method::dots;
+  plan.rows_x = straight ? shape.m : shape.n;
+  plan.rows_y = straight ? shape.n : shape.m;
+  plan.fetch_y = straight && shape.m <= kSmallM;
+  plan.block_k = even_block(shape.k,
+                            dots                               ? kDotsBlockK
+                            : plan.fetch_y && !shape.b_along_k ? kAcrossBlockK
+                                                               : kBlockK,
+                            16);
+  // Y's block takes half of L2, or a quarter where the next one has to arrive meanwhile.
+  const std::int64_t y_floats = machine.l2_bytes / 4 / (plan.fetch_y ? 4 : 2);
+  plan.block_y = dots ? shape.m : even_block(plan.rows_y, y_floats / plan.block_k, machine.cols_per_panel);
+  // X's is as tall as leaves enough tiles.
   const std::int64_t y_parts =
       std::max<std::int64_t>(1, ceil_div(plan.rows_y, std::max<std::int64_t>(1, plan.block_y)));
   const std::int64_t x_parts = ceil_div(tiles, y_parts);

@@ -33,6 +33,7 @@ struct ProductPlan {
   Method method = Method::straight;
   bool share_y =
       false;  // Y is packed once, before the tiles; otherwise each tile packs its part, step by step
+  bool fetch_y = false;  // the next block of Y is fetched from memory while this one is used
   std::int64_t rows_x = 0, rows_y = 0, k = 0;
   std::int64_t block_x = 0, block_y = 0, block_k = 0;
 
