@@ -1,12 +1,13 @@
-// moe_layer, fast: gate -> choose -> dispatch -> grouped products with SwiGLU -> local sums -> combine -> shared experts.
+// moe_layer, fast: gate, choose, dispatch, grouped products with SwiGLU, local sums, combine, shared experts.
 //
-// Rows are not permuted in memory: the packing of the grouped product gathers them from the inbox, expert after expert,
-// without padding. Sums per rank leave in bf16 (f32 in f32), all else between the products is f32, or fp8 where the
-// definition quantises. With overlap, the exchange of one micro-batch runs in the background while the other computes:
+// Rows are not permuted in memory: the packing of the grouped product gathers them from the inbox, expert
+// after expert, without padding. Sums per rank leave in bf16 (f32 in f32), all else between the products is
+// f32, or fp8 where the definition quantises. With overlap, the exchange of one micro-batch runs in the
+// background while the other computes:
 //   background  dispatch A | dispatch B | combine A | combine B
 //   workers     gate A  gate B  shared A | experts A | shared B  experts B | finish A | finish B
-// Bound: compute, the grouped products; with small batches the memory that holds the experts' weights; with an
-// expensive wire the exchange. Not supported: more than two micro-batches.
+// Bound: compute, the grouped products; with small batches the memory that holds the experts' weights; with
+// an expensive wire the exchange. Not supported: more than two micro-batches.
 #include <algorithm>
 #include <cstring>
 #include <future>
@@ -22,8 +23,8 @@
 namespace chokepoint::moe {
 namespace {
 
-// Messages are sent in parts of about this many tokens, at most kMostSegments: enough for the second wire to start
-// early, few enough that waking threads costs nothing.
+// Messages are sent in parts of about this many tokens, at most kMostSegments: enough for the second wire to
+// start early, few enough that waking threads costs nothing.
 constexpr std::int64_t kTokensPerSegment = 32, kMostSegments = 8;
 
 // One micro-batch on its way. Tokens count from `tokens.begin`; sums are f32 rows of `hidden`.
@@ -103,22 +104,26 @@ class NativeLaunch final : public Launch {
                static_cast<double>(count * spec_.combine_row_bytes() + spec_.gate_bytes()));
     batch.ids.resize(static_cast<std::size_t>(count * top_k));
     batch.weights.resize(batch.ids.size());
-    parallel_for(count, 16, [&](std::int64_t begin, std::int64_t end, int) { choose_tokens(batch, begin, end); });
+    parallel_for(count, grain_of(8 * experts),
+                 [&](std::int64_t begin, std::int64_t end, int) { choose_tokens(batch, begin, end); });
     batch.plan = plan_exchange(spec_.placement, top_k, batch.ids, batch.weights,
                                std::clamp<std::int64_t>(count / kTokensPerSegment, 1, kMostSegments));
     batch.inbox.resize(batch.plan.inbox_rows(), hidden(), spec_.quantised() ? Dtype::fp8_e4m3 : dtype);
-    parallel_for(count, 16, [&](std::int64_t begin, std::int64_t end, int) { store_own_rows(batch, x, begin, end); });
+    parallel_for(count, grain_of(4 * hidden()),
+                 [&](std::int64_t begin, std::int64_t end, int) { store_own_rows(batch, x, begin, end); });
   }
 
   void choose_tokens(Batch& batch, std::int64_t begin, std::int64_t end) const {
-    const auto experts = static_cast<std::size_t>(spec_.gate.experts), top_k = static_cast<std::size_t>(spec_.gate.top_k);
+    const auto experts = static_cast<std::size_t>(spec_.gate.experts),
+               top_k = static_cast<std::size_t>(spec_.gate.top_k);
     const std::span<const std::int32_t> imposed = problem_.imposed_ids();
     std::vector<float> scores(experts), selection(experts);
     for (auto token = static_cast<std::size_t>(begin); token < static_cast<std::size_t>(end); ++token) {
       gate_scores<float>(spec_.gate, std::span(logits_).subspan(token * experts, experts), scores);
       const std::span<std::int32_t> ids = std::span(batch.ids).subspan(token * top_k, top_k);
       if (imposed.empty()) {
-        for (std::size_t e = 0; e < experts; ++e) selection[e] = scores[e] + (bias_.empty() ? 0.0F : bias_[e]);
+        for (std::size_t e = 0; e < experts; ++e)
+          selection[e] = scores[e] + (bias_.empty() ? 0.0F : bias_[e]);
         choose<float>(spec_.gate, selection, ids);
       } else {
         const std::size_t first = (static_cast<std::size_t>(batch.tokens.begin) + token) * top_k;
@@ -131,7 +136,8 @@ class NativeLaunch final : public Launch {
   void store_own_rows(Batch& batch, const std::byte* x, std::int64_t begin, std::int64_t end) const {
     const std::int64_t row_bytes = spec_.combine_row_bytes();
     if (!spec_.quantised()) {
-      std::memcpy(batch.inbox.row(begin), x + begin * row_bytes, static_cast<std::size_t>((end - begin) * row_bytes));
+      std::memcpy(batch.inbox.row(begin), x + begin * row_bytes,
+                  static_cast<std::size_t>((end - begin) * row_bytes));
       return;
     }
     std::vector<float> values(static_cast<std::size_t>(hidden()));
@@ -144,9 +150,10 @@ class NativeLaunch final : public Launch {
 
   void fetch(Batch& batch) { dispatch(batch.plan, batch.inbox.store(), pace_); }
 
-  // Results of the local experts, summed per delivery: into the token's sum, its node's sum, or a row for the link.
+  // Results of the local experts, summed per delivery: for the token, its node, or a row for the link.
   void compute_experts(Batch& batch) {
     const ExchangePlan& plan = batch.plan;
+    const std::int64_t top_k = spec_.gate.top_k;
     results_.resize(plan.expert_inbox.size() * static_cast<std::size_t>(hidden()));
     mlp_.run(spec_, problem_.routed(), spec_.intermediate,
              {plan.expert_begin, plan.expert_inbox.data(), batch.inbox.store()}, results_.data(), pace_);
@@ -156,7 +163,7 @@ class NativeLaunch final : public Launch {
       buffer->resize(plan.link.count(), hidden(), spec_.activation());
     for (RowBuffer* buffer : {&batch.network_out, &batch.network_in})
       buffer->resize(plan.network.count(), hidden(), spec_.activation());
-    parallel_for(plan.tokens, 4, [&](std::int64_t begin, std::int64_t end, int) {
+    parallel_for(plan.tokens, grain_of(4 * top_k * hidden()), [&](std::int64_t begin, std::int64_t end, int) {
       std::vector<float> for_link(static_cast<std::size_t>(hidden()));
       for (std::int64_t token = begin; token < end; ++token) sum_deliveries(batch, token, for_link);
     });
@@ -196,7 +203,7 @@ class NativeLaunch final : public Launch {
       add_bf16(sum, reinterpret_cast<const std::uint16_t*>(row), hidden());
   }
 
-  // Combine. In the background nothing may wait for the pool of workers, which is busy with the other micro-batch.
+  // Combine. In the background nothing may wait for the workers, which compute the other micro-batch.
   void send_back(Batch& batch, bool with_workers) {
     const auto add_up = [&](std::int64_t segment) {
       const std::int64_t first = batch.plan.first_token(segment), last = batch.plan.first_token(segment + 1);
@@ -205,13 +212,14 @@ class NativeLaunch final : public Launch {
       };
       if (batch.plan.network.count() == 0) return;
       if (with_workers)
-        parallel_for(last - first, 4, body);
+        parallel_for(last - first, grain_of(4 * spec_.gate.top_k * hidden()), body);
       else
         body(0, last - first, 0);
     };
-    combine(batch.plan,
-            {batch.link_out.store(), batch.link_in.store(), batch.network_out.store(), batch.network_in.store()},
-            add_up, pace_);
+    combine(
+        batch.plan,
+        {batch.link_out.store(), batch.link_in.store(), batch.network_out.store(), batch.network_in.store()},
+        add_up, pace_);
   }
 
   // Link rows join their node's sum, which is then ready for the network.
@@ -237,15 +245,16 @@ class NativeLaunch final : public Launch {
     if (spec_.shared_experts == 0) return;
     batch.shared_rows.resize(static_cast<std::size_t>(batch.plan.tokens * hidden()));
     const std::int64_t begin[] = {0, batch.plan.tokens};
-    mlp_.run(spec_, problem_.shared(), spec_.shared_intermediate(), {.begin = begin, .rows = batch.inbox.store()},
-             batch.shared_rows.data(), pace_);
+    mlp_.run(spec_, problem_.shared(), spec_.shared_intermediate(),
+             {.begin = begin, .rows = batch.inbox.store()}, batch.shared_rows.data(), pace_);
   }
 
   // Adds what came back and the shared experts, and writes the output.
   void finish(Batch& batch) {
     PacedLoop output_bytes(pace_, 1);
-    output_bytes.begin({.memory_bytes = static_cast<double>(batch.tokens.count() * spec_.combine_row_bytes())});
-    parallel_for(batch.plan.tokens, 8, [&](std::int64_t begin, std::int64_t end, int) {
+    output_bytes.begin(
+        {.memory_bytes = static_cast<double>(batch.tokens.count() * spec_.combine_row_bytes())});
+    parallel_for(batch.plan.tokens, grain_of(8 * hidden()), [&](std::int64_t begin, std::int64_t end, int) {
       for (std::int64_t token = begin; token < end; ++token) {
         float* sum = row_of(batch.sums, token);
         for (const Delivery& delivery : batch.plan.deliveries_of(token))

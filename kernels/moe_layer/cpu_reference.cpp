@@ -1,5 +1,5 @@
-// moe_layer, plain: one loop after another in f32, messages one at a time, nothing overlaps (two micro-batches are
-// computed one after the other). Obviously right rather than fast. Bound: compute of a scalar loop.
+// moe_layer, plain: one loop after another in f32, messages one at a time; micro-batches follow each other
+// and nothing overlaps. Obviously right rather than fast. Bound: compute of a scalar loop.
 #include <cmath>
 #include <cstring>
 
@@ -51,16 +51,20 @@ Row through_fp8(const Row& row) {
 }
 
 // Matrix `index` of a stack, [rows, cols], scales applied.
-Rows matrix(const Tensor& codes, const Tensor& scales, std::int64_t index, std::int64_t rows, std::int64_t cols) {
-  Rows values(static_cast<std::size_t>(rows), Row(static_cast<std::size_t>(cols)));
-  parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end, int) {
-    for (std::int64_t r = begin; r < end; ++r)
-      for (std::int64_t c = 0; c < cols; ++c) {
-        double value = codes.at((index * rows + r) * cols + c);
-        if (!scales.empty())
-          value *= scales.at((index * scale_blocks(rows) + r / kScaleBlock) * scale_blocks(cols) + c / kScaleBlock);
-        values[static_cast<std::size_t>(r)][static_cast<std::size_t>(c)] = static_cast<float>(value);
+Rows matrix(const Tensor& codes, const Tensor& scales, std::int64_t index, std::int64_t rows,
+            std::int64_t cols) {
+  Rows values(static_cast<std::size_t>(rows));
+  parallel_for(rows, grain_of(4 * cols), [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t r = begin; r < end; ++r) {
+      Row row = float_values(codes, (index * rows + r) * cols, cols);
+      if (!scales.empty()) {
+        const std::int64_t first = (index * scale_blocks(rows) + r / kScaleBlock) * scale_blocks(cols);
+        const Row factors = float_values(scales, first, scale_blocks(cols));
+        for (std::size_t c = 0; c < row.size(); ++c)
+          row[c] *= factors[c / static_cast<std::size_t>(kScaleBlock)];
       }
+      values[static_cast<std::size_t>(r)] = std::move(row);
+    }
   });
   return values;
 }
@@ -93,7 +97,10 @@ void charge(const Pace& pace, double memory_bytes, double flop, const std::funct
 class ReferenceLaunch final : public Launch {
  public:
   ReferenceLaunch(const MoeProblem& problem, const Pace& pace)
-      : problem_(problem), spec_(problem.spec()), pace_(pace), output_("output", problem.output_dims(), problem.output_dtype()) {}
+      : problem_(problem),
+        spec_(problem.spec()),
+        pace_(pace),
+        output_("output", problem.output_dims(), problem.output_dtype()) {}
 
   void run() override {
     for (const TokenRange& batch : spec_.micro_batches()) run_batch(batch);
@@ -111,7 +118,8 @@ class ReferenceLaunch final : public Launch {
     std::vector<std::int32_t> ids(static_cast<std::size_t>(count * spec_.gate.top_k));
     Row weights(ids.size());
     charge(pace_, static_cast<double>(count * row_bytes() + spec_.gate_bytes()),
-           2.0 * static_cast<double>(count * spec_.hidden * spec_.gate.experts), [&] { route(batch, ids, weights); });
+           2.0 * static_cast<double>(count * spec_.hidden * spec_.gate.experts),
+           [&] { route(batch, ids, weights); });
     const ExchangePlan plan = plan_exchange(spec_.placement, spec_.gate.top_k, ids, weights, 1);
     const Rows inbox = receive(batch, plan);
     const Rows results = run_experts(plan, inbox);
@@ -125,25 +133,32 @@ class ReferenceLaunch final : public Launch {
   }
 
   void route(const TokenRange& batch, std::vector<std::int32_t>& ids, Row& weights) const {
-    const auto top_k = static_cast<std::size_t>(spec_.gate.top_k), experts = static_cast<std::size_t>(spec_.gate.experts);
     const Row gate = float_values(problem_.gate_weight());
-    parallel_for(batch.count(), 1, [&](std::int64_t begin, std::int64_t, int) {
-      const Row x = x_row(batch.begin + begin);
-      Row logits(experts), scores(experts);
-      for (std::size_t e = 0; e < experts; ++e)
-        for (std::size_t i = 0; i < x.size(); ++i) logits[e] += gate[e * x.size() + i] * x[i];
-      gate_scores<float>(spec_.gate, logits, scores);
-      const std::span<std::int32_t> chosen = std::span(ids).subspan(static_cast<std::size_t>(begin) * top_k, top_k);
-      if (const auto imposed = problem_.imposed_ids(); !imposed.empty()) {
-        std::copy_n(imposed.begin() + (batch.begin + begin) * spec_.gate.top_k, top_k, chosen.begin());
-      } else {
-        Row selection = scores;
-        if (!problem_.gate_bias().empty()) add(selection, float_values(problem_.gate_bias()));
-        choose<float>(spec_.gate, selection, chosen);
+    parallel_for(batch.count(), grain_of(std::ssize(gate)), [&](std::int64_t begin, std::int64_t end, int) {
+      for (std::int64_t token = begin; token < end; ++token) {
+        const auto first = static_cast<std::size_t>(token * spec_.gate.top_k);
+        const auto top_k = static_cast<std::size_t>(spec_.gate.top_k);
+        route_token(batch.begin + token, gate, std::span(ids).subspan(first, top_k),
+                    std::span(weights).subspan(first, top_k));
       }
-      gate_weights<float>(spec_.gate, scores, chosen,
-                          std::span(weights).subspan(static_cast<std::size_t>(begin) * top_k, top_k));
     });
+  }
+
+  void route_token(std::int64_t token, const Row& gate, std::span<std::int32_t> ids,
+                   std::span<float> weights) const {
+    const Row x = x_row(token);
+    Row logits(static_cast<std::size_t>(spec_.gate.experts)), scores(logits.size());
+    for (std::size_t e = 0; e < logits.size(); ++e)
+      for (std::size_t i = 0; i < x.size(); ++i) logits[e] += gate[e * x.size() + i] * x[i];
+    gate_scores<float>(spec_.gate, logits, scores);
+    if (const auto imposed = problem_.imposed_ids(); !imposed.empty()) {
+      std::copy_n(imposed.begin() + token * spec_.gate.top_k, ids.size(), ids.begin());
+    } else {
+      Row selection = scores;
+      if (!problem_.gate_bias().empty()) add(selection, float_values(problem_.gate_bias()));
+      choose<float>(spec_.gate, selection, ids);
+    }
+    gate_weights<float>(spec_.gate, scores, ids, weights);
   }
 
   // Puts the own rows into the inbox, has the others delivered, and reads all of them.
@@ -153,7 +168,8 @@ class ReferenceLaunch final : public Launch {
     for (std::int64_t token = 0; token < batch.count(); ++token) {
       const Row x = x_row(batch.begin + token);
       if (spec_.quantised())
-        quantise_row(x.data(), spec_.hidden, reinterpret_cast<std::uint8_t*>(inbox_.row(token)), inbox_.scales(token));
+        quantise_row(x.data(), spec_.hidden, reinterpret_cast<std::uint8_t*>(inbox_.row(token)),
+                     inbox_.scales(token));
       else
         save(x, wire, inbox_.row(token));
     }
@@ -187,15 +203,18 @@ class ReferenceLaunch final : public Launch {
     return results;
   }
 
-  void run_mlp(const MlpWeights& weights, std::int64_t index, std::int64_t width, const std::vector<const Row*>& x,
-               Row* results) const {
+  void run_mlp(const MlpWeights& weights, std::int64_t index, std::int64_t width,
+               const std::vector<const Row*>& x, Row* results) const {
     charge(pace_, static_cast<double>(spec_.up_bytes(width) + spec_.down_bytes(width)),
            spec_.mlp_flop(std::ssize(x), width), [&] {
              const Rows up = matrix(weights.up, weights.up_scale, index, 2 * width, spec_.hidden);
              const Rows down = matrix(weights.down, weights.down_scale, index, spec_.hidden, width);
-             parallel_for(std::ssize(x), 1, [&](std::int64_t row, std::int64_t, int) {
-               results[row] = mlp(up, down, *x[static_cast<std::size_t>(row)], spec_.quantised());
-             });
+             parallel_for(std::ssize(x), grain_of(3 * width * spec_.hidden),
+                          [&](std::int64_t row, std::int64_t end, int) {
+                            for (; row < end; ++row)
+                              results[row] =
+                                  mlp(up, down, *x[static_cast<std::size_t>(row)], spec_.quantised());
+                          });
            });
   }
 
@@ -222,14 +241,17 @@ class ReferenceLaunch final : public Launch {
     const auto add_up = [&](std::int64_t) {
       Rows nodes(static_cast<std::size_t>(plan.network.count()), zero);
       for (std::size_t d = 0; d < partial.size(); ++d)
-        if (const auto row = plan.deliveries[d].network_row) add(nodes[static_cast<std::size_t>(*row)], arrived(d));
+        if (const auto row = plan.deliveries[d].network_row)
+          add(nodes[static_cast<std::size_t>(*row)], arrived(d));
       for (std::size_t row = 0; row < nodes.size(); ++row)
         save(nodes[row], dtype, network_out_.row(static_cast<std::int64_t>(row)));
     };
-    combine(plan, {link_out_.store(), link_in_.store(), network_out_.store(), network_in_.store()}, add_up, pace_);
+    combine(plan, {link_out_.store(), link_in_.store(), network_out_.store(), network_in_.store()}, add_up,
+            pace_);
     Rows sums(static_cast<std::size_t>(plan.tokens), zero);
     for (std::size_t d = 0; d < partial.size(); ++d)
-      if (!plan.deliveries[d].network_row) add(sums[static_cast<std::size_t>(plan.deliveries[d].token)], arrived(d));
+      if (!plan.deliveries[d].network_row)
+        add(sums[static_cast<std::size_t>(plan.deliveries[d].token)], arrived(d));
     for (std::int64_t row = 0; row < plan.network.count(); ++row)
       add(sums[static_cast<std::size_t>(plan.network.rows[static_cast<std::size_t>(row)].token)],
           load(network_in_.row(row), dtype, spec_.hidden));

@@ -21,7 +21,8 @@ struct Wanted {
 std::vector<std::int32_t> order_leg(const std::vector<Wanted>& wanted, std::int64_t segments, Leg& leg) {
   std::vector<std::size_t> order(wanted.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return wanted[a].key() < wanted[b].key(); });
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return wanted[a].key() < wanted[b].key(); });
   std::vector<std::int32_t> place(wanted.size());
   leg.segment_begin.assign(static_cast<std::size_t>(segments) + 1, 0);
   for (std::size_t i = 0; i < order.size(); ++i) {
@@ -30,7 +31,8 @@ std::vector<std::int32_t> order_leg(const std::vector<Wanted>& wanted, std::int6
     leg.rows.push_back({.token = row.token, .from_inbox_row = row.token});
     leg.segment_begin[static_cast<std::size_t>(row.segment) + 1] += 1;
   }
-  for (std::size_t s = 0; s < static_cast<std::size_t>(segments); ++s) leg.segment_begin[s + 1] += leg.segment_begin[s];
+  for (std::size_t s = 0; s < static_cast<std::size_t>(segments); ++s)
+    leg.segment_begin[s + 1] += leg.segment_begin[s];
   return place;
 }
 
@@ -51,7 +53,8 @@ std::vector<std::int64_t> list_deliveries(const Placement& placement, std::size_
       const auto [rank, at] = choices[k];
       const auto use = static_cast<std::int32_t>(plan.uses.size());
       if (k == 0 || rank != choices[k - 1].first) {
-        plan.deliveries.push_back({.token = static_cast<std::int32_t>(token), .first_use = use, .last_use = use});
+        plan.deliveries.push_back(
+            {.token = static_cast<std::int32_t>(token), .first_use = use, .last_use = use});
         ranks.push_back(rank);
       }
       plan.deliveries.back().last_use += 1;
@@ -71,7 +74,8 @@ void list_legs(const Placement& placement, const std::vector<std::int64_t>& rank
     const std::int32_t token = plan.deliveries[d].token;
     const std::int64_t segment = token * plan.segments / plan.tokens, node = placement.node_of(ranks[d]);
     if (placement.over_network(ranks[d])) {
-      const bool new_row = network.empty() || network.back().token != token || network.back().destination != node;
+      const bool new_row =
+          network.empty() || network.back().token != token || network.back().destination != node;
       if (new_row) network.push_back({segment, node, token});
       network_of[d] = network.size() - 1;
     }
@@ -97,7 +101,8 @@ void list_legs(const Placement& placement, const std::vector<std::int64_t>& rank
 }
 
 // Rows of the local experts, expert after expert, without gaps.
-void list_expert_rows(const std::vector<std::int32_t>& use_expert, std::int64_t local_experts, ExchangePlan& plan) {
+void list_expert_rows(const std::vector<std::int32_t>& use_expert, std::int64_t local_experts,
+                      ExchangePlan& plan) {
   plan.expert_begin.assign(static_cast<std::size_t>(local_experts) + 1, 0);
   for (std::int32_t expert : use_expert) plan.expert_begin[static_cast<std::size_t>(expert) + 1] += 1;
   for (std::size_t e = 0; e < static_cast<std::size_t>(local_experts); ++e)
@@ -112,7 +117,7 @@ void list_expert_rows(const std::vector<std::int32_t>& use_expert, std::int64_t 
     }
 }
 
-// Books messages without their latency: the parts of a relayed message before its last, so that the whole pays once.
+// Books messages without their latency: all parts of a message but its last, so that the whole pays it once.
 class SameMessage final : public ResourceClock {
  public:
   explicit SameMessage(ResourceClock* clock) : clock_(clock) {}
@@ -129,7 +134,11 @@ class SameMessage final : public ResourceClock {
 class Sender {
  public:
   Sender(Wire wire, std::vector<std::vector<Piece>> segments, const Pace& pace)
-      : wire_(wire), segments_(std::move(segments)), pace_(pace), arrived_(segments_.size()), ready_(segments_.size()) {
+      : wire_(wire),
+        segments_(std::move(segments)),
+        pace_(pace),
+        arrived_(segments_.size()),
+        ready_(segments_.size()) {
     for (std::size_t s = 0; s < segments_.size(); ++s)
       if (!segments_[s].empty()) last_ = s;
   }
@@ -169,9 +178,10 @@ class Sender {
   std::size_t last_ = 0;
 };
 
-// Two segments of the first wire are under way at a time: the wire never idles, and their memory traffic is booked
-// when it is near, not all at the beginning, where it would hold up whoever computes meanwhile.
-void relay(Sender& first, Sender& second, std::size_t segments, const std::function<void(std::int64_t)>& between) {
+// Two segments of the first wire are under way at a time: the wire never idles, and their memory traffic is
+// booked when it is near, not all at the beginning, where it would hold up whoever computes meanwhile.
+void relay(Sender& first, Sender& second, std::size_t segments,
+           const std::function<void(std::int64_t)>& between) {
   first.send(0);
   for (std::size_t s = 0; s < segments; ++s) {
     if (s + 1 < segments) first.send(s + 1);
@@ -195,7 +205,7 @@ void append(std::vector<Piece>& pieces, const std::byte* from, std::byte* to, st
   pieces.push_back({from, to, bytes});
 }
 
-// Pieces of each segment; source(row) and place(row) say which stored rows row `row` of the leg is copied between.
+// Pieces of each segment: row `row` of the leg goes from stored row source(row) to place(row).
 template <class Source, class Place>
 std::vector<std::vector<Piece>> pieces_of(const Leg& leg, const RowStore& from, const RowStore& to,
                                           const Source& source, const Place& place) {
@@ -203,7 +213,8 @@ std::vector<std::vector<Piece>> pieces_of(const Leg& leg, const RowStore& from, 
   for (std::size_t s = 0; s < segments.size(); ++s) {
     const std::int64_t begin = leg.segment_begin[s], end = leg.segment_begin[s + 1];
     for (std::int64_t row = begin; row < end; ++row)
-      append(segments[s], from.data + source(row) * from.row_bytes, to.data + place(row) * to.row_bytes, from.row_bytes);
+      append(segments[s], from.data + source(row) * from.row_bytes, to.data + place(row) * to.row_bytes,
+             from.row_bytes);
     const std::int64_t scale_bytes = from.scales_per_row * std::int64_t{sizeof(float)};
     for (std::int64_t row = begin; row < end && scale_bytes > 0; ++row)
       append(segments[s], reinterpret_cast<const std::byte*>(from.scales) + source(row) * scale_bytes,
@@ -255,7 +266,8 @@ void combine(const ExchangePlan& plan, const Returns& returns,
              const std::function<void(std::int64_t segment)>& add_up, const Pace& pace) {
   const auto same = [](std::int64_t row) { return row; };
   Sender link(Wire::link, pieces_of(plan.link, returns.link_out, returns.link_in, same, same), pace);
-  Sender network(Wire::network, pieces_of(plan.network, returns.network_out, returns.network_in, same, same), pace);
+  Sender network(Wire::network, pieces_of(plan.network, returns.network_out, returns.network_in, same, same),
+                 pace);
   relay(link, network, static_cast<std::size_t>(plan.segments), add_up);
 }
 

@@ -18,7 +18,8 @@ gemm::Matrix left(const RowStore& rows, Dtype dtype, std::int64_t count, std::in
 }
 
 // Matrix `index` of a stack of [n, k] as the right side, [k, n].
-gemm::Matrix right(const Tensor& codes, const Tensor& scales, std::int64_t index, std::int64_t n, std::int64_t k) {
+gemm::Matrix right(const Tensor& codes, const Tensor& scales, std::int64_t index, std::int64_t n,
+                   std::int64_t k) {
   gemm::Matrix matrix{.data = codes.data() + index * n * k * bytes_of(codes.dtype()),
                       .dtype = codes.dtype(),
                       .rows = k,
@@ -66,7 +67,7 @@ void ExpertMlp::run(const MoeSpec& spec, const MlpWeights& weights, std::int64_t
 }
 
 void ExpertMlp::activate(const MoeSpec& spec, std::int64_t count, std::int64_t width) {
-  parallel_for(count, 8, [&](std::int64_t begin, std::int64_t end, int) {
+  parallel_for(count, grain_of(8 * width), [&](std::int64_t begin, std::int64_t end, int) {
     std::vector<float> values(spec.quantised() ? static_cast<std::size_t>(width) : 0);
     for (std::int64_t row = begin; row < end; ++row) {
       const float* gate_up = gate_up_.data() + row * 2 * width;
@@ -75,7 +76,8 @@ void ExpertMlp::activate(const MoeSpec& spec, std::int64_t count, std::int64_t w
         continue;
       }
       swiglu_row(gate_up, width, values.data());
-      quantise_row_simd(values.data(), width, reinterpret_cast<std::uint8_t*>(hidden_.row(row)), hidden_.scales(row));
+      quantise_row_simd(values.data(), width, reinterpret_cast<std::uint8_t*>(hidden_.row(row)),
+                        hidden_.scales(row));
     }
   });
 }

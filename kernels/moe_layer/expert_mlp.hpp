@@ -10,7 +10,7 @@
 
 namespace chokepoint::moe {
 
-// Rows [begin[e], begin[e + 1]) go through mlp e. Row r is stored row ids[r] of `rows`, or row r when ids is null.
+// Rows [begin[e], begin[e + 1]) go through mlp e. Row r is stored row ids[r] of `rows`, or r without ids.
 struct MlpRows {
   std::span<const std::int64_t> begin;
   const std::int32_t* ids = nullptr;
@@ -21,8 +21,8 @@ struct MlpRows {
 class ExpertMlp {
  public:
   // result[r] = mlp(row r), f32 [rows, hidden]. Charges the weights of mlps that have rows, and their FLOP.
-  void run(const MoeSpec& spec, const MlpWeights& weights, std::int64_t width, const MlpRows& rows, float* result,
-           const Pace& pace);
+  void run(const MoeSpec& spec, const MlpWeights& weights, std::int64_t width, const MlpRows& rows,
+           float* result, const Pace& pace);
 
  private:
   void activate(const MoeSpec& spec, std::int64_t count, std::int64_t width);

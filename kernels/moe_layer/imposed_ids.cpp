@@ -21,8 +21,8 @@ std::vector<std::int32_t> choose_all(const GateRule& rule, std::int64_t tokens,
   for (std::int64_t token = 0; token < tokens; ++token) {
     for (std::size_t expert = 0; expert < scores.size(); ++expert)
       scores[expert] = selection(static_cast<std::uint64_t>(token), expert);
-    const std::span<std::int32_t> row =
-        std::span(ids).subspan(static_cast<std::size_t>(token * rule.top_k), static_cast<std::size_t>(rule.top_k));
+    const std::span<std::int32_t> row = std::span(ids).subspan(static_cast<std::size_t>(token * rule.top_k),
+                                                               static_cast<std::size_t>(rule.top_k));
     choose<double>(rule, scores, row);
     std::for_each(row.begin(), row.end(), chosen);
   }
@@ -46,8 +46,9 @@ std::vector<std::int32_t> zipf_ids(const GateRule& rule, std::int64_t tokens) {
   const std::uint64_t places = fnv1a("moe_layer zipf places"), draws = fnv1a("moe_layer zipf draws");
   std::vector<std::size_t> order(static_cast<std::size_t>(rule.experts));
   std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(),
-            [&](std::size_t a, std::size_t b) { return random_bits(0, places, a) < random_bits(0, places, b); });
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return random_bits(0, places, a) < random_bits(0, places, b);
+  });
   std::vector<double> log_popularity(order.size());
   for (std::size_t place = 0; place < order.size(); ++place)
     log_popularity[order[place]] = -std::log(static_cast<double>(place + 1));

@@ -1,4 +1,4 @@
-// Which experts do tokens choose when the gate does not decide? Imposed ids: balanced, zipf, or as a trace recorded.
+// Which experts do tokens choose when the gate does not decide? Imposed ids: balanced, zipf, or from a trace.
 //
 // They depend on the shape alone, not on the seed of the inputs, so that two seeds carry the same traffic.
 #pragma once
@@ -13,8 +13,8 @@ namespace chokepoint::moe {
 
 // Each returns ids [tokens, top_k], distinct within a token.
 
-// Every expert gets the same number of rows, as nearly as the group limit allows: a token takes the experts with the
-// fewest rows so far, at random among equals.
+// Every expert gets the same number of rows, as nearly as the group limit allows: a token takes the experts
+// with the fewest rows so far, at random among equals.
 std::vector<std::int32_t> balanced_ids(const GateRule& rule, std::int64_t tokens);
 
 // Popularity of experts falls as 1 / place (Zipf, exponent 1), places dealt at random; a token draws without
@@ -27,15 +27,15 @@ struct Trace {
   std::vector<std::int32_t> ids;  // [tokens, top_k], best first
 };
 
-// Throws Error{io} or Error{config}: not a trace, ids out of range or repeated within a token, or a wrong digest.
+// Throws Error{io} or Error{config}: no trace, ids out of range or repeated within a token, a wrong digest.
 Trace load_trace(const std::string& path);
 
-// "<configs>/traces/default.json", where <configs> is the environment's CHOKEPOINT_CONFIGS, else the source tree's.
+// "<configs>/traces/default.json" with the environment's CHOKEPOINT_CONFIGS, else the source tree's configs.
 std::string default_trace_path();
 
 // The trace for a layer of `experts` (which has to divide the trace's) and `top_k` (at most the trace's):
-// neighbouring experts are merged, a repeated one moves to the next free expert, only the first top_k choices count,
-// and the tokens start over when the trace is too short. Throws Error{config} when it does not fit.
+// neighbouring experts are merged, a repeated one moves to the next free expert, only the first top_k choices
+// count, and the tokens start over when the trace is too short. Throws Error{config} when it does not fit.
 std::vector<std::int32_t> fold_trace(const Trace& trace, std::int64_t experts, std::int64_t top_k,
                                      std::int64_t tokens);
 

@@ -31,7 +31,8 @@ void check(const Shape& shape) {
     reject(fmt::format("groups is {}, which does not divide {} experts", groups, experts),
            "every group holds the same number of experts: change groups or experts");
   if (limit > groups)
-    reject(fmt::format("group_limit is {} but there are {} groups", limit, groups), "lower group_limit or raise groups");
+    reject(fmt::format("group_limit is {} but there are {} groups", limit, groups),
+           "lower group_limit or raise groups");
   if (top_k > limit * (experts / groups))
     reject(fmt::format("top_k is {} but {} groups of {} experts hold {}", top_k, limit, experts / groups,
                        limit * (experts / groups)),
@@ -46,21 +47,33 @@ std::vector<ShapeField> fields() {
       {.name = "intermediate", .meaning = "width of one expert"},
       {.name = "experts", .meaning = "routed experts of the layer, over all ranks", .most = 1 << 16},
       {.name = "top_k", .meaning = "experts per token"},
-      {.name = "shared_experts", .meaning = "experts that see every token", .fallback = 0, .least = 0, .most = 1 << 10},
+      {.name = "shared_experts",
+       .meaning = "experts that see every token",
+       .fallback = 0,
+       .least = 0,
+       .most = 1 << 10},
       {.name = "ep", .meaning = "expert-parallel ranks; divides experts", .fallback = 1},
-      {.name = "node_size", .meaning = "ranks that share a link; ranks of other nodes are reached over the network",
+      {.name = "node_size",
+       .meaning = "ranks that share a link; ranks of other nodes are reached over the network",
        .fallback = 8},
       {.name = "groups", .meaning = "groups of neighbouring experts", .fallback = 1},
-      {.name = "group_limit", .meaning = "groups a token may choose from; all of them unless given",
+      {.name = "group_limit",
+       .meaning = "groups a token may choose from; all of them unless given",
        .fallback_field = "groups"},
       {.name = "scoring", .meaning = "how logits become scores", .words = {"softmax", "sigmoid"}},
       {.name = "routing",
-       .meaning = "which experts tokens choose: imposed (balanced, zipf, trace), or by the gate on random inputs (random)",
+       .meaning = "which experts tokens choose: imposed (balanced, zipf, trace), or by the gate on random "
+                  "inputs (random)",
        .words = {"balanced", "random", "zipf", "trace"}},
-      {.name = "overlap", .meaning = "1: two micro-batches, one communicates while the other computes",
-       .fallback = 0, .least = 0, .most = 1},
-      {.name = "routed_scaling_milli", .meaning = "factor of the routed experts' weights, in thousandths",
-       .fallback = 1000, .most = 1000000},
+      {.name = "overlap",
+       .meaning = "1: two micro-batches, one communicates while the other computes",
+       .fallback = 0,
+       .least = 0,
+       .most = 1},
+      {.name = "routed_scaling_milli",
+       .meaning = "factor of the routed experts' weights, in thousandths",
+       .fallback = 1000,
+       .most = 1000000},
   };
 }
 
@@ -73,7 +86,7 @@ const Register<Operation> operation{{
     .make = [](const Shape& shape, Dtype dtype, const InputSpec& input) -> std::unique_ptr<Problem> {
       return std::make_unique<MoeProblem>(spec_of(shape, dtype), input);
     },
-    // The gate decides for `random`, so its counts vary with the inputs by chance; here: those of the default inputs.
+    // With `random` the gate decides, and counts vary a little with the seed: here, the default one.
     .work =
         [](const Shape& shape, Dtype dtype) {
           const MoeSpec spec = spec_of(shape, dtype);
@@ -109,7 +122,8 @@ std::int64_t MoeSpec::dispatch_row_bytes() const {
 }
 
 std::int64_t MoeSpec::gate_bytes() const {
-  return gate.experts * hidden * bytes_of(activation()) + (gate.scoring == Scoring::sigmoid ? 4 * gate.experts : 0);
+  return gate.experts * hidden * bytes_of(activation()) +
+         (gate.scoring == Scoring::sigmoid ? 4 * gate.experts : 0);
 }
 
 std::int64_t MoeSpec::weight_bytes(std::int64_t rows, std::int64_t cols) const {
@@ -140,7 +154,8 @@ Work work_of(const MoeSpec& spec, std::span<const std::int32_t> ids) {
     const std::int64_t experts_hit = std::count(hit.begin(), hit.end(), true);
     const std::int64_t there_and_back = spec.dispatch_row_bytes() + spec.combine_row_bytes();
     const std::int64_t wire_bytes = (reach.link_rows + reach.network_rows) * there_and_back;
-    std::int64_t memory_bytes = 2 * batch.count() * spec.combine_row_bytes() + spec.gate_bytes() + 2 * wire_bytes;
+    std::int64_t memory_bytes =
+        2 * batch.count() * spec.combine_row_bytes() + spec.gate_bytes() + 2 * wire_bytes;
     memory_bytes += experts_hit * (spec.up_bytes(spec.intermediate) + spec.down_bytes(spec.intermediate));
     if (spec.shared_experts > 0)
       memory_bytes += spec.up_bytes(spec.shared_intermediate()) + spec.down_bytes(spec.shared_intermediate());

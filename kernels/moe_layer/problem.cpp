@@ -13,14 +13,15 @@
 namespace chokepoint::moe {
 namespace {
 
-// A row whose choice stays unclear (hidden = 1 with two nearly equal gate weights, say) is kept after this many draws.
+// A row whose choice stays close (hidden = 1 and two nearly equal gate weights, say) stays in the end.
 constexpr std::int64_t kDraws = 32;
 
 GateInputs make_gate_inputs(const MoeSpec& spec, const InputSpec& input) {
   const std::string x_layout =
-      spec.quantised() ? "[tokens, hidden] row-major; quantised in blocks of 128 before fp8 products: scale = max(max|v|, "
-                         "1e-4) / 448 and code = e4m3(v / scale), all in f32"
-                       : "[tokens, hidden] row-major";
+      spec.quantised()
+          ? "[tokens, hidden] row-major; quantised in blocks of 128 before fp8 products: scale = max(max|v|, "
+            "1e-4) / 448 and code = e4m3(v / scale), all in f32"
+          : "[tokens, hidden] row-major";
   GateInputs inputs{
       .x = Tensor("x", {spec.tokens, spec.hidden}, spec.activation(), x_layout),
       .gate_weight = Tensor("gate_weight", {spec.gate.experts, spec.hidden}, spec.activation(),
@@ -29,20 +30,22 @@ GateInputs make_gate_inputs(const MoeSpec& spec, const InputSpec& input) {
   fill(inputs.x, input.distribution, input.seed);
   fill(inputs.gate_weight, input.distribution, input.seed, 1.0 / std::sqrt(static_cast<double>(spec.hidden)));
   if (spec.gate.scoring == Scoring::sigmoid) {
-    inputs.gate_bias = Tensor("gate_bias", {spec.gate.experts}, Dtype::f32, "[experts]; added for selection only");
+    inputs.gate_bias =
+        Tensor("gate_bias", {spec.gate.experts}, Dtype::f32, "[experts]; added for selection only");
     fill(inputs.gate_bias, input.distribution, input.seed, 0.01);
   }
   return inputs;
 }
 
 // Selection scores of one row of x.
-std::vector<double> selection_of(const MoeSpec& spec, const GateInputs& inputs, const std::vector<float>& gate,
-                                 std::int64_t token) {
+std::vector<double> selection_of(const MoeSpec& spec, const GateInputs& inputs,
+                                 const std::vector<float>& gate, std::int64_t token) {
   const std::vector<double> logits = gate_logits(inputs.x, token, gate);
   std::vector<double> selection(logits.size());
   gate_scores<double>(spec.gate, logits, selection);
   if (!inputs.gate_bias.empty())
-    for (std::size_t i = 0; i < selection.size(); ++i) selection[i] += inputs.gate_bias.at(static_cast<std::int64_t>(i));
+    for (std::size_t i = 0; i < selection.size(); ++i)
+      selection[i] += inputs.gate_bias.at(static_cast<std::int64_t>(i));
   return selection;
 }
 
@@ -50,17 +53,19 @@ void draw_row_again(Tensor& x, std::int64_t token, std::int64_t draw, const Inpu
   const std::int64_t hidden = x.dims()[1];
   Tensor row(fmt::format("x/{}/{}", token, draw), {hidden}, x.dtype());
   fill(row, input.distribution, input.seed);
-  std::memcpy(x.data() + token * hidden * bytes_of(x.dtype()), row.data(), static_cast<std::size_t>(row.bytes()));
+  std::memcpy(x.data() + token * hidden * bytes_of(x.dtype()), row.data(),
+              static_cast<std::size_t>(row.bytes()));
 }
 
 std::vector<std::int32_t> ids_by_gate(const MoeSpec& spec, GateInputs& inputs, const InputSpec& input) {
   const std::vector<float> gate = float_values(inputs.gate_weight);
   std::vector<std::int32_t> ids(static_cast<std::size_t>(spec.tokens * spec.gate.top_k));
-  parallel_for(spec.tokens, 16, [&](std::int64_t begin, std::int64_t end, int) {
+  parallel_for(spec.tokens, grain_of(std::ssize(gate)), [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t token = begin; token < end; ++token) {
       std::vector<double> selection = selection_of(spec, inputs, gate, token);
-      for (std::int64_t draw = 1; draw < kDraws && choice_margin<double>(spec.gate, selection) < kClearMargin &&
-                                  input.distribution != "zeros";
+      for (std::int64_t draw = 1;
+           draw < kDraws && choice_margin<double>(spec.gate, selection) < kClearMargin &&
+           input.distribution != "zeros";
            ++draw) {
         draw_row_again(inputs.x, token, draw, input);
         selection = selection_of(spec, inputs, gate, token);
@@ -75,29 +80,34 @@ std::vector<std::int32_t> ids_by_gate(const MoeSpec& spec, GateInputs& inputs, c
 
 std::optional<std::vector<std::int32_t>> ids_by_shape(const MoeSpec& spec) {
   switch (spec.routing) {
-    case Routing::balanced: return balanced_ids(spec.gate, spec.tokens);
-    case Routing::zipf: return zipf_ids(spec.gate, spec.tokens);
+    case Routing::balanced:
+      return balanced_ids(spec.gate, spec.tokens);
+    case Routing::zipf:
+      return zipf_ids(spec.gate, spec.tokens);
     case Routing::trace:
       return fold_trace(load_trace(default_trace_path()), spec.gate.experts, spec.gate.top_k, spec.tokens);
-    case Routing::random: break;
+    case Routing::random:
+      break;
   }
   return std::nullopt;
 }
 
-// fp8 codes spread over the range of the format, and scales that differ from block to block and bring the values back
-// to `deviation`.
+// fp8 codes spread over the range of the format, and scales that differ from block to block and bring the
+// values back to `deviation`.
 constexpr double kCodeDeviation = 64.0;
 
-void make_matrix(Tensor& weights, Tensor& scales, const std::string& role, std::vector<std::int64_t> dims, Dtype dtype,
-                 const std::string& layout, const InputSpec& input) {
+void make_matrix(Tensor& weights, Tensor& scales, const std::string& role, std::vector<std::int64_t> dims,
+                 Dtype dtype, const std::string& layout, const InputSpec& input) {
   const double deviation = 1.0 / std::sqrt(static_cast<double>(dims.back()));
   weights = Tensor(role, dims, dtype, layout);
   if (dtype != Dtype::fp8_e4m3) return fill(weights, input.distribution, input.seed, deviation);
   fill(weights, input.distribution, input.seed, kCodeDeviation);
   for (std::size_t i = dims.size() - 2; i < dims.size(); ++i) dims[i] = scale_blocks(dims[i]);
-  scales = Tensor(role + "_scale", dims, Dtype::f32, "one factor per 128 x 128 block of each matrix of " + role);
+  scales =
+      Tensor(role + "_scale", dims, Dtype::f32, "one factor per 128 x 128 block of each matrix of " + role);
   fill(scales, "uniform", input.seed);
-  for (float& scale : scales.as<float>()) scale = static_cast<float>(deviation / kCodeDeviation * (1.0 + 0.5 * scale));
+  for (float& scale : scales.as<float>())
+    scale = static_cast<float>(deviation / kCodeDeviation * (1.0 + 0.5 * scale));
 }
 
 }  // namespace
@@ -116,20 +126,21 @@ MoeProblem::MoeProblem(const MoeSpec& spec, const InputSpec& input)
   make_matrix(routed_.up, routed_.up_scale, "w_gate_up",
               {spec.local_experts(), 2 * spec.intermediate, spec.hidden}, spec.dtype,
               "[experts/ep, " + up + "; expert e uses matrix e mod (experts/ep)", input);
-  make_matrix(routed_.down, routed_.down_scale, "w_down", {spec.local_experts(), spec.hidden, spec.intermediate},
-              spec.dtype, "[experts/ep, hidden, intermediate] row-major", input);
+  make_matrix(routed_.down, routed_.down_scale, "w_down",
+              {spec.local_experts(), spec.hidden, spec.intermediate}, spec.dtype,
+              "[experts/ep, hidden, intermediate] row-major", input);
   if (spec.shared_experts == 0) return;
-  make_matrix(shared_.up, shared_.up_scale, "shared_gate_up", {2 * spec.shared_intermediate(), spec.hidden}, spec.dtype,
-              "[2*shared_experts*intermediate, hidden] row-major, first half: silu", input);
-  make_matrix(shared_.down, shared_.down_scale, "shared_down", {spec.hidden, spec.shared_intermediate()}, spec.dtype,
-              "[hidden, shared_experts*intermediate] row-major", input);
+  make_matrix(shared_.up, shared_.up_scale, "shared_gate_up", {2 * spec.shared_intermediate(), spec.hidden},
+              spec.dtype, "[2*shared_experts*intermediate, hidden] row-major, first half: silu", input);
+  make_matrix(shared_.down, shared_.down_scale, "shared_down", {spec.hidden, spec.shared_intermediate()},
+              spec.dtype, "[hidden, shared_experts*intermediate] row-major", input);
 }
 
 std::vector<const Tensor*> MoeProblem::inputs() const {
   std::vector<const Tensor*> arrays;
-  for (const Tensor* array : {&gate_.x, &gate_.gate_weight, &gate_.gate_bias, &routed_.up, &routed_.up_scale,
-                              &routed_.down, &routed_.down_scale, &shared_.up, &shared_.up_scale, &shared_.down,
-                              &shared_.down_scale})
+  for (const Tensor* array :
+       {&gate_.x, &gate_.gate_weight, &gate_.gate_bias, &routed_.up, &routed_.up_scale, &routed_.down,
+        &routed_.down_scale, &shared_.up, &shared_.up_scale, &shared_.down, &shared_.down_scale})
     if (!array->empty()) arrays.push_back(array);
   return arrays;
 }
@@ -143,7 +154,8 @@ std::vector<Tensor> MoeProblem::extras() const {
   std::vector<std::int64_t> tokens(static_cast<std::size_t>(spec_.tokens));
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int64_t>(i);
   const std::vector<std::int64_t> dims = {spec_.tokens, spec_.gate.top_k};
-  const std::string order = spec_.routing == Routing::random ? "best first" : "imposed, the gate only weighs them";
+  const std::string order =
+      spec_.routing == Routing::random ? "best first" : "imposed, the gate only weighs them";
   Tensor ids("topk_ids", dims, Dtype::i32, "[tokens, top_k]; " + order);
   Tensor chosen_weights("topk_weights", dims, Dtype::f32, "[tokens, top_k], routed scaling included");
   const std::vector<double> values = weights(tokens);

@@ -1,4 +1,4 @@
-// How does a row of activations become fp8? In blocks of 128 elements with one f32 scale each (DeepSeek-V3, 1 x 128).
+// How does a row of activations become fp8? In blocks of 128 values with a scale each.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace chokepoint::moe {
 
-// For each block of 128 consecutive values (the last one may be shorter), all in f32 with round to nearest even:
+// For each block of 128 consecutive values (the last may be shorter), all in f32 with round to nearest even:
 //   scale = max(largest |value|, 1e-4) / 448,  code = e4m3(value / scale),  and q(value) = code * scale.
 // 1e-4 keeps the scale of a block of zeros above 0, as DeepSeek's reference code does.
 inline constexpr float kSmallestAmax = 1e-4F;

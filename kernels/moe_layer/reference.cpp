@@ -1,5 +1,6 @@
 #include "kernels/moe_layer/reference.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -11,21 +12,6 @@
 
 namespace chokepoint::moe {
 namespace {
-
-std::vector<float> float_values(const Tensor& tensor, std::int64_t first, std::int64_t count) {
-  std::vector<float> values(static_cast<std::size_t>(count));
-  const auto at = static_cast<std::size_t>(first), size = values.size();
-  switch (tensor.dtype()) {
-    case Dtype::bf16:
-      for (std::size_t i = 0; i < size; ++i) values[i] = float_from_bf16(tensor.as<std::uint16_t>()[at + i]);
-      break;
-    case Dtype::fp8_e4m3:
-      for (std::size_t i = 0; i < size; ++i) values[i] = float_from_fp8_e4m3(tensor.as<std::uint8_t>()[at + i]);
-      break;
-    default: std::memcpy(values.data(), tensor.as<float>().data() + at, size * sizeof(float));
-  }
-  return values;
-}
 
 template <class Real>
 double dot(const Real* a, const Real* b, std::size_t count) {
@@ -51,24 +37,27 @@ std::vector<double> quantised(const std::vector<float>& values) {
   quantise_row(values.data(), length, codes.data(), scales.data());
   std::vector<double> result(values.size());
   for (std::size_t i = 0; i < values.size(); ++i)
-    result[i] = static_cast<double>(float_from_fp8_e4m3(codes[i])) * static_cast<double>(scales[i / kScaleBlock]);
+    result[i] =
+        static_cast<double>(float_from_fp8_e4m3(codes[i])) * static_cast<double>(scales[i / kScaleBlock]);
   return result;
 }
 
 // One matrix [rows, cols] out of a stack of them.
 class MatrixView {
  public:
-  MatrixView(const Tensor& codes, const Tensor& scales, std::int64_t index, std::int64_t rows, std::int64_t cols)
+  MatrixView(const Tensor& codes, const Tensor& scales, std::int64_t index, std::int64_t rows,
+             std::int64_t cols)
       : codes_(codes), scales_(scales), index_(index), rows_(rows), cols_(cols) {}
 
   std::int64_t rows() const { return rows_; }
+  std::int64_t cols() const { return cols_; }
 
   std::vector<double> row(std::int64_t row) const {
     const std::vector<float> stored = float_values(codes_, (index_ * rows_ + row) * cols_, cols_);
     std::vector<double> values(stored.begin(), stored.end());
     if (scales_.empty()) return values;
-    const std::int64_t first =
-        (index_ * scale_blocks(rows_) + row / kScaleBlock) * scale_blocks(cols_);  // [matrix, rows/128, cols/128]
+    const std::int64_t first = (index_ * scale_blocks(rows_) + row / kScaleBlock) *
+                               scale_blocks(cols_);  // [matrix, rows/128, cols/128]
     for (std::int64_t col = 0; col < cols_; ++col)
       values[static_cast<std::size_t>(col)] *= scales_.at(first + col / kScaleBlock);
     return values;
@@ -83,13 +72,14 @@ class MatrixView {
 // matrix @ row for each of `inputs`: [inputs][matrix rows].
 Rows products(const MatrixView& matrix, const Rows& inputs) {
   Rows results(inputs.size(), std::vector<double>(static_cast<std::size_t>(matrix.rows())));
-  parallel_for(matrix.rows(), 16, [&](std::int64_t begin, std::int64_t end, int) {
-    for (std::int64_t r = begin; r < end; ++r) {
-      const std::vector<double> row = matrix.row(r);
-      for (std::size_t i = 0; i < inputs.size(); ++i)
-        results[i][static_cast<std::size_t>(r)] = dot(row.data(), inputs[i].data(), row.size());
-    }
-  });
+  parallel_for(matrix.rows(), grain_of(matrix.cols() * std::ssize(inputs)),
+               [&](std::int64_t begin, std::int64_t end, int) {
+                 for (std::int64_t r = begin; r < end; ++r) {
+                   const std::vector<double> row = matrix.row(r);
+                   for (std::size_t i = 0; i < inputs.size(); ++i)
+                     results[i][static_cast<std::size_t>(r)] = dot(row.data(), inputs[i].data(), row.size());
+                 }
+               });
   return results;
 }
 
@@ -107,7 +97,22 @@ Rows activated(const Rows& gate_up, bool quantise) {
 
 }  // namespace
 
-std::vector<float> float_values(const Tensor& tensor) { return float_values(tensor, 0, tensor.count()); }
+std::vector<float> float_values(const Tensor& tensor, std::int64_t first, std::int64_t count) {
+  std::vector<float> values(static_cast<std::size_t>(count));
+  const auto at = static_cast<std::size_t>(first), size = values.size();
+  switch (tensor.dtype()) {
+    case Dtype::bf16:
+      for (std::size_t i = 0; i < size; ++i) values[i] = float_from_bf16(tensor.as<std::uint16_t>()[at + i]);
+      break;
+    case Dtype::fp8_e4m3:
+      for (std::size_t i = 0; i < size; ++i)
+        values[i] = float_from_fp8_e4m3(tensor.as<std::uint8_t>()[at + i]);
+      break;
+    default:
+      std::memcpy(values.data(), tensor.as<float>().data() + at, size * sizeof(float));
+  }
+  return values;
+}
 
 std::vector<double> gate_logits(const Tensor& x, std::int64_t token, const std::vector<float>& gate) {
   const std::int64_t hidden = x.dims()[1];
@@ -122,16 +127,17 @@ std::vector<double> MoeProblem::weights(std::span<const std::int64_t> tokens) co
   const std::vector<float> gate = float_values(gate_.gate_weight);
   const auto top_k = static_cast<std::size_t>(spec_.gate.top_k);
   std::vector<double> weights(tokens.size() * top_k);
-  parallel_for(std::ssize(tokens), 16, [&](std::int64_t begin, std::int64_t end, int) {
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-      const std::vector<double> logits = gate_logits(gate_.x, tokens[i], gate);
-      std::vector<double> scores(logits.size());
-      gate_scores<double>(spec_.gate, logits, scores);
-      gate_weights<double>(spec_.gate, scores,
-                           std::span(ids_).subspan(static_cast<std::size_t>(tokens[i]) * top_k, top_k),
-                           std::span(weights).subspan(i * top_k, top_k));
-    }
-  });
+  parallel_for(
+      std::ssize(tokens), grain_of(std::ssize(gate)), [&](std::int64_t begin, std::int64_t end, int) {
+        for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+          const std::vector<double> logits = gate_logits(gate_.x, tokens[i], gate);
+          std::vector<double> scores(logits.size());
+          gate_scores<double>(spec_.gate, logits, scores);
+          gate_weights<double>(spec_.gate, scores,
+                               std::span(ids_).subspan(static_cast<std::size_t>(tokens[i]) * top_k, top_k),
+                               std::span(weights).subspan(i * top_k, top_k));
+        }
+      });
   return weights;
 }
 
@@ -144,8 +150,10 @@ std::vector<double> MoeProblem::reference(std::span<const std::int64_t> rows) co
     const std::vector<float> x = float_values(gate_.x, rows[i] * spec_.hidden, spec_.hidden);
     inputs.push_back(spec_.quantised() ? quantised(x) : std::vector<double>(x.begin(), x.end()));
     for (std::int64_t k = 0; k < spec_.gate.top_k; ++k)
-      users[ids_[static_cast<std::size_t>(rows[i] * spec_.gate.top_k + k)] % spec_.local_experts()].emplace_back(
-          i, chosen_weights[i * static_cast<std::size_t>(spec_.gate.top_k) + static_cast<std::size_t>(k)]);
+      users[ids_[static_cast<std::size_t>(rows[i] * spec_.gate.top_k + k)] % spec_.local_experts()]
+          .emplace_back(
+              i,
+              chosen_weights[i * static_cast<std::size_t>(spec_.gate.top_k) + static_cast<std::size_t>(k)]);
     if (spec_.shared_experts > 0) users[spec_.local_experts()].emplace_back(i, 1.0);
   }
   std::vector<double> output(rows.size() * static_cast<std::size_t>(spec_.hidden), 0.0);
@@ -166,15 +174,17 @@ std::vector<double> MoeProblem::reference(std::span<const std::int64_t> rows) co
   return output;
 }
 
-// f32: sums of up to 16384 terms in any order, twice. bf16: output and partial sums are rounded to 8 bits (2^-9 each),
-// and a kernel may keep silu(g) * u in bf16. fp8: besides, f32 and double may disagree in which of two neighbouring
-// codes silu(g) * u is rounded to. The codes of a block's largest values are 32/448 of its largest apart; that
-// largest is up to 6 times the rms, it meets a weight of up to 4 deviations, and the output sums `intermediate`
-// such terms: 32/448 * 6 * 4 / sqrt(intermediate) for one flip, about the most that one row sees.
+// f32: sums of up to 16384 terms in any order, twice. bf16: output and partial sums are rounded to 8 bits
+// (2^-9 each), and a kernel may keep silu(g) * u in bf16. fp8: besides, f32 and double may disagree in which
+// of two neighbouring codes silu(g) * u is rounded to. The codes of a block's largest values are 32 / 448 of
+// its largest apart; that largest is up to 6 times the rms, it meets a weight of up to 4 deviations, and the
+// output sums `intermediate` such terms. One such flip is what a row may show.
 double MoeProblem::tolerance() const {
-  if (spec_.dtype == Dtype::f32) return 1e-4;
-  const double rounding = 0x1p-6;
-  return spec_.quantised() ? rounding + 1.7 / std::sqrt(static_cast<double>(spec_.intermediate)) : rounding;
+  constexpr double kRounding = 0x1p-6, kStep = 32.0 / 448.0, kLargestWeight = 4.0;
+  if (spec_.dtype == Dtype::f32) return 5e-5;
+  if (!spec_.quantised()) return kRounding;
+  const double root = std::sqrt(static_cast<double>(spec_.intermediate)), largest = std::min(6.0, root);
+  return kRounding + kStep * largest * kLargestWeight / root;
 }
 
 }  // namespace chokepoint::moe

@@ -8,8 +8,11 @@
 
 namespace chokepoint::moe {
 
-// All values of an f32, bf16 or fp8 array; exact.
-std::vector<float> float_values(const Tensor& tensor);
+// Values [first, first + count) of an f32, bf16 or fp8 array, or all of them; exact.
+std::vector<float> float_values(const Tensor& tensor, std::int64_t first, std::int64_t count);
+inline std::vector<float> float_values(const Tensor& tensor) {
+  return float_values(tensor, 0, tensor.count());
+}
 
 // gate_weight @ x[token] for all experts; `gate` are the values of gate_weight [experts, hidden].
 std::vector<double> gate_logits(const Tensor& x, std::int64_t token, const std::vector<float>& gate);

@@ -18,7 +18,8 @@ std::size_t best(std::span<const Real> values, const std::vector<bool>& taken) {
 
 template <class Real>
 std::vector<Real> group_scores(const GateRule& rule, std::span<const Real> selection) {
-  const auto groups = static_cast<std::size_t>(rule.groups), size = static_cast<std::size_t>(rule.group_size());
+  const auto groups = static_cast<std::size_t>(rule.groups),
+             size = static_cast<std::size_t>(rule.group_size());
   std::vector<Real> scores(groups);
   for (std::size_t group = 0; group < groups; ++group) {
     const std::span<const Real> members = selection.subspan(group * size, size);

@@ -9,7 +9,7 @@ namespace chokepoint::moe {
 
 enum class Scoring {
   softmax,  // score = softmax of the logits over all experts
-  sigmoid,  // score = 1 / (1 + exp(-logit)), selected by score + bias (DeepSeek-V3 report, equations 12 to 16)
+  sigmoid,  // score = 1 / (1 + exp(-logit)), selected by score + bias (DeepSeek-V3 report, equations 12-16)
 };
 
 // How a gate turns logits into experts and weights.
@@ -19,8 +19,8 @@ struct GateRule {
   std::int64_t top_k = 1;
   std::int64_t groups = 1;       // neighbouring experts form a group of experts / groups
   std::int64_t group_limit = 1;  // experts are taken from this many groups at most
-  bool renormalise = true;       // weights are divided by the sum over the chosen (Mixtral and DeepSeek-V3 do)
-  double routed_scaling = 1.0;   // and multiplied by this
+  bool renormalise = true;      // weights are divided by the sum over the chosen (Mixtral and DeepSeek-V3 do)
+  double routed_scaling = 1.0;  // and multiplied by this
 
   std::int64_t group_size() const { return experts / groups; }
 };
@@ -31,13 +31,13 @@ struct GateRule {
 template <class Real>
 void gate_scores(const GateRule& rule, std::span<const Real> logits, std::span<Real> scores);
 
-// The top_k experts with the highest selection scores within the group_limit best groups, best first. A group counts
-// the sum of its two highest (of its only one). Ties go to the smaller index, for groups and for experts.
+// The top_k experts with the highest selection scores within the group_limit best groups, best first. A group
+// counts the sum of its two highest (of its only one). Ties go to the smaller index, of groups and experts.
 template <class Real>
 void choose(const GateRule& rule, std::span<const Real> selection, std::span<std::int32_t> ids);
 
-// How clear that choice was: the smallest gap between something chosen and the best thing not chosen (experts within
-// the chosen groups, and groups), relative to the size of the loser. Infinite when there was nothing else to choose.
+// How clear that choice was: the gap between the worst chosen and the best not chosen, relative to the size
+// of the latter; the smaller of that of groups and that of experts within them. Infinite without choice.
 template <class Real>
 Real choice_margin(const GateRule& rule, std::span<const Real> selection);
 
@@ -46,7 +46,7 @@ template <class Real>
 void gate_weights(const GateRule& rule, std::span<const Real> scores, std::span<const std::int32_t> ids,
                   std::span<Real> weights);
 
-// Who owns which expert: rank r has experts [r * experts_per_rank, ...), node n has ranks [n * node_size, ...).
+// Who owns which expert: rank r has experts from r * experts_per_rank, node n has ranks from n * node_size.
 struct Placement {
   std::int64_t experts = 1;
   std::int64_t ep = 1;         // ranks
@@ -55,8 +55,8 @@ struct Placement {
   std::int64_t experts_per_rank() const { return experts / ep; }
   std::int64_t rank_of(std::int64_t expert) const { return expert / experts_per_rank(); }
   std::int64_t node_of(std::int64_t rank) const { return rank / node_size; }
-  // Rank 0 sends over the network to the rank of the same rail (rank 0 of its node); the others are reached from
-  // there over the link. Within node 0 they are reached directly.
+  // Rank 0 sends over the network to the rank of the same rail (rank 0 of its node); the others are reached
+  // from there over the link. Within node 0 they are reached directly.
   bool over_link(std::int64_t rank) const { return rank % node_size != 0; }
   bool over_network(std::int64_t rank) const { return node_of(rank) != 0; }
 };

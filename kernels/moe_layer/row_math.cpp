@@ -39,7 +39,7 @@ HWY_INLINE void over(std::int64_t length, const Body& body, const Rest& rest) {
 }
 
 HWY_INLINE Vector swiglu(Vector gate, Vector up) {
-  // exp(88) is near the largest float: silu of anything below -88 is -0 here and less than 1e-36 in truth.
+  // exp(88) is near the largest float; below -88 silu is smaller than 1e-35, so the limit is harmless.
   const Vector exponent = hn::Min(hn::Neg(gate), hn::Set(kFloats, 88.0F));
   const Vector denominator = hn::Add(hn::Set(kFloats, 1.0F), hn::Exp(kFloats, exponent));
   return hn::Mul(hn::Div(gate, denominator), up);
@@ -49,16 +49,17 @@ void swiglu_row(const float* gate_up, std::int64_t width, float* out) {
   over(
       width,
       [&](std::int64_t i) {
-        hn::StoreU(swiglu(hn::LoadU(kFloats, gate_up + i), hn::LoadU(kFloats, gate_up + width + i)), kFloats, out + i);
+        hn::StoreU(swiglu(hn::LoadU(kFloats, gate_up + i), hn::LoadU(kFloats, gate_up + width + i)), kFloats,
+                   out + i);
       },
       [&](std::int64_t i) {
         out[i] = hn::GetLane(swiglu(hn::Set(kFloats, gate_up[i]), hn::Set(kFloats, gate_up[width + i])));
       });
 }
 
-// e4m3 codes of values within +-448, round to nearest even. Normal numbers: the 20 lowest bits of an f32 are cut with
-// rounding, a carry moves into the exponent; 120 is the difference of the exponents' biases. Below 2^-6: multiples of
-// 2^-9, rounded by the addition of 2^23, whose last bit counts ones.
+// e4m3 codes of values within +-448, round to nearest even. Normal numbers: the 20 lowest bits of an f32 are
+// cut with rounding, a carry moves into the exponent; 120 is the difference of the exponents' biases. Below
+// 2^-6: multiples of 2^-9, rounded by the addition of 2^23, whose last bit counts ones.
 HWY_INLINE auto e4m3_codes(Vector value) {
   const hn::RebindToUnsigned<Floats> words;
   const hn::RebindToSigned<Floats> integers;
@@ -84,7 +85,9 @@ void quantise_row_simd(const float* values, std::int64_t length, std::uint8_t* c
     float largest_of_rest = kSmallestAmax;
     over(
         count,
-        [&](std::int64_t i) { largest_of_lanes = hn::Max(largest_of_lanes, hn::Abs(hn::LoadU(kFloats, from + i))); },
+        [&](std::int64_t i) {
+          largest_of_lanes = hn::Max(largest_of_lanes, hn::Abs(hn::LoadU(kFloats, from + i)));
+        },
         [&](std::int64_t i) { largest_of_rest = std::max(largest_of_rest, std::abs(from[i])); });
     const float largest = std::max(largest_of_rest, hn::GetLane(hn::MaxOfLanes(kFloats, largest_of_lanes)));
     const float scale = scales[begin / gemm::kScaleBlock] = largest / kFp8E4m3Max;
@@ -104,7 +107,8 @@ void add_scaled(float* sum, const float* row, float factor, std::int64_t length)
   over(
       length,
       [&](std::int64_t i) {
-        hn::StoreU(hn::MulAdd(factors, hn::LoadU(kFloats, row + i), hn::LoadU(kFloats, sum + i)), kFloats, sum + i);
+        hn::StoreU(hn::MulAdd(factors, hn::LoadU(kFloats, row + i), hn::LoadU(kFloats, sum + i)), kFloats,
+                   sum + i);
       },
       [&](std::int64_t i) { sum[i] += factor * row[i]; });
 }

@@ -1,4 +1,4 @@
-// What is done to single elements of rows between the matrix products? Compiled for every CPU, chosen at run time.
+// What is done to single values between the matrix products? Compiled for every CPU, chosen at run time.
 #pragma once
 
 #include <cstdint>
