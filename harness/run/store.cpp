@@ -12,8 +12,9 @@ namespace chokepoint {
 
 Store::Store(std::string folder, bool resume) : folder_(std::move(folder)) {
   require_writable_folder(folder_);
-  const bool has_records =
-      std::filesystem::exists(records_path()) && std::filesystem::file_size(records_path()) > 0;
+  std::error_code no_size;  // no file yet, or none with a size
+  const auto size = std::filesystem::file_size(records_path(), no_size);
+  const bool has_records = !no_size && size > 0;
   if (has_records && !resume)
     throw Error(Fault::config, fmt::format("{} already holds records", records_path()),
                 "add --resume to finish that run, or choose another --out");
