@@ -88,7 +88,8 @@ Interval wilson_interval(std::size_t hits, std::size_t trials, double confidence
   const double z = normal_quantile(0.5 + confidence / 2), z2 = z * z;
   const double centre = (share + z2 / (2 * n)) / (1 + z2 / n);
   const double reach = z / (1 + z2 / n) * std::sqrt(share * (1 - share) / n + z2 / (4 * n * n));
-  return {std::max(0.0, centre - reach), std::min(1.0, centre + reach)};
+  // At either end the bound is exactly that end; the formula misses it by a rounding.
+  return {hits == 0 ? 0.0 : centre - reach, hits == trials ? 1.0 : centre + reach};
 }
 
 }  // namespace chokepoint

@@ -51,6 +51,9 @@ bool StoppingRule::add(double sample_s, double elapsed_s) {
     throw Error(Fault::device,
                 fmt::format("sample {} took {} s, which is no time", samples_.size() + 1, sample_s),
                 "check the timer that took it (chokepoint doctor)");
+  if (!(elapsed_s >= 0.0))
+    throw Error(Fault::device, fmt::format("{} s have elapsed, which is no time", elapsed_s),
+                "check the clock of the run (chokepoint doctor)");
   samples_.push_back(sample_s);
   const std::size_t n = samples_.size();
   if (n == even(static_cast<double>(plan_.long_first_look)) && *median(samples_) > plan_.long_sample_s) {
