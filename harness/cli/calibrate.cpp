@@ -9,8 +9,8 @@
 namespace chokepoint {
 namespace {
 
-constexpr double kSeconds = 0.5;           // of uncapped runs per resource
-constexpr double kShares[] = {0.1, 0.5};   // of the ceiling, at which a cap is tried
+constexpr double kSeconds = 0.5;          // of uncapped runs per resource
+constexpr double kShares[] = {0.1, 0.5};  // of the ceiling, at which a cap is tried
 
 struct Held {
   double requested, delivered;
@@ -40,14 +40,18 @@ void calibrate_device(const std::string& device_name, Session& session) {
                                    : std::string(to_string(resource));
       const std::optional<double> ceiling = prober.ceiling(resource, dtype, kSeconds);
       const Cap* cap = find_cap(resource, device->facts().kind);
-      Json entry = {{"resource", to_string(resource)}, {"dtype", to_string(dtype)},
-                    {"ceiling", ceiling ? Json(*ceiling) : Json(nullptr)}, {"unit", unit_text(resource)},
-                    {"mechanism", cap ? Json(cap->mechanism) : Json(nullptr)}, {"held", Json::array()}};
+      Json entry = {{"resource", to_string(resource)},
+                    {"dtype", to_string(dtype)},
+                    {"ceiling", ceiling ? Json(*ceiling) : Json(nullptr)},
+                    {"unit", unit_text(resource)},
+                    {"mechanism", cap ? Json(cap->mechanism) : Json(nullptr)},
+                    {"held", Json::array()}};
       std::string text = ceiling ? with_unit(*ceiling, unit_text(resource)) : "no kernel here probes it";
       if (ceiling && cap)
         for (const Held& held : try_cap(prober, resource, dtype, *ceiling)) {
           const double off = held.delivered / held.requested - 1.0;
-          text += fmt::format("; asked {} got {:+.2f} %", with_unit(held.requested, unit_text(resource)), 100 * off);
+          text += fmt::format("; asked {} got {:+.2f} %", with_unit(held.requested, unit_text(resource)),
+                              100 * off);
           entry["held"].push_back({{"requested", held.requested}, {"delivered", held.delivered}});
         }
       if (ceiling && !cap) text += "; no cap on this device";
@@ -57,14 +61,15 @@ void calibrate_device(const std::string& device_name, Session& session) {
   if (session.json) print_json(json);
 }
 
-const Register<Command> command{{.name = "calibrate",
-                                 .place = 4,
-                                 .summary = "ceilings of this device and whether each cap can be held",
-                                 .add = [](CLI::App& app, Session& session) {
-                                   auto device = std::make_shared<std::string>("cpu");
-                                   app.add_option("--device", *device, "cpu or cuda:N")->option_text("DEVICE");
-                                   app.callback([device, &session] { calibrate_device(*device, session); });
-                                 }}};
+const Register<Command> command{
+    {.name = "calibrate",
+     .place = 4,
+     .summary = "ceilings of this device and whether each cap can be held",
+     .add = [](CLI::App& app, Session& session) {
+       auto device = std::make_shared<std::string>("cpu");
+       app.add_option("--device", *device, "cpu or cuda:N")->option_text("DEVICE");
+       app.callback([device, &session] { calibrate_device(*device, session); });
+     }}};
 
 }  // namespace
 }  // namespace chokepoint

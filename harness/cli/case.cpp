@@ -1,4 +1,5 @@
-// `case`: the worker of `run`, not for people. Reads one group on standard input, answers with one record per line.
+// `case`: the worker of `run`, not for people. Reads one group on standard input, answers with one record per
+// line.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -11,21 +12,22 @@
 namespace chokepoint {
 namespace {
 
-const Register<Command> command{
-    {.name = "case",
-     .summary = "run one group of cases given on standard input (used by run)",
-     .hidden = true,
-     .add = [](CLI::App& app, Session&) {
-       app.callback([] {
-         const std::string request(std::istreambuf_iterator<char>(std::cin), {});
-         // Libraries that print must not break the protocol: their standard output becomes standard error.
-         const int records = ::dup(STDOUT_FILENO);
-         ::dup2(STDERR_FILENO, STDOUT_FILENO);
-         FILE* out = ::fdopen(records, "w");
-         for (const std::string& line : serve_group(request)) fmt::print(out, "{}\n", line);
-         std::fclose(out);
-       });
-     }}};
+const Register<Command> command{{.name = "case",
+                                 .summary = "run one group of cases given on standard input (used by run)",
+                                 .hidden = true,
+                                 .add = [](CLI::App& app, Session&) {
+                                   app.callback([] {
+                                     const std::string request(std::istreambuf_iterator<char>(std::cin), {});
+                                     // Libraries that print must not break the protocol: their standard
+                                     // output becomes standard error.
+                                     const int records = ::dup(STDOUT_FILENO);
+                                     ::dup2(STDERR_FILENO, STDOUT_FILENO);
+                                     FILE* out = ::fdopen(records, "w");
+                                     for (const std::string& line : serve_group(request))
+                                       fmt::print(out, "{}\n", line);
+                                     std::fclose(out);
+                                   });
+                                 }}};
 
 }  // namespace
 }  // namespace chokepoint

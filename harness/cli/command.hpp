@@ -1,4 +1,5 @@
-// What is a subcommand? A name, a help line, and a function that adds its flags and says what to do. One file each.
+// What is a subcommand? A name, a help line, and a function that adds its flags and says what to do. One file
+// each.
 #pragma once
 
 #include <CLI/CLI.hpp>

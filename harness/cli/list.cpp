@@ -29,7 +29,8 @@ template <class T>
 std::vector<const T*> sorted_parts() {
   std::vector<const T*> parts;
   for (const T& part : Registry<T>::instance().all()) parts.push_back(&part);
-  std::sort(parts.begin(), parts.end(), [](const T* a, const T* b) { return registry_key(*a) < registry_key(*b); });
+  std::sort(parts.begin(), parts.end(),
+            [](const T* a, const T* b) { return registry_key(*a) < registry_key(*b); });
   return parts;
 }
 
@@ -49,7 +50,8 @@ Listing operations(const Session&) {
   for (const Operation* operation : sorted_parts<Operation>()) {
     std::vector<std::string> fields;
     for (const ShapeField& field : operation->fields) fields.push_back(field_text(field));
-    listing.rows.push_back({operation->name, dtypes_text(operation->dtypes), joined(fields, ","), operation->summary});
+    listing.rows.push_back(
+        {operation->name, dtypes_text(operation->dtypes), joined(fields, ","), operation->summary});
   }
   return listing;
 }
@@ -68,18 +70,19 @@ Listing kernels(const Session&) {
 std::string rate_text(const Rates& rates, Resource resource) {
   const std::optional<Figure>& figure = rates.achieved ? rates.achieved : rates.datasheet;
   if (!figure) return "unknown";
-  return fmt::format("{} {}{}", with_unit(figure->value, fmt::format("{}/s", unit_of(resource))), figure->kind,
-                     figure->verified ? "" : " (unverified)");
+  return fmt::format("{} {}{}", with_unit(figure->value, fmt::format("{}/s", unit_of(resource))),
+                     figure->kind, figure->verified ? "" : " (unverified)");
 }
 
 Listing profiles(const Session& session) {
   Listing listing{{"profile", "architecture", "compute bf16", "memory", "link", "network", "name"}, {}};
   for (const Profile& profile : load_profiles(session.configs)) {
     const auto bf16 = profile.compute.find(Dtype::bf16);
-    listing.rows.push_back({profile.id, profile.architecture,
-                            bf16 == profile.compute.end() ? "unknown" : rate_text(bf16->second, Resource::compute),
-                            rate_text(profile.memory, Resource::memory), rate_text(profile.link, Resource::link),
-                            rate_text(profile.network, Resource::network), profile.name});
+    listing.rows.push_back(
+        {profile.id, profile.architecture,
+         bf16 == profile.compute.end() ? "unknown" : rate_text(bf16->second, Resource::compute),
+         rate_text(profile.memory, Resource::memory), rate_text(profile.link, Resource::link),
+         rate_text(profile.network, Resource::network), profile.name});
   }
   return listing;
 }
@@ -89,7 +92,8 @@ Listing prices(const Session& session) {
   for (const PriceBook& book : load_price_books(session.configs))
     for (const PriceItem& item : book.items)
       listing.rows.push_back({book.id, book.source_kind, item.profile, item.term,
-                              item.low && item.high ? fmt::format("{:.2f} ({:.2f} to {:.2f})", item.usd_per_gpu_h, *item.low, *item.high)
+                              item.low && item.high ? fmt::format("{:.2f} ({:.2f} to {:.2f})",
+                                                                  item.usd_per_gpu_h, *item.low, *item.high)
                                                     : fmt::format("{:.2f}", item.usd_per_gpu_h),
                               item.source});
   return listing;
@@ -120,14 +124,16 @@ Listing models(const Session& session) {
 
 Listing caps(const Session&) {
   Listing listing{{"cap", "device", "mechanism", "needs"}, {}};
-  for (const Cap* cap : sorted_parts<Cap>()) listing.rows.push_back({cap->name, cap->device, cap->mechanism, cap->needs});
+  for (const Cap* cap : sorted_parts<Cap>())
+    listing.rows.push_back({cap->name, cap->device, cap->mechanism, cap->needs});
   return listing;
 }
 
 Listing metrics(const Session&) {
   Listing listing{{"metric", "unit", "better", "formula"}, {}};
   for (const Metric* metric : sorted_parts<Metric>())
-    listing.rows.push_back({metric->name, metric->unit, metric->higher_is_better ? "higher" : "lower", metric->formula});
+    listing.rows.push_back(
+        {metric->name, metric->unit, metric->higher_is_better ? "higher" : "lower", metric->formula});
   return listing;
 }
 
@@ -138,8 +144,9 @@ Listing formats(const Session&) {
 }
 
 const std::vector<std::pair<std::string, Listing (*)(const Session&)>> kKinds = {
-    {"operations", operations}, {"kernels", kernels}, {"profiles", profiles}, {"prices", prices}, {"suites", suites},
-    {"models", models},         {"caps", caps},       {"metrics", metrics},   {"formats", formats}};
+    {"operations", operations}, {"kernels", kernels}, {"profiles", profiles}, {"prices", prices},
+    {"suites", suites},         {"models", models},   {"caps", caps},         {"metrics", metrics},
+    {"formats", formats}};
 
 // All columns but the last are padded; the last one runs on.
 void print_text(const Listing& listing) {
@@ -149,7 +156,8 @@ void print_text(const Listing& listing) {
     for (const auto& row : listing.rows) widths[column] = std::max(widths[column], row[column].size());
   }
   const auto print_row = [&](const std::vector<std::string>& row) {
-    for (std::size_t column = 0; column + 1 < row.size(); ++column) fmt::print("{:<{}}  ", row[column], widths[column]);
+    for (std::size_t column = 0; column + 1 < row.size(); ++column)
+      fmt::print("{:<{}}  ", row[column], widths[column]);
     fmt::print("{}\n", row.back());
   };
   print_row(listing.keys);
@@ -173,14 +181,15 @@ void list(const std::string& kind, Session& session) {
   throw Error(Fault::config, fmt::format("there is no list of \"{}\"", kind), suggestion(kind, known));
 }
 
-const Register<Command> command{{.name = "list",
-                                 .place = 3,
-                                 .summary = "operations, kernels, profiles, prices, suites, models, caps, metrics, formats",
-                                 .add = [](CLI::App& app, Session& session) {
-                                   auto kind = std::make_shared<std::string>();
-                                   app.add_option("kind", *kind, "what to list")->required()->option_text("KIND");
-                                   app.callback([kind, &session] { list(*kind, session); });
-                                 }}};
+const Register<Command> command{
+    {.name = "list",
+     .place = 3,
+     .summary = "operations, kernels, profiles, prices, suites, models, caps, metrics, formats",
+     .add = [](CLI::App& app, Session& session) {
+       auto kind = std::make_shared<std::string>();
+       app.add_option("kind", *kind, "what to list")->required()->option_text("KIND");
+       app.callback([kind, &session] { list(*kind, session); });
+     }}};
 
 }  // namespace
 }  // namespace chokepoint

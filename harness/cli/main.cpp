@@ -1,5 +1,5 @@
-// chokepoint: kernels under verified caps, per dollar and per watt. Wires the subcommands together; errors become exit
-// codes here and nowhere else.
+// chokepoint: kernels under verified caps, per dollar and per watt. Wires the subcommands together; errors
+// become exit codes here and nowhere else.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,11 +16,15 @@ namespace {
 int exit_code_of(Fault fault) {
   switch (fault) {
     case Fault::config:
-    case Fault::io: return kUsage;
-    case Fault::unsupported: return kNothingRan;
-    case Fault::cap_not_held: return kInvalid;
+    case Fault::io:
+      return kUsage;
+    case Fault::unsupported:
+      return kNothingRan;
+    case Fault::cap_not_held:
+      return kInvalid;
     case Fault::wrong_result:
-    case Fault::device: return kSomeCaseFailed;
+    case Fault::device:
+      return kSomeCaseFailed;
   }
   return kSomeCaseFailed;
 }
@@ -40,8 +44,10 @@ int run(int argc, char** argv) {
   session.program = "/proc/self/exe";
   session.configs = configs_folder();
 
-  CLI::App app{"Runs attention, mixture-of-experts and matmul kernels under verified caps on compute, memory and\n"
-               "interconnect, so that one machine behaves like a smaller one; reports throughput, per dollar and per watt."};
+  CLI::App app{
+      "Runs attention, mixture-of-experts and matmul kernels under verified caps on compute, memory and\n"
+      "interconnect, so that one machine behaves like a smaller one; reports throughput, per dollar and per "
+      "watt."};
   app.set_version_flag("--version", build_facts().version);
   app.add_option("--configs", session.configs, "folder with profiles, prices, models and suites")
       ->envname("CHOKEPOINT_CONFIGS")
@@ -55,8 +61,9 @@ int run(int argc, char** argv) {
       "4 inconclusive with --strict, 77 nothing could run here.");
   std::vector<const Command*> commands;
   for (const Command& command : Registry<Command>::instance().all()) commands.push_back(&command);
-  std::sort(commands.begin(), commands.end(),
-            [](const Command* a, const Command* b) { return std::pair(a->place, a->name) < std::pair(b->place, b->name); });
+  std::sort(commands.begin(), commands.end(), [](const Command* a, const Command* b) {
+    return std::pair(a->place, a->name) < std::pair(b->place, b->name);
+  });
   for (const Command* command : commands) {
     CLI::App* sub = app.add_subcommand(command->name, command->summary);
     if (command->hidden) sub->group("");
@@ -72,7 +79,9 @@ int run(int argc, char** argv) {
 
 }  // namespace
 
-void print_json(const Json& json) { fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace)); }
+void print_json(const Json& json) {
+  fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+}
 
 }  // namespace chokepoint
 
@@ -85,7 +94,8 @@ int main(int argc, char** argv) {
     if (!error.remedy().empty()) fmt::print(stderr, "  fix: {}\n", error.remedy());
     return exit_code_of(error.fault());
   } catch (const std::exception& error) {
-    fmt::print(stderr, "error: {}\n  fix: this is a defect of chokepoint; please report it with the command line\n",
+    fmt::print(stderr,
+               "error: {}\n  fix: this is a defect of chokepoint; please report it with the command line\n",
                error.what());
     return kSomeCaseFailed;
   }

@@ -36,17 +36,19 @@ void plan(const SuiteFlags& flags, Session& session) {
     total_s += expected_s(group);
     cases += group.targets.size();
   }
-  fmt::print("\n{} cases in {} groups, at most about {} in all\n", cases, groups.size(), duration_text(total_s, 2));
+  fmt::print("\n{} cases in {} groups, at most about {} in all\n", cases, groups.size(),
+             duration_text(total_s, 2));
 }
 
-const Register<Command> command{{.name = "plan",
-                                 .place = 2,
-                                 .summary = "what a suite would run, how long, and what is unsupported and why",
-                                 .add = [](CLI::App& app, Session& session) {
-                                   auto flags = std::make_shared<SuiteFlags>();
-                                   add_suite_flags(app, *flags);
-                                   app.callback([flags, &session] { plan(*flags, session); });
-                                 }}};
+const Register<Command> command{
+    {.name = "plan",
+     .place = 2,
+     .summary = "what a suite would run, how long, and what is unsupported and why",
+     .add = [](CLI::App& app, Session& session) {
+       auto flags = std::make_shared<SuiteFlags>();
+       add_suite_flags(app, *flags);
+       app.callback([flags, &session] { plan(*flags, session); });
+     }}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -1,11 +1,12 @@
 // `report`: records, wherever they were made, as a table, Markdown, CSV or JSON, at the prices of any book.
+#include "harness/report/report.hpp"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include "harness/base/error.hpp"
 #include "harness/base/files.hpp"
 #include "harness/cli/command.hpp"
-#include "harness/report/report.hpp"
 
 namespace chokepoint {
 namespace {
@@ -19,8 +20,9 @@ void report(const Flags& flags, Session& session) {
   RecordSet set = read_records(flags.paths);
   const std::vector<Place> cut = set.cut_lines;
   const std::optional<std::string> choice = flags.prices.empty() ? std::nullopt : std::optional(flags.prices);
-  const std::string text = render_report(session.json ? "json" : flags.format, std::move(set),
-                                         {load_price_books(session.configs), choice}, style_of(STDOUT_FILENO));
+  const std::string text =
+      render_report(session.json ? "json" : flags.format, std::move(set),
+                    {load_price_books(session.configs), choice}, style_of(STDOUT_FILENO));
   if (flags.output.empty())
     fmt::print("{}", text);
   else
@@ -40,10 +42,13 @@ const Register<Command> command{
      .summary = "show records as a table, Markdown, CSV or JSON",
      .add = [](CLI::App& app, Session& session) {
        auto flags = std::make_shared<Flags>();
-       app.add_option("paths", flags->paths, "folders with records.jsonl, or such files")->required()->option_text("DIR..");
+       app.add_option("paths", flags->paths, "folders with records.jsonl, or such files")
+           ->required()
+           ->option_text("DIR..");
        app.add_option("--format", flags->format, "table, markdown, csv, json")->option_text("NAME");
        app.add_option("-o,--output", flags->output, "file to write instead of stdout")->option_text("FILE");
-       app.add_option("--prices", flags->prices, "price book, e.g. 2025-02_deepseek (default: the newest market)")
+       app.add_option("--prices", flags->prices,
+                      "price book, e.g. 2025-02_deepseek (default: the newest market)")
            ->option_text("BOOK");
        app.callback([flags, &session] { report(*flags, session); });
      }}};

@@ -33,11 +33,12 @@ class ProgressLine {
     if (drawn_) fmt::print(stderr, "\r\033[K");
   }
   void operator()(const Progress& progress) {
-    const std::string text =
-        fmt::format("[{}/{}] {} ({} target{}), {:.0f} s so far, about {:.0f} s left", progress.group + 1,
-                    progress.groups, progress.now->label.empty() ? progress.now->operation : progress.now->operation + " " + progress.now->label,
-                    progress.now->targets.size(), progress.now->targets.size() == 1 ? "" : "s", progress.elapsed_s,
-                    progress.left_s);
+    const std::string text = fmt::format(
+        "[{}/{}] {} ({} target{}), {:.0f} s so far, about {:.0f} s left", progress.group + 1, progress.groups,
+        progress.now->label.empty() ? progress.now->operation
+                                    : progress.now->operation + " " + progress.now->label,
+        progress.now->targets.size(), progress.now->targets.size() == 1 ? "" : "s", progress.elapsed_s,
+        progress.left_s);
     if (::isatty(STDERR_FILENO) != 0 && std::getenv("CI") == nullptr) {
       fmt::print(stderr, "\r\033[K{}", text.substr(0, 110));
       std::fflush(stderr);
@@ -92,7 +93,8 @@ void run(const Flags& flags, Session& session) {
   const Suite suite = load_suite(find_suite(session.configs, flags.suite.suite));
   const std::vector<CaseGroup> groups = plan_suite(suite, plan_options(flags.suite, session));
   if (groups.empty())
-    throw Error(Fault::config, fmt::format("no case of {} matches the filter \"{}\"", suite.id, flags.suite.filter),
+    throw Error(Fault::config,
+                fmt::format("no case of {} matches the filter \"{}\"", suite.id, flags.suite.filter),
                 "see the names with `chokepoint plan`");
   RunSettings settings;
   settings.configs = std::filesystem::absolute(session.configs);
@@ -104,8 +106,10 @@ void run(const Flags& flags, Session& session) {
   const std::unique_ptr<Device> device = open_device(device_name);
   Store store(flags.out.empty() ? default_folder(suite, device_name) : flags.out, flags.resume);
   if (store.mended())
-    fmt::print(stderr, "the last record of {} was cut short; it is kept in records.jsonl.cut and its case runs again\n",
-               store.folder());
+    fmt::print(
+        stderr,
+        "the last record of {} was cut short; it is kept in records.jsonl.cut and its case runs again\n",
+        store.folder());
   const Ceilings ceilings = ceilings_for(groups, *device, store);
   const BuildFacts build = build_facts();
   if (!store.environment()) {
@@ -116,36 +120,41 @@ void run(const Flags& flags, Session& session) {
   }
   if (!flags.timeout.empty()) settings.timeout_s = parse_duration_s(flags.timeout);
   settings.run_id = sha256_hex(utc_now() + store.folder() + std::to_string(::getpid())).substr(0, 12);
-  settings.provenance = {{"version", build.version}, {"git", build.git},         {"suite", suite.id},
-                         {"suite_hash", suite.hash}, {"argv", session.argv}};
+  settings.provenance = {{"version", build.version},
+                         {"git", build.git},
+                         {"suite", suite.id},
+                         {"suite_hash", suite.hash},
+                         {"argv", session.argv}};
   {
     ProgressLine line;
-    run_groups(groups, ceilings, device->facts(), settings, store, [&](const Progress& progress) { line(progress); });
+    run_groups(groups, ceilings, device->facts(), settings, store,
+               [&](const Progress& progress) { line(progress); });
   }
   RecordSet set = read_records({store.folder()});
   session.exit_code = exit_code_of(set.records);
-  fmt::print("{}", render_report(session.json ? "json" : "table", std::move(set), {settings.books, settings.prices},
-                                 style_of(STDOUT_FILENO)));
+  fmt::print("{}", render_report(session.json ? "json" : "table", std::move(set),
+                                 {settings.books, settings.prices}, style_of(STDOUT_FILENO)));
   fmt::print(stderr, "records: {}/records.jsonl\n", store.folder());
 }
 
-const Register<Command> command{{.name = "run",
-                                 .place = 1,
-                                 .summary = "run a suite under the caps of its targets",
-                                 .add = [](CLI::App& app, Session& session) {
-                                   auto flags = std::make_shared<Flags>();
-                                   add_suite_flags(app, flags->suite);
-                                   app.add_option("--out", flags->out, "folder for the records (default: out/<time>_<device>_<suite>)")
-                                       ->option_text("DIR");
-                                   app.add_flag("--resume", flags->resume, "continue the run in --out; repeats nothing");
-                                   app.add_option("--prices", flags->prices,
-                                                  "price book, e.g. 2025-02_deepseek (default: the newest market)")
-                                       ->option_text("BOOK");
-                                   app.add_option("--case-timeout", flags->timeout,
-                                                  "stop a group of cases that takes longer (default: five times what is expected)")
-                                       ->option_text("TIME");
-                                   app.callback([flags, &session] { run(*flags, session); });
-                                 }}};
+const Register<Command> command{
+    {.name = "run",
+     .place = 1,
+     .summary = "run a suite under the caps of its targets",
+     .add = [](CLI::App& app, Session& session) {
+       auto flags = std::make_shared<Flags>();
+       add_suite_flags(app, flags->suite);
+       app.add_option("--out", flags->out, "folder for the records (default: out/<time>_<device>_<suite>)")
+           ->option_text("DIR");
+       app.add_flag("--resume", flags->resume, "continue the run in --out; repeats nothing");
+       app.add_option("--prices", flags->prices,
+                      "price book, e.g. 2025-02_deepseek (default: the newest market)")
+           ->option_text("BOOK");
+       app.add_option("--case-timeout", flags->timeout,
+                      "stop a group of cases that takes longer (default: five times what is expected)")
+           ->option_text("TIME");
+       app.callback([flags, &session] { run(*flags, session); });
+     }}};
 
 }  // namespace
 }  // namespace chokepoint

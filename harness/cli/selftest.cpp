@@ -1,5 +1,6 @@
-// `selftest`: is this program's own machinery as good as it says? Coverage of the intervals on noise whose truth is
-// known, rates that caps deliver, refusal above the headroom, a negative control, and the cost of a sample.
+// `selftest`: is this program's own machinery as good as it says? Coverage of the intervals on noise whose
+// truth is known, rates that caps deliver, refusal above the headroom, a negative control, and the cost of a
+// sample.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -14,9 +15,9 @@
 namespace chokepoint {
 namespace {
 
-constexpr double kLeastCoverage = 0.93;       // of 95 % nominal; below it the intervals claim too much
-constexpr double kRateTolerance = 0.01;       // of an idle machine
-constexpr double kControlTolerance = 0.02;    // design.md section 5
+constexpr double kLeastCoverage = 0.93;     // of 95 % nominal; below it the intervals claim too much
+constexpr double kRateTolerance = 0.01;     // of an idle machine
+constexpr double kControlTolerance = 0.02;  // design.md section 5
 constexpr double kShares[] = {0.05, 0.10, 0.20, 0.35, 0.50, 0.70};  // of the ceiling
 constexpr std::int64_t kMessages[] = {128 << 10, 1 << 20, 8 << 20};
 
@@ -40,12 +41,15 @@ void check_coverage(Report& report, std::size_t replicates) {
     const CoverageReport coverage = measure_coverage(model, replicates, plan, 20261123);
     const bool good = coverage.coverage_interval.high >= kLeastCoverage;
     report.good &= good;
-    report.line(fmt::format("  {:<16} {:5.1f} % [{:.1f}, {:.1f}], median of {:.0f} samples, {:.0f} % stopped by precision{}",
-                            model.name, 100 * coverage.coverage, 100 * coverage.coverage_interval.low,
-                            100 * coverage.coverage_interval.high, coverage.median_n, 100 * coverage.precise_share,
-                            good ? "" : "  TOO LOW"));
-    report.json["coverage"].push_back({{"model", model.name}, {"coverage", coverage.coverage},
-                                       {"replicates", coverage.replicates}, {"median_n", coverage.median_n}});
+    report.line(fmt::format(
+        "  {:<16} {:5.1f} % [{:.1f}, {:.1f}], median of {:.0f} samples, {:.0f} % stopped by precision{}",
+        model.name, 100 * coverage.coverage, 100 * coverage.coverage_interval.low,
+        100 * coverage.coverage_interval.high, coverage.median_n, 100 * coverage.precise_share,
+        good ? "" : "  TOO LOW"));
+    report.json["coverage"].push_back({{"model", model.name},
+                                       {"coverage", coverage.coverage},
+                                       {"replicates", coverage.replicates},
+                                       {"median_n", coverage.median_n}});
   }
 }
 
@@ -54,11 +58,15 @@ double message_rate(Device& device, const CapPlan& plan, std::int64_t message_by
   const double wanted = std::max(plan.requested * 0.1, 4.0 * static_cast<double>(message_bytes));
   const std::int64_t messages = static_cast<std::int64_t>(wanted) / message_bytes;
   const Operation& operation = find_operation("loopback");
-  const Shape shape = complete_shape(operation, {{"bytes", messages * message_bytes}, {"wire", std::string("link")}, {"messages", messages}});
+  const Shape shape = complete_shape(
+      operation,
+      {{"bytes", messages * message_bytes}, {"wire", std::string("link")}, {"messages", messages}});
   const std::unique_ptr<Problem> problem = operation.make(shape, Dtype::f32, {});
   Pace pace;
-  const std::unique_ptr<InstalledCap> cap = find_cap(Resource::link, device.facts().kind)->install(plan, pace);
-  const std::unique_ptr<Launch> launch = find_kernel("loopback", "cpu_native").prepare(*problem, device, pace);
+  const std::unique_ptr<InstalledCap> cap =
+      find_cap(Resource::link, device.facts().kind)->install(plan, pace);
+  const std::unique_ptr<Launch> launch =
+      find_kernel("loopback", "cpu_native").prepare(*problem, device, pace);
   launch->run();
   cap->engage();
   std::vector<double> rates;
@@ -71,17 +79,21 @@ void check_rates(Report& report, Device& device) {
   Prober prober(device);
   const double link = prober.ceiling(Resource::link, Dtype::f32).value();
   const double memory = prober.ceiling(Resource::memory, Dtype::f32).value();
-  report.line(fmt::format("\ndelivered against requested rate; link ceiling {}, memory ceiling {}", with_unit(link, "B/s"),
-                          with_unit(memory, "B/s")));
+  report.line(fmt::format("\ndelivered against requested rate; link ceiling {}, memory ceiling {}",
+                          with_unit(link, "B/s"), with_unit(memory, "B/s")));
   report.line("  share of ceiling   link 128 KiB   link 1 MiB   link 8 MiB   memory");
   for (double share : kShares) {
     std::string text = fmt::format("  {:>15.0f} %", 100 * share);
-    const auto show = [&](const char* what, std::int64_t bytes, double requested, double delivered, int width) {
+    const auto show = [&](const char* what, std::int64_t bytes, double requested, double delivered,
+                          int width) {
       const double off = delivered / requested - 1.0;
       report.good &= std::abs(off) <= kRateTolerance;
       text += fmt::format("{:>{}}", fmt::format("{:+.2f} %", 100 * off), width);
-      report.json["rates"].push_back({{"resource", what}, {"message_bytes", bytes ? Json(bytes) : Json(nullptr)},
-                                      {"share", share}, {"requested", requested}, {"delivered", delivered}});
+      report.json["rates"].push_back({{"resource", what},
+                                      {"message_bytes", bytes ? Json(bytes) : Json(nullptr)},
+                                      {"share", share},
+                                      {"requested", requested},
+                                      {"delivered", delivered}});
     };
     int width = 14;
     for (std::int64_t bytes : kMessages) {
@@ -89,7 +101,8 @@ void check_rates(Report& report, Device& device) {
       show("link", bytes, plan.requested, message_rate(device, plan, bytes), width);
       width = 13;
     }
-    const CapPlan plan{.demand = {.resource = Resource::memory}, .requested = share * memory, .ceiling = memory};
+    const CapPlan plan{
+        .demand = {.resource = Resource::memory}, .requested = share * memory, .ceiling = memory};
     show("memory", 0, plan.requested, prober.delivered(plan, Dtype::f32, 0.1, 5), 9);
     report.line(text);
   }
@@ -98,7 +111,8 @@ void check_rates(Report& report, Device& device) {
 void check_refusal(Report& report) {
   PerResource<std::optional<double>> ceilings;
   ceilings[Resource::link] = 1e9;
-  const TargetDemands target{"a target at 75 % of the ceiling", {{.resource = Resource::link, .target_rate = 0.75e9}}};
+  const TargetDemands target{"a target at 75 % of the ceiling",
+                             {{.resource = Resource::link, .target_rate = 0.75e9}}};
   try {
     plan_emulation({&target, 1}, ceilings, 1.0);
     report.good = false;
@@ -108,18 +122,23 @@ void check_refusal(Report& report) {
   }
 }
 
-// A compute-bound product must not notice a memory cap that leaves it enough: A B B A blocks, ratio with interval.
+// A compute-bound product must not notice a memory cap that leaves it enough: A B B A blocks, ratio with
+// interval.
 void check_negative_control(Report& report, Device& device) {
   Prober prober(device);
   const double memory = prober.ceiling(Resource::memory, Dtype::f32).value();
   const Operation& operation = find_operation("matmul");
-  const Shape shape = complete_shape(operation, {{"m", std::int64_t{512}}, {"n", std::int64_t{512}}, {"k", std::int64_t{512}}});
+  const Shape shape = complete_shape(
+      operation, {{"m", std::int64_t{512}}, {"n", std::int64_t{512}}, {"k", std::int64_t{512}}});
   const std::unique_ptr<Problem> problem = operation.make(shape, Dtype::f32, {});
-  const CapPlan plan{.demand = {.resource = Resource::memory}, .requested = memory / kPacingHeadroom, .ceiling = memory};
+  const CapPlan plan{
+      .demand = {.resource = Resource::memory}, .requested = memory / kPacingHeadroom, .ceiling = memory};
   Pace pace;
-  const std::unique_ptr<InstalledCap> cap = find_cap(Resource::memory, device.facts().kind)->install(plan, pace);
+  const std::unique_ptr<InstalledCap> cap =
+      find_cap(Resource::memory, device.facts().kind)->install(plan, pace);
   const Kernel& kernel = find_kernel("matmul", "cpu_native");
-  const std::unique_ptr<Launch> capped = kernel.prepare(*problem, device, pace), free = kernel.prepare(*problem, device, Pace{});
+  const std::unique_ptr<Launch> capped = kernel.prepare(*problem, device, pace),
+                                free = kernel.prepare(*problem, device, Pace{});
   capped->run();
   free->run();
   cap->engage();
@@ -131,12 +150,14 @@ void check_negative_control(Report& report, Device& device) {
   }
   const RatioEstimate ratio = estimate_ratio(with, without, 0.95);
   // Too slow only if the whole interval says so: noise is not a leak.
-  const bool good = ratio.interval ? ratio.interval->low <= 1.0 + kControlTolerance : ratio.ratio <= 1.0 + kControlTolerance;
+  const bool good = ratio.interval ? ratio.interval->low <= 1.0 + kControlTolerance
+                                   : ratio.ratio <= 1.0 + kControlTolerance;
   report.good &= good;
-  report.line(fmt::format("\nnegative control: matmul 512^3 under a memory cap of {} takes {:.4f}x{} its uncapped time{}",
-                          with_unit(plan.requested, "B/s"), ratio.ratio,
-                          ratio.interval ? fmt::format(" [{:.4f}, {:.4f}]", ratio.interval->low, ratio.interval->high) : "",
-                          good ? "" : "  THE CAP LEAKS INTO COMPUTE"));
+  report.line(fmt::format(
+      "\nnegative control: matmul 512^3 under a memory cap of {} takes {:.4f}x{} its uncapped time{}",
+      with_unit(plan.requested, "B/s"), ratio.ratio,
+      ratio.interval ? fmt::format(" [{:.4f}, {:.4f}]", ratio.interval->low, ratio.interval->high) : "",
+      good ? "" : "  THE CAP LEAKS INTO COMPUTE"));
   report.json["negative_control"] = {{"ratio", ratio.ratio}};
 }
 
@@ -158,19 +179,23 @@ void selftest(std::size_t replicates, Session& session) {
   check_overhead(report, *device);
   report.json["good"] = report.good;
   if (session.json) print_json(report.json);
-  report.line(report.good ? "\nall good" : "\nnot all good: repeat on an idle machine before trusting figures from this one");
+  report.line(report.good
+                  ? "\nall good"
+                  : "\nnot all good: repeat on an idle machine before trusting figures from this one");
   if (!report.good) session.exit_code = kInvalid;
 }
 
-const Register<Command> command{{.name = "selftest",
-                                 .place = 9,
-                                 .summary = "coverage of the intervals, accuracy of the clocks, cost of a sample",
-                                 .add = [](CLI::App& app, Session& session) {
-                                   auto replicates = std::make_shared<std::size_t>(100);
-                                   app.add_option("--replicates", *replicates, "per noise model")
-                                       ->check(CLI::Range(10, 100000))->option_text("N");
-                                   app.callback([replicates, &session] { selftest(*replicates, session); });
-                                 }}};
+const Register<Command> command{
+    {.name = "selftest",
+     .place = 9,
+     .summary = "coverage of the intervals, accuracy of the clocks, cost of a sample",
+     .add = [](CLI::App& app, Session& session) {
+       auto replicates = std::make_shared<std::size_t>(100);
+       app.add_option("--replicates", *replicates, "per noise model")
+           ->check(CLI::Range(10, 100000))
+           ->option_text("N");
+       app.callback([replicates, &session] { selftest(*replicates, session); });
+     }}};
 
 }  // namespace
 }  // namespace chokepoint

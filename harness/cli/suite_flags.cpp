@@ -6,15 +6,20 @@
 namespace chokepoint {
 
 void add_suite_flags(CLI::App& app, SuiteFlags& flags) {
-  app.add_option("suite", flags.suite, "name of a suite in configs/suites, or a file")->required()->option_text("SUITE");
+  app.add_option("suite", flags.suite, "name of a suite in configs/suites, or a file")
+      ->required()
+      ->option_text("SUITE");
   app.add_option("--device", flags.device, "cpu or cuda:N, instead of the suite's")->option_text("DEVICE");
   app.add_option("--target", flags.targets, "profiles to play, e.g. h100-sxm,h800-sxm@link=80GB/s, or host")
       ->option_text("ID[,ID]");
-  app.add_option("--filter", flags.filter, "only cases whose name matches, e.g. 'moe_layer*@h800*'")->option_text("GLOB");
+  app.add_option("--filter", flags.filter, "only cases whose name matches, e.g. 'moe_layer*@h800*'")
+      ->option_text("GLOB");
   app.add_option("--budget", flags.budget, "time for the whole suite, e.g. 60s")->option_text("TIME");
-  flags.seed_option = app.add_option("--seed", flags.seed, "seed of the inputs, instead of the suite's")->option_text("N");
+  flags.seed_option =
+      app.add_option("--seed", flags.seed, "seed of the inputs, instead of the suite's")->option_text("N");
   flags.dilation_option =
-      app.add_option("--dilation", flags.dilation, "seconds of host time per target second, instead of the smallest that works")
+      app.add_option("--dilation", flags.dilation,
+                     "seconds of host time per target second, instead of the smallest that works")
           ->option_text("D");
 }
 

@@ -1,4 +1,7 @@
-// `verify`: one problem, one kernel, checked in full; --dump writes every array so that anybody can recompute it.
+// `verify`: one problem, one kernel, checked in full; --dump writes every array so that anybody can recompute
+// it.
+#include "harness/run/verify.hpp"
+
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -8,13 +11,13 @@
 #include "harness/base/strings.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/device/device.hpp"
-#include "harness/run/verify.hpp"
 
 namespace chokepoint {
 namespace {
 
 struct Flags {
-  std::string operation, shape, dtype = "f32", kernel = "cpu_native", dump, device = "cpu", distribution = "normal";
+  std::string operation, shape, dtype = "f32", kernel = "cpu_native", dump, device = "cpu",
+                                distribution = "normal";
   std::uint64_t seed = 1;
 };
 
@@ -43,8 +46,12 @@ void dump(const Flags& flags, const Shape& shape, Dtype dtype, const Problem& pr
     const char* stored = tensor.dtype() == Dtype::bf16       ? "uint16 bits of bfloat16"
                          : tensor.dtype() == Dtype::fp8_e4m3 ? "uint8 bits of OCP E4M3"
                                                              : "as is";
-    arrays.push_back({{"role", tensor.role()}, {"file", file}, {"shape", tensor.dims()},
-                      {"dtype", to_string(tensor.dtype())}, {"stored", stored}, {"layout", tensor.layout()}});
+    arrays.push_back({{"role", tensor.role()},
+                      {"file", file},
+                      {"shape", tensor.dims()},
+                      {"dtype", to_string(tensor.dtype())},
+                      {"stored", stored},
+                      {"layout", tensor.layout()}});
   };
   for (const Tensor* input : problem.inputs()) write(*input);
   for (const Tensor& extra : problem.extras()) write(extra);
@@ -53,12 +60,18 @@ void dump(const Flags& flags, const Shape& shape, Dtype dtype, const Problem& pr
   Json fields = Json::object();
   for (const auto& [field, value] : shape.values())
     std::visit([&, &name = field](const auto& inner) { fields[name] = inner; }, value);
-  const Json json = {{"schema", "chokepoint/problem/1"}, {"operation", flags.operation}, {"kernel", flags.kernel},
-                     {"shape", fields}, {"dtype", to_string(dtype)}, {"seed", flags.seed},
+  const Json json = {{"schema", "chokepoint/problem/1"},
+                     {"operation", flags.operation},
+                     {"kernel", flags.kernel},
+                     {"shape", fields},
+                     {"dtype", to_string(dtype)},
+                     {"seed", flags.seed},
                      {"input_distribution", flags.distribution},
                      {"error", verification.error ? Json(*verification.error) : Json(nullptr)},
                      {"error_meaning", "largest |output - reference| / (|reference| + rms(reference))"},
-                     {"tolerance", verification.tolerance}, {"passed", verification.passed}, {"arrays", arrays}};
+                     {"tolerance", verification.tolerance},
+                     {"passed", verification.passed},
+                     {"arrays", arrays}};
   replace_file(flags.dump + "/problem.json", json.dump(2) + "\n");
 }
 
@@ -67,11 +80,14 @@ void verify(const Flags& flags, Session& session) {
   const Kernel& kernel = find_kernel(flags.operation, flags.kernel);
   const Shape shape = complete_shape(operation, parse_shape(flags.shape));
   const Dtype dtype = parse_dtype(flags.dtype);
-  for (const auto& [name, dtypes] : {std::pair{"operation " + operation.name, operation.dtypes}, {"kernel " + kernel.name, kernel.dtypes}})
+  for (const auto& [name, dtypes] :
+       {std::pair{"operation " + operation.name, operation.dtypes}, {"kernel " + kernel.name, kernel.dtypes}})
     if (std::find(dtypes.begin(), dtypes.end(), dtype) == dtypes.end())
-      throw Error(Fault::unsupported, fmt::format("{} does not know {}", name, flags.dtype), "choose another --dtype");
+      throw Error(Fault::unsupported, fmt::format("{} does not know {}", name, flags.dtype),
+                  "choose another --dtype");
   if (const std::optional<std::string> why = kernel.unsupported(shape, dtype))
-    throw Error(Fault::unsupported, fmt::format("kernel {}: {}", kernel.name, *why), "choose another --kernel");
+    throw Error(Fault::unsupported, fmt::format("kernel {}: {}", kernel.name, *why),
+                "choose another --kernel");
   const std::unique_ptr<Device> device = open_device(flags.device);
   const std::unique_ptr<Problem> problem = operation.make(shape, dtype, {flags.seed, flags.distribution});
   const std::unique_ptr<Launch> launch = kernel.prepare(*problem, *device, Pace{});
@@ -82,19 +98,29 @@ void verify(const Flags& flags, Session& session) {
   if (!flags.dump.empty()) dump(flags, shape, dtype, *problem, answer, launch->output(), verification);
   const Work work = problem->work();
   if (session.json) {
-    print_json({{"operation", flags.operation}, {"kernel", flags.kernel}, {"shape", shape.text()},
-                {"dtype", flags.dtype}, {"error", verification.error ? Json(*verification.error) : Json(nullptr)},
-                {"tolerance", verification.tolerance}, {"passed", verification.passed},
-                {"rows", verification.rows}, {"flop", work.flop}, {"memory_bytes", work.memory_bytes},
-                {"link_bytes", work.link_bytes}, {"network_bytes", work.network_bytes}, {"tokens", work.tokens}});
+    print_json({{"operation", flags.operation},
+                {"kernel", flags.kernel},
+                {"shape", shape.text()},
+                {"dtype", flags.dtype},
+                {"error", verification.error ? Json(*verification.error) : Json(nullptr)},
+                {"tolerance", verification.tolerance},
+                {"passed", verification.passed},
+                {"rows", verification.rows},
+                {"flop", work.flop},
+                {"memory_bytes", work.memory_bytes},
+                {"link_bytes", work.link_bytes},
+                {"network_bytes", work.network_bytes},
+                {"tokens", work.tokens}});
   } else {
     fmt::print("{}/{} {} {}\n", flags.operation, flags.kernel, flags.dtype, shape.text());
     fmt::print("  {}: error {}, tolerance {:.3g}, all {} rows of {} checked\n",
                verification.passed ? "right" : "WRONG",
-               verification.error ? fmt::format("{:.3g}", *verification.error) : "not finite", verification.tolerance,
-               verification.rows, problem->output_row_length());
-    fmt::print("  work: {:.6g} FLOP, memory {:.6g} B, link {:.6g} B, network {:.6g} B per direction, {:.6g} tokens\n",
-               work.flop, work.memory_bytes, work.link_bytes, work.network_bytes, work.tokens);
+               verification.error ? fmt::format("{:.3g}", *verification.error) : "not finite",
+               verification.tolerance, verification.rows, problem->output_row_length());
+    fmt::print(
+        "  work: {:.6g} FLOP, memory {:.6g} B, link {:.6g} B, network {:.6g} B per direction, {:.6g} "
+        "tokens\n",
+        work.flop, work.memory_bytes, work.link_bytes, work.network_bytes, work.tokens);
     if (!flags.dump.empty()) fmt::print("  arrays: {}/problem.json and .npy files\n", flags.dump);
   }
   if (!verification.passed) session.exit_code = kSomeCaseFailed;
@@ -106,14 +132,18 @@ const Register<Command> command{
      .summary = "check one problem in full; --dump writes inputs, output and reference as .npy",
      .add = [](CLI::App& app, Session& session) {
        auto flags = std::make_shared<Flags>();
-       app.add_option("operation", flags->operation, "see `chokepoint list operations`")->required()->option_text("OPERATION");
+       app.add_option("operation", flags->operation, "see `chokepoint list operations`")
+           ->required()
+           ->option_text("OPERATION");
        app.add_option("--shape", flags->shape, "fields of the shape")->required()->option_text("k=v,..");
        app.add_option("--dtype", flags->dtype, "f32, bf16 or fp8_e4m3")->option_text("T");
        app.add_option("--kernel", flags->kernel, "see `chokepoint list kernels`")->option_text("K");
        app.add_option("--device", flags->device, "cpu or cuda:N")->option_text("DEVICE");
        app.add_option("--seed", flags->seed, "of the inputs")->option_text("N");
-       app.add_option("--distribution", flags->distribution, "of the inputs: normal, uniform, zeros")->option_text("NAME");
-       app.add_option("--dump", flags->dump, "folder for problem.json and one .npy per array")->option_text("DIR");
+       app.add_option("--distribution", flags->distribution, "of the inputs: normal, uniform, zeros")
+           ->option_text("NAME");
+       app.add_option("--dump", flags->dump, "folder for problem.json and one .npy per array")
+           ->option_text("DIR");
        app.callback([flags, &session] { verify(*flags, session); });
      }}};
 

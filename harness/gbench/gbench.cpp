@@ -1,7 +1,9 @@
-// chokepoint-gbench: every case of a suite as a Google Benchmark, so that its flags, its JSON and compare.py work.
+// chokepoint-gbench: every case of a suite as a Google Benchmark, so that its flags, its JSON and compare.py
+// work.
 //   chokepoint-gbench [--suite=NAME] [--target=ID,..] [--benchmark_filter=...] [--benchmark_format=json] ...
-// One iteration is one whole measurement by our own sampler, verification and cap probes included; its manual time is
-// the median host time of a launch. Counters are target scale. A case whose cap did not hold is an error, not a time.
+// One iteration is one whole measurement by our own sampler, verification and cap probes included; its manual
+// time is the median host time of a launch. Counters are target scale. A case whose cap did not hold is an
+// error, not a time.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -68,15 +70,20 @@ int run(int argc, char** argv) {
 
   const Suite suite = load_suite(find_suite(options.configs, suite_name));
   const std::vector<CaseGroup> groups = plan_suite(suite, options);
-  World world{open_device(suite.device), load_profiles(options.configs), load_price_books(options.configs), suite.prices, {}};
+  World world{open_device(suite.device),
+              load_profiles(options.configs),
+              load_price_books(options.configs),
+              suite.prices,
+              {}};
   std::set<Dtype> dtypes;
   for (const CaseGroup& group : groups)
     for (const std::string& target : group.targets) {
       if (target != "host" && !group.unsupported) dtypes.insert(group.dtype);
       CaseGroup single = group;
       single.targets = {target};
-      benchmark::RegisterBenchmark(case_name(group, target).c_str(),
-                                   [single, &world](benchmark::State& state) { measure_case(state, single, world); })
+      benchmark::RegisterBenchmark(
+          case_name(group, target).c_str(),
+          [single, &world](benchmark::State& state) { measure_case(state, single, world); })
           ->UseManualTime()
           ->Iterations(1)
           ->Unit(benchmark::kMicrosecond);

@@ -16,7 +16,8 @@ namespace {
 constexpr double kProbeSecondsPerTarget = 1.5;
 constexpr double kSetUpSeconds = 0.5;
 
-// Enough for half a percent on slowly wandering noise (reference rule: 16,605), and a record stays under half a megabyte.
+// Enough for half a percent on slowly wandering noise (reference rule: 16,605), and a record stays under half
+// a megabyte.
 constexpr std::size_t kMostSamples = 20000;
 
 SamplingPlan sampling_of(const SuiteSampling& suite) {

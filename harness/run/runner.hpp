@@ -21,7 +21,7 @@ struct RunSettings {
   std::optional<std::string> prices;  // a book by name instead of the market's
   Json provenance = Json::object();   // added to every record
   std::string run_id;
-  std::optional<double> timeout_s;    // per group, instead of a multiple of what is expected
+  std::optional<double> timeout_s;  // per group, instead of a multiple of what is expected
 };
 
 struct Progress {

@@ -28,7 +28,8 @@ TEST(software_clock, idle_time_earns_nothing) {
   clock.wait(clock.reserve(1e3));
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   const Moment before = Clock::now();
-  EXPECT_GE(std::chrono::duration<double>(clock.reserve(10e3) - before).count(), 0.01);  // all of 10 ms, no credit
+  EXPECT_GE(std::chrono::duration<double>(clock.reserve(10e3) - before).count(),
+            0.01);  // all of 10 ms, no credit
 }
 
 TEST(software_clock, a_wait_ends_at_the_moment_and_not_before) {
@@ -95,7 +96,8 @@ TEST(cap, a_pace_gets_the_clocks_of_what_is_capped_and_nothing_else) {
   const CapPlan plan{.demand = {.resource = Resource::link}, .requested = 1e9};
   Pace pace;
   const auto cap = find_cap(Resource::link, "cpu")->install(plan, pace);
-  EXPECT_TRUE(pace.link_send != nullptr && pace.link_receive != nullptr && pace.link_send != pace.link_receive);
+  EXPECT_TRUE(pace.link_send != nullptr && pace.link_receive != nullptr &&
+              pace.link_send != pace.link_receive);
   EXPECT_TRUE(pace.compute == nullptr && pace.memory == nullptr && pace.network_send == nullptr);
   EXPECT_EQ(find_cap(Resource::link, "toaster"), nullptr);
 }
@@ -125,7 +127,8 @@ TEST(judge, more_than_granted_is_leaked) {
 TEST(judge, less_than_granted_to_a_probe_is_missed) {
   EXPECT_EQ(judge(cap_record(97, 97, 100)), CapStatus::missed);
   EXPECT_EQ(judge(cap_record(100, 97, 97)), CapStatus::missed);
-  EXPECT_EQ(judge(cap_record(100, 97, 100, Resource::link)), CapStatus::missed);  // a wire in use has to deliver
+  EXPECT_EQ(judge(cap_record(100, 97, 100, Resource::link)),
+            CapStatus::missed);  // a wire in use has to deliver
   CapRecord bent = cap_record(100, 100, 100);
   bent.linearity_error = 0.03;
   EXPECT_EQ(judge(bent), CapStatus::missed);

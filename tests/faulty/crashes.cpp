@@ -5,8 +5,7 @@
 
 namespace chokepoint {
 namespace {
-const Register<Kernel> kernel{faulty_kernel("crashes", [](const Tensor&, Tensor&, const Pace&) {
-  std::raise(SIGSEGV);
-})};
+const Register<Kernel> kernel{
+    faulty_kernel("crashes", [](const Tensor&, Tensor&, const Pace&) { std::raise(SIGSEGV); })};
 }  // namespace
 }  // namespace chokepoint

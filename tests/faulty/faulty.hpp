@@ -1,4 +1,5 @@
-// Kernels of the operation `stream` (pattern copy) that misbehave on purpose; linked into a program for tests only.
+// Kernels of the operation `stream` (pattern copy) that misbehave on purpose; linked into a program for tests
+// only.
 #pragma once
 
 #include <functional>
@@ -13,7 +14,10 @@ using FaultyCopy = std::function<void(const Tensor& from, Tensor& to, const Pace
 class FaultyLaunch final : public Launch {
  public:
   FaultyLaunch(const Problem& problem, const Pace& pace, FaultyCopy copy)
-      : problem_(problem), pace_(pace), copy_(std::move(copy)), output_("output", problem.output_dims(), problem.output_dtype()) {}
+      : problem_(problem),
+        pace_(pace),
+        copy_(std::move(copy)),
+        output_("output", problem.output_dims(), problem.output_dtype()) {}
   void run() override { copy_(*problem_.inputs().front(), output_, pace_); }
   Tensor& output() override { return output_; }
 
@@ -31,9 +35,8 @@ inline Kernel faulty_kernel(std::string name, FaultyCopy copy) {
           .dtypes = {Dtype::f32},
           .paces = {Resource::compute, Resource::memory},
           .probes = false,
-          .prepare = [copy = std::move(copy)](const Problem& problem, Device&, const Pace& pace) -> std::unique_ptr<Launch> {
-            return std::make_unique<FaultyLaunch>(problem, pace, copy);
-          }};
+          .prepare = [copy = std::move(copy)](const Problem& problem, Device&, const Pace& pace)
+              -> std::unique_ptr<Launch> { return std::make_unique<FaultyLaunch>(problem, pace, copy); }};
 }
 
 }  // namespace chokepoint

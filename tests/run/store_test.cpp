@@ -1,4 +1,5 @@
-// The store: what is there is never overwritten, a cut line is set aside, and a resumed run knows what is done.
+// The store: what is there is never overwritten, a cut line is set aside, and a resumed run knows what is
+// done.
 #include "harness/run/store.hpp"
 
 #include <gtest/gtest.h>

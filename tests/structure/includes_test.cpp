@@ -1,4 +1,5 @@
-// Structure: the table of who may include whom, read from the sources. A folder that is not in the table fails.
+// Structure: the table of who may include whom, read from the sources. A folder that is not in the table
+// fails.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -34,7 +35,8 @@ std::vector<fs::path> sources_under(const std::string& folder) {
   if (!fs::exists(kRoot / folder)) return files;
   for (const auto& entry : fs::recursive_directory_iterator(kRoot / folder)) {
     const std::string extension = entry.path().extension();
-    if (extension == ".cpp" || extension == ".hpp" || extension == ".cu" || extension == ".cuh") files.push_back(entry.path());
+    if (extension == ".cpp" || extension == ".hpp" || extension == ".cu" || extension == ".cuh")
+      files.push_back(entry.path());
   }
   return files;
 }
@@ -60,19 +62,23 @@ const std::map<std::string, std::set<std::string>> kTable = {
     {"harness/caps/", {"harness/base/", "harness/device/", "kernels/pace.hpp", "harness/model/"}},
     {"harness/meters/", {"harness/base/", "harness/device/", "kernels/pace.hpp", "harness/model/"}},
     {"harness/run/",
-     {"harness/base/", "kernels/kernel", "kernels/pace.hpp", "harness/model/", "harness/metrics/", "harness/device/",
-      "harness/caps/", "harness/meters/"}},
+     {"harness/base/", "kernels/kernel", "kernels/pace.hpp", "harness/model/", "harness/metrics/",
+      "harness/device/", "harness/caps/", "harness/meters/"}},
     {"harness/report/", {"harness/base/", "kernels/kernel", "harness/model/", "harness/metrics/"}},
     {"harness/cli/",
-     {"harness/base/", "kernels/kernel", "harness/model/", "harness/metrics/", "harness/device/", "harness/caps/",
-      "harness/meters/", "harness/run/", "harness/report/"}},
+     {"harness/base/", "kernels/kernel", "harness/model/", "harness/metrics/", "harness/device/",
+      "harness/caps/", "harness/meters/", "harness/run/", "harness/report/"}},
     {"harness/gbench/", {"harness/base/", "harness/run/"}},
 };
 
 // Libraries besides the standard one, by layer.
 const std::map<std::string, std::set<std::string>> kLibraries = {
-    {"fmt/", {"harness/", "kernels/"}},      {"nlohmann/", {"harness/base/"}}, {"CLI/", {"harness/cli/"}},
-    {"benchmark/", {"harness/gbench/"}},     {"hwy/", {"kernels/"}},           {"cuda", {"kernels/", "harness/device/cuda/"}},
+    {"fmt/", {"harness/", "kernels/"}},
+    {"nlohmann/", {"harness/base/"}},
+    {"CLI/", {"harness/cli/"}},
+    {"benchmark/", {"harness/gbench/"}},
+    {"hwy/", {"kernels/"}},
+    {"cuda", {"kernels/", "harness/device/cuda/"}},
     {"gtest/", {}},
 };
 
@@ -88,7 +94,8 @@ TEST(includes, project_headers_follow_the_table) {
         if (!include.path.starts_with("kernels/") && !include.path.starts_with("harness/")) continue;
         const std::string target = layer_of(include.path, kTable);
         const bool allowed = target == layer || kTable.at(layer).contains(target);
-        EXPECT_TRUE(allowed) << path << " includes " << include.path << ": " << layer << " may not include " << target;
+        EXPECT_TRUE(allowed) << path << " includes " << include.path << ": " << layer << " may not include "
+                             << target;
         EXPECT_TRUE(fs::exists(kRoot / include.path)) << path << " includes " << include.path;
         ++seen;
       }
@@ -103,7 +110,8 @@ TEST(includes, kernels_of_one_operation_do_not_include_another) {
     for (const Include& include : includes_of(file))
       if (include.path.starts_with("kernels/")) {
         const std::string other = fs::path(include.path).parent_path();
-        EXPECT_TRUE(other == folder || other == "kernels" || other == "kernels/common") << path << " includes " << include.path;
+        EXPECT_TRUE(other == folder || other == "kernels" || other == "kernels/common")
+            << path << " includes " << include.path;
       }
   }
 }
@@ -115,8 +123,9 @@ TEST(includes, libraries_stay_where_they_belong) {
       for (const Include& include : includes_of(file))
         for (const auto& [library, layers] : kLibraries)
           if (include.path.starts_with(library)) {
-            const bool allowed = std::any_of(layers.begin(), layers.end(),
-                                             [&](const std::string& layer) { return path.starts_with(layer); });
+            const bool allowed = std::any_of(layers.begin(), layers.end(), [&](const std::string& layer) {
+              return path.starts_with(layer);
+            });
             EXPECT_TRUE(allowed) << path << " includes " << include.path;
           }
     }
