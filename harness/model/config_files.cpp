@@ -28,10 +28,30 @@ void require_word(const Fields& fields, const std::string& key, const std::strin
     fields.reject(key, fmt::format("is \"{}\"", value), suggestion(value, words));
 }
 
-std::string telling_text(Fields& fields, const std::string& key) {
-  std::string text = fields.text(key);
-  if (text.find_first_not_of(' ') == std::string::npos) fields.reject(key, "is empty", "write a sentence");
+namespace {
+
+const std::string& telling(const Fields& fields, const std::string& key, const std::string& text) {
+  if (text.find_first_not_of(' ') == std::string::npos)
+    fields.reject(key, "is empty", "write something, or leave it out");
   return text;
+}
+
+}  // namespace
+
+std::string telling_text(Fields& fields, const std::string& key) {
+  return telling(fields, key, fields.text(key));
+}
+
+std::optional<std::string> maybe_telling_text(Fields& fields, const std::string& key) {
+  std::optional<std::string> text = fields.maybe_text(key);
+  if (text) telling(fields, key, *text);
+  return text;
+}
+
+std::vector<std::string> maybe_telling_texts(Fields& fields, const std::string& key) {
+  std::vector<std::string> texts = fields.maybe_texts(key);
+  for (std::size_t i = 0; i < texts.size(); ++i) telling(fields, fmt::format("{}/{}", key, i), texts[i]);
+  return texts;
 }
 
 }  // namespace chokepoint

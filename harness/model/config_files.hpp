@@ -1,6 +1,7 @@
 // How are the files of a config folder found, and how is a file's name tied to what it says inside?
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,6 +25,8 @@ void require_word(const Fields& fields, const std::string& key, const std::strin
 
 // Text that is not empty; sources and summaries have to say something.
 std::string telling_text(Fields& fields, const std::string& key);
+std::optional<std::string> maybe_telling_text(Fields& fields, const std::string& key);
+std::vector<std::string> maybe_telling_texts(Fields& fields, const std::string& key);
 
 // The entry with this id. Throws Error{config} "<what> "x" is not known; did you mean ...".
 template <class T>

@@ -81,7 +81,7 @@ ModelShapes decode_model(const JsonFile& file) {
   model.vocabulary = count(fields, "vocabulary", 1);
   model.parameters = maybe_parameters(fields, "total");
   model.active_parameters = maybe_parameters(fields, "active");
-  model.kept_ratios = fields.maybe_texts("kept_ratios");
+  model.kept_ratios = maybe_telling_texts(fields, "kept_ratios");
   Fields shapes = fields.object("shapes");
   for (const std::string& operation : shapes.keys())
     model.fragments[operation] = decode_fragments(shapes, operation);

@@ -44,7 +44,7 @@ PriceItem decode_item(Fields fields) {
     price.reject("mid",
                  fmt::format("is {}, outside low {} to high {}", item.usd_per_gpu_h, *item.low, *item.high),
                  "order them: low <= mid <= high");
-  item.includes = fields.maybe_texts("includes");
+  item.includes = maybe_telling_texts(fields, "includes");
   item.source = telling_text(fields, "source");
   item.note = fields.maybe_text("note").value_or("");
   item.verified = fields.maybe_boolean("verified").value_or(true);

@@ -106,7 +106,7 @@ std::vector<Dtype> decode_dtypes(Fields& fields) {
 SuiteCase decode_case(Fields fields, const Suite& suite) {
   SuiteCase suite_case;
   suite_case.operation = telling_text(fields, "operation");
-  suite_case.model = fields.maybe_text("model");
+  suite_case.model = maybe_telling_text(fields, "model");
   if (const auto only = fields.maybe_text("only")) {
     if (!suite_case.model)
       fields.reject("only", "chooses among a model's shapes, but there is no model", "add \"model\"");
@@ -176,9 +176,9 @@ Suite decode_suite(const JsonFile& file) {
     fields.reject("id", fmt::format("is \"{}\", but the file is called {}", suite.id, config_stem(file.path)),
                   "give both the same name");
   suite.summary = telling_text(fields, "summary");
-  if (const auto device = fields.maybe_text("device")) suite.device = *device;
+  if (const auto device = maybe_telling_text(fields, "device")) suite.device = *device;
   suite.targets = distinct_texts(fields, "targets", fields.maybe_texts("targets"));
-  suite.prices = fields.maybe_text("prices");
+  suite.prices = maybe_telling_text(fields, "prices");
   if (auto sampling = fields.maybe_object("sampling")) suite.sampling = decode_sampling(*sampling);
   for (const Fields& entry : fields.objects("cases")) {
     suite.cases.push_back(decode_case(entry, suite));
