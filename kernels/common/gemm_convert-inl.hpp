@@ -34,16 +34,15 @@ HWY_INLINE Vector load(const std::uint16_t* from) {  // bf16 is the upper half o
 }
 
 // e4m3 as f16: exponent and mantissa bits move to their places, the biases differ by 15 - 7 = 8. f16 has the
-// room to keep subnormals exact. All bits set but the sign is NaN in both.
+// room to keep subnormals exact. Code 0x7f would read as 480 and is NaN.
 HWY_INLINE Vector load(const std::uint8_t* from) {
   const hn::Rebind<std::int16_t, Floats> shorts;
   const hn::Rebind<std::int8_t, Floats> bytes;
   const auto bits = hn::PromoteTo(shorts, hn::LoadU(bytes, reinterpret_cast<const std::int8_t*>(from)));
-  const auto size = hn::And(bits, hn::Set(shorts, 0x7f));
-  const auto shifted = hn::And(hn::ShiftLeft<7>(bits), hn::Set(shorts, static_cast<std::int16_t>(0xbf80)));
-  const auto not_a_number = hn::VecFromMask(shorts, hn::Eq(size, hn::Set(shorts, 0x7f)));
-  const auto halves = hn::BitCast(hn::Rebind<hwy::float16_t, Floats>(), hn::Or(shifted, not_a_number));
-  return hn::Mul(hn::PromoteTo(kFloats, halves), hn::Set(kFloats, 0x1p8F));
+  const auto moved = hn::And(hn::ShiftLeft<7>(bits), hn::Set(shorts, static_cast<std::int16_t>(0xbf80)));
+  const auto halves = hn::BitCast(hn::Rebind<hwy::float16_t, Floats>(), moved);
+  const Vector value = hn::Mul(hn::PromoteTo(kFloats, halves), hn::Set(kFloats, 0x1p8F));
+  return hn::IfThenElse(hn::Eq(hn::Abs(value), hn::Set(kFloats, 480.0F)), hn::NaN(kFloats), value);
 }
 
 HWY_INLINE float single(const float* from) { return *from; }

@@ -9,16 +9,21 @@ namespace {
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
 
-constexpr std::int64_t kTilesPerWorker =
-    8;                                      // evens out workers that are slowed down, and keeps charges small
-constexpr double kLeastTileFlop = 1 << 20;  // about 10 us: below, handing out tiles would show
-constexpr std::int64_t kBlockK = 512;       // a strip of 6 rows of X then takes 12 KiB of L1
-constexpr std::int64_t kAcrossBlockK = 128;  // B in rows of n and a small A: short blocks read longer runs
-constexpr std::int64_t kDotsBlockK = 2048;   // longer: sums across lanes cost extra at the end of each
-constexpr std::int64_t kMostBlockX = 512;    // 1 MiB of f32 a step
-constexpr std::int64_t kSmallM = 256;        // rows of A below which B's arrival from memory shows
-constexpr std::int64_t kMostSharedBytes = 16
-                                          << 20;  // of packed Y in all: should stay in the last-level cache
+// Evens out workers that are slowed down, and keeps charges small. Below 10 us a tile, handing them out
+// shows.
+constexpr std::int64_t kTilesPerWorker = 8;
+constexpr double kLeastTileFlop = 1 << 20;
+
+// A strip of 6 rows of X takes 12 KiB of L1. Rows of B that lie along n are read in longer runs when k is
+// short; with dot products long blocks of k spare sums across lanes.
+constexpr std::int64_t kBlockK = 512, kAcrossBlockK = 128, kDotsBlockK = 2048;
+
+// Rows of A below which B's arrival from memory shows.
+constexpr std::int64_t kSmallM = 256;
+
+// Of X in one step: bounds what it charges. Of packed Y that is shared, in all: should stay in the last-level
+// cache.
+constexpr std::int64_t kMostBlockXBytes = 1 << 20, kMostSharedBytes = 16 << 20;
 
 // Splits `length` into equal parts of at most `most`, rounded up to whole multiples of `unit`.
 std::int64_t even_block(std::int64_t length, std::int64_t most, std::int64_t unit) {
@@ -49,20 +54,18 @@ ProductPlan plan_product(const ProductShape& shape, const PlanMachine& machine, 
   plan.rows_x = straight ? shape.m : shape.n;
   plan.rows_y = straight ? shape.n : shape.m;
   plan.fetch_y = straight && shape.m <= kSmallM;
-  plan.block_k = even_block(shape.k,
-                            dots                               ? kDotsBlockK
-                            : plan.fetch_y && !shape.b_along_k ? kAcrossBlockK
-                                                               : kBlockK,
-                            16);
+  const std::int64_t straight_k = plan.fetch_y && !shape.b_along_k ? kAcrossBlockK : kBlockK;
+  plan.block_k = even_block(shape.k, dots ? kDotsBlockK : straight_k, 16);
   // Y's block takes half of L2, or a quarter where the next one has to arrive meanwhile.
   const std::int64_t y_floats = machine.l2_bytes / 4 / (plan.fetch_y ? 4 : 2);
   plan.block_y = dots ? shape.m : even_block(plan.rows_y, y_floats / plan.block_k, machine.cols_per_panel);
   // X's is as tall as leaves enough tiles.
   const std::int64_t y_parts =
-      std::max<std::int64_t>(1, ceil_div(plan.rows_y, std::max<std::int64_t>(1, plan.block_y)));
-  const std::int64_t x_parts = ceil_div(tiles, y_parts);
-  plan.block_x =
-      even_block(plan.rows_x, std::min(kMostBlockX, ceil_div(plan.rows_x, x_parts)), machine.rows_per_panel);
+      ceil_div(std::max<std::int64_t>(1, plan.rows_y), std::max<std::int64_t>(1, plan.block_y));
+  const std::int64_t x_bytes = (straight ? shape.a_bytes : shape.b_bytes) * plan.block_k;
+  const std::int64_t most_x =
+      std::min(kMostBlockXBytes / x_bytes, ceil_div(plan.rows_x, ceil_div(tiles, y_parts)));
+  plan.block_x = even_block(plan.rows_x, most_x, machine.rows_per_panel);
   return plan;
 }
 

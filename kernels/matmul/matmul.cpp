@@ -194,10 +194,10 @@ std::vector<double> MatmulProblem::reference(std::span<const std::int64_t> rows)
 // Rounding errors of an f32 sum of k terms of deviation d: adding term p rounds a partial sum of about
 // sqrt(p) d by at most u = 2^-24 of it, so in all about u k d / sqrt(6), where the result has deviation
 // sqrt(k) d: 0.41 u sqrt(k) relative to rms. The worst of 10^9 elements is 6 deviations off: 2.5 u sqrt(k),
-// rounded up to 4. Two more u round the products of a short sum. bf16 output (8 significant bits) rounds by at
-// most 2^-8 of |ref|, less than 2^-8 of the metric's denominator. fp8 allows what Hopper's tensor cores do besides: sums of 128
-// kept to 14 bits (kernels that truncate so are correct kernels of this dtype): 2^-10 of rms per deviation, 4
-// deviations.
+// rounded up to 4. Two more u round the products of a short sum. bf16 output (8 significant bits) rounds by
+// at most 2^-8 of |ref|, less than 2^-8 of the metric's denominator. fp8 allows what Hopper's tensor cores do
+// besides: sums of 128 kept to 14 bits (kernels that truncate so are correct kernels of this dtype): 2^-10 of
+// rms per deviation, 4 deviations.
 double MatmulProblem::tolerance() const {
   const double sums = 0x1p-24 * (4.0 * std::sqrt(static_cast<double>(k_)) + 2.0);
   if (dtype_ == Dtype::f32) return sums;
