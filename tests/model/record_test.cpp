@@ -55,7 +55,7 @@ Record full() {
                  .stopped_by = "budget",
                  .regime = "short",
                  .window_s = 9.5,
-                 .samples = {1.5, 1.0 / 3.0, 2.5e-9}};
+                 .samples = {1.5, 0.3333333333, 2.5e-9}};
   record.interleave_group = "group";
   record.verification = Verification{0.001, 0.02, true, 8, 9};
   record.work = {1, 2, 3, 4, 5, 6, 7};
