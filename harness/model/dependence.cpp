@@ -135,9 +135,6 @@ double effective_sample_size(std::span<const double> samples) {
   if (levels.empty()) return 0.0;
   double time = 1.0;
   for (double level : levels) time = std::max(time, time_of(samples, [&](double x) { return x > level; }));
-  const double middle = levels[2];
-  if (std::count(samples.begin(), samples.end(), middle) > 1)
-    time = std::max(time, time_of(samples, [&](double x) { return x >= middle; }));
   return worth(samples.size(), time);
 }
 

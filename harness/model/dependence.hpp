@@ -23,8 +23,7 @@ double batch_means_time(std::span<const double> samples, std::size_t batches = 1
 double mean_ess(std::span<const double> samples);
 
 // What a median rests on: n / max(autocorrelation, batch means time), the slowest of the indicators x >
-// quantile at 0.1, 0.25, 0.5, 0.75, 0.9 (and x >= median, where a coarse timer piles samples up there). In
-// [1, n]; constant samples give n, empty ones 0.
+// quantile at 0.1, 0.25, 0.5, 0.75, 0.9. In [1, n]; constant samples give n, empty ones 0.
 //
 // Why not the median's alone: a clock that switches between two speeds hardly shows in `x > median` while the
 // slow one has been rare so far, yet it will move the median. Coverage at nominal 95 %, 0.5 % target, 600

@@ -130,10 +130,24 @@ TEST(dependence, times_are_near_the_truth_of_known_processes) {
   EXPECT_LT(batch_means_time(independent(20000), 200), 1.3);
 }
 
+TEST(dependence, the_window_reaches_five_times_as_far_as_the_time) {
+  // x = e + e four samples earlier: correlation 1/2 at lag 4 and 0 elsewhere, so the time is 2. It is 1 up to
+  // lag 3, and a window of less than 4 times that would miss it.
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    const Samples e = independent(20004, seed);
+    Samples echo(20000);
+    for (std::size_t i = 0; i < echo.size(); ++i) echo[i] = e[i] + e[i + 4];
+    EXPECT_NEAR(autocorrelation_time(echo), 2, 0.25) << seed;
+  }
+}
+
 TEST(dependence, batch_means_are_compared_with_single_samples) {
   // Two batches of 4: means 1 and 3, variance of the means 2; all samples: mean 2, squares 8 * 1, variance
   // 8/7.
   EXPECT_DOUBLE_EQ(batch_means_time(Samples{1, 1, 1, 1, 3, 3, 3, 3}, 2), 4 * 2 / (8.0 / 7));
+  // Five samples, two batches: the latest four count. Means 1 and 3, variance 2; samples 4 * 1/3: 2 * 2 *
+  // 3/4.
+  EXPECT_DOUBLE_EQ(batch_means_time(Samples{100, 1, 1, 3, 3}, 2), 3);
   EXPECT_EQ(batch_means_time(Samples{1, 2, 3}, 2), 1);     // batches of 1 say nothing
   EXPECT_EQ(batch_means_time(Samples{1, 2, 1, 2}, 2), 1);  // equal means: 0, read as 1
   EXPECT_THROW(batch_means_time(Samples{1, 2, 1, 2}, 1), Error);
@@ -173,7 +187,7 @@ TEST(dependence, indicators_have_the_autocorrelation_time_of_the_same_numbers) {
 }
 
 TEST(dependence, samples_piled_up_on_the_median_do_not_hide_that_they_come_in_runs) {
-  // The median is the largest value, so nothing lies above it: only x >= median sees the runs of 25.
+  // The median is the largest value, so nothing lies above it: only the lower levels see the runs of 25.
   Samples coarse;
   for (int run = 0; run < 40; ++run) coarse.insert(coarse.end(), 25, run % 5 < 2 ? 1.0 : 2.0);
   EXPECT_EQ(median(coarse), 2);
@@ -197,6 +211,20 @@ TEST(median_estimate, the_interval_is_made_of_order_statistics) {
   ASSERT_TRUE(estimate.interval);
   EXPECT_EQ(estimate.interval->low, 38);
   EXPECT_EQ(estimate.interval->high, 60);
+}
+
+TEST(median_estimate, the_interval_reaches_as_far_as_the_effective_samples_demand) {
+  // 1..1500 in 30 scattered runs of 50 rising values: worth about 30 samples, and each value is its rank.
+  // From the ESS found: ranks floor(1500 * (0.5 - reach)) and ceil(1500 * (0.5 + reach)) + 1.
+  Samples samples;
+  for (double run : scattered(30))
+    for (int i = 1; i <= 50; ++i) samples.push_back((run - 1) * 50 + i);
+  const MedianEstimate estimate = estimate_median(samples, 0.999);
+  EXPECT_GT(estimate.ess, 12);
+  EXPECT_LT(estimate.ess, 45);
+  const double reach = student_t_quantile(0.9995, estimate.ess - 1) * 0.5 / std::sqrt(estimate.ess);
+  EXPECT_EQ(estimate.interval->low, std::floor(1500 * (0.5 - reach)));
+  EXPECT_EQ(estimate.interval->high, std::ceil(1500 * (0.5 + reach)) + 1);
 }
 
 // P(B <= k), B binomial (n, 1/2): how many of n independent samples lie below the median.

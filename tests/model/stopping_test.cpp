@@ -129,6 +129,8 @@ TEST(stopping, long_samples_are_looked_at_early_and_flagged) {
   feed(rule, [](std::size_t) { return 0.06; });
   EXPECT_EQ(rule.outcome().stopped_by, "ess_low");
   EXPECT_EQ(rule.outcome().estimate.n, 32U);
+  while (rule.samples().size() < 400) rule.add(0.06, 100.0);
+  EXPECT_EQ(rule.outcome().stopped_by, "ess_low");  // the first reason stays
   StoppingRule quick({.budget_s = kForever_s});
   feed(quick, [](std::size_t) { return 0.04; });
   EXPECT_EQ(quick.outcome().stopped_by, "precision");
