@@ -91,10 +91,10 @@ Tensor paged_cache(const AttentionSizes& sizes, Dtype dtype) {
                 "the value; {}",
                 sizes.v_dim, where)};
   return {"kv_cache",
-          {pages, sizes.page_size, sizes.heads_kv, sizes.qk_dim + sizes.v_dim},
+          {pages, sizes.heads_kv, sizes.page_size, sizes.qk_dim + sizes.v_dim},
           dtype,
           fmt::format(
-              "[pages, page_size, heads_kv, qk_dim + v_dim] row-major: the first {} columns are the key, the "
+              "[pages, heads_kv, page_size, qk_dim + v_dim] row-major: the first {} columns are the key, the "
               "rest the value; {}",
               sizes.qk_dim, where)};
 }
@@ -224,9 +224,8 @@ std::int64_t AttentionProblem::key_at(std::int64_t b, std::int64_t head_kv, std:
   if (!sizes.decode) return ((b * sizes.context + token) * sizes.heads_kv + head_kv) * sizes.qk_dim;
   const std::int64_t page = block_table.as<std::int32_t>()[static_cast<std::size_t>(
       b * sizes.pages_per_sequence() + token / sizes.page_size)];
-  const std::int64_t slot = page * sizes.page_size + token % sizes.page_size;
-  if (sizes.shared_value) return slot * sizes.qk_dim;
-  return (slot * sizes.heads_kv + head_kv) * (sizes.qk_dim + sizes.v_dim);
+  const std::int64_t slot = (page * sizes.heads_kv + head_kv) * sizes.page_size + token % sizes.page_size;
+  return slot * (sizes.qk_dim + (sizes.shared_value ? 0 : sizes.v_dim));
 }
 
 std::int64_t AttentionProblem::value_at(std::int64_t b, std::int64_t head_kv, std::int64_t token) const {

@@ -69,7 +69,7 @@ class AttentionProblem final : public Problem {
   Dtype dtype;
   Tensor q;            // [batch, seq_q, heads_q, qk_dim]
   Tensor k, v;         // prefill: [batch, context, heads_kv, qk_dim or v_dim]
-  Tensor kv_cache;     // decode: [pages, page_size, heads_kv, qk_dim + v_dim]; MLA [pages, page_size, qk_dim]
+  Tensor kv_cache;     // decode: [pages, heads_kv, page_size, qk_dim + v_dim]; MLA [pages, page_size, qk_dim]
   Tensor block_table;  // decode: [batch, pages_per_sequence] i32, page of each run of page_size tokens
   Tensor context_lengths;  // decode or ragged: [batch] i32
 };

@@ -5,12 +5,15 @@
 namespace chokepoint {
 namespace {
 
-constexpr std::int64_t kMostRows = 132;      // 128 heads of MLA in one block; scores of a tile stay in L2
-constexpr std::int64_t kMostThinRows = 8;    // from here on packing pays
+// Rows of one block. 128 heads of MLA pack their keys once; where several blocks share packed keys, lower
+// blocks compute less above the diagonal.
+constexpr std::int64_t kMostRows = 132, kFewerRows = 66;
+constexpr std::int64_t kMostThinRows = 12;   // measured: from about 16 rows on packing pays
 constexpr std::int64_t kMostKeys = 256;      // keys per tile
 constexpr std::int64_t kItemsPerWorker = 4;  // enough for the last ones to even out
-constexpr std::int64_t kPanelBytes = 64LL
-                                     << 20;  // of shared panels; a long context may need more for one head
+
+// Of shared panels; a long context may need more for one head.
+constexpr std::int64_t kPanelBytes = 64LL << 20;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
@@ -20,8 +23,9 @@ std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * 
 NativePlan plan_attention(const AttentionSizes& sizes, const NativeMachine& machine) {
   NativePlan plan;
   const std::int64_t rows = sizes.rows_per_kv();
-  plan.row_block =
-      std::min(rows, round_up(ceil_div(rows, ceil_div(rows, kMostRows)), machine.rows_per_panel));
+  plan.row_block = rows;
+  if (rows > kMostRows)
+    plan.row_block = round_up(ceil_div(rows, ceil_div(rows, kFewerRows)), machine.rows_per_panel);
   plan.row_blocks = ceil_div(rows, plan.row_block);
   plan.access = rows <= kMostThinRows  ? KeyAccess::in_place
                 : plan.row_blocks == 1 ? KeyAccess::own_panels

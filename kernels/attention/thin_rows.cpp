@@ -3,6 +3,7 @@
 #include "kernels/attention/thin_rows.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention/thin_rows.cpp"
@@ -21,8 +22,9 @@ using Vector = hn::Vec<Floats>;
 inline constexpr Floats kFloats;
 inline constexpr std::int64_t kLanes = static_cast<std::int64_t>(hn::MaxLanes(kFloats));
 
-inline constexpr std::int64_t kRows = 4, kKeys = 2;
-inline constexpr int kWide = kLanes >= 16 ? 4 : 2;  // vectors of columns: 16 or 8 sums with 4 rows
+inline constexpr int kKeys = 4;
+inline constexpr int kRows = kLanes >= 16 ? 4 : 2;  // times 4 keys: 16 sums with 32 registers, 8 with 16
+inline constexpr int kWide = 4;                     // vectors of columns
 
 HWY_INLINE Vector load(const float* from) { return hn::LoadU(kFloats, from); }
 HWY_INLINE float single(const float* from) { return *from; }
@@ -35,40 +37,71 @@ HWY_INLINE Vector load(const std::uint16_t* from) {
 }
 HWY_INLINE float single(const std::uint16_t* from) { return float_from_bf16(*from); }
 
-template <class T, int kHeight, int kCount>
+#if HWY_TARGET != HWY_SCALAR  // which has no lanes to exchange
+
+// Adds up the blocks of 4 lanes of a vector.
+template <class Tag>
+HWY_INLINE void add_blocks(Tag tag, hn::Vec<Tag> blocks, float* to) {
+  if constexpr (hn::MaxLanes(tag) <= 4) {
+    hn::StoreU(blocks, tag, to);
+  } else {
+    const hn::Half<Tag> half;
+    add_blocks(half, hn::Add(hn::LowerHalf(half, blocks), hn::UpperHalf(half, blocks)), to);
+  }
+}
+
+#endif
+
+// The sums of the lanes of four vectors, in one vector of four.
+HWY_INLINE void store_sums(Vector a, Vector b, Vector c, Vector d, float* to) {
+#if HWY_TARGET == HWY_SCALAR
+  const Vector each[4] = {a, b, c, d};
+  for (int i = 0; i < 4; ++i) to[i] = hn::GetLane(each[i]);
+#else
+  // Within each block of 4 lanes: [a0+a2, b0+b2, a1+a3, b1+b3], the same of c and d, then [a, b, c, d].
+  const hn::Repartition<double, Floats> pairs;
+  const auto ab =
+      hn::BitCast(pairs, hn::Add(hn::InterleaveLower(kFloats, a, b), hn::InterleaveUpper(kFloats, a, b)));
+  const auto cd =
+      hn::BitCast(pairs, hn::Add(hn::InterleaveLower(kFloats, c, d), hn::InterleaveUpper(kFloats, c, d)));
+  const Vector abcd = hn::Add(hn::BitCast(kFloats, hn::InterleaveLower(pairs, ab, cd)),
+                              hn::BitCast(kFloats, hn::InterleaveUpper(pairs, ab, cd)));
+  add_blocks(kFloats, abcd, to);
+#endif
+}
+
+// kHeight rows of q times kKeys keys.
+template <class T, int kHeight>
 HWY_INLINE void dot_block(const float* q, std::int64_t ldq, const T* const* keys, std::int64_t dim,
                           float* scores, std::int64_t ld) {
-  Vector sum[kHeight][kCount];
+  Vector sum[kHeight][kKeys];
   for (int r = 0; r < kHeight; ++r)
-    for (int t = 0; t < kCount; ++t) sum[r][t] = hn::Zero(kFloats);
+    for (int t = 0; t < kKeys; ++t) sum[r][t] = hn::Zero(kFloats);
   std::int64_t d = 0;
   for (; d + kLanes <= dim; d += kLanes) {
-    Vector key[kCount];
-    for (int t = 0; t < kCount; ++t) key[t] = load(keys[t] + d);
+    Vector key[kKeys];
+    for (int t = 0; t < kKeys; ++t) key[t] = load(keys[t] + d);
     for (int r = 0; r < kHeight; ++r) {
       const Vector query = hn::LoadU(kFloats, q + r * ldq + d);
-      for (int t = 0; t < kCount; ++t) sum[r][t] = hn::MulAdd(query, key[t], sum[r][t]);
+      for (int t = 0; t < kKeys; ++t) sum[r][t] = hn::MulAdd(query, key[t], sum[r][t]);
     }
   }
-  for (int r = 0; r < kHeight; ++r)
-    for (int t = 0; t < kCount; ++t) {
-      float dot = hn::GetLane(hn::SumOfLanes(kFloats, sum[r][t]));
-      for (std::int64_t e = d; e < dim; ++e) dot += q[r * ldq + e] * single(keys[t] + e);
-      scores[r * ld + t] = dot;
-    }
+  for (int r = 0; r < kHeight; ++r) {
+    float* const to = scores + r * ld;
+    store_sums(sum[r][0], sum[r][1], sum[r][2], sum[r][3], to);
+    for (std::int64_t e = d; e < dim; ++e)
+      for (int t = 0; t < kKeys; ++t) to[t] += q[r * ldq + e] * single(keys[t] + e);
+  }
 }
 
 template <class T, int kHeight>
 void dot_rows(const float* q, std::int64_t ldq, const Vectors& keys, float* scores, std::int64_t ld) {
   const T* const data = static_cast<const T*>(keys.data);
-  std::int64_t t = 0;
-  for (; t + kKeys <= keys.count; t += kKeys) {
-    const T* const pair[kKeys] = {data + keys.at[t], data + keys.at[t + 1]};
-    dot_block<T, kHeight, kKeys>(q, ldq, pair, keys.dim, scores + t, ld);
-  }
-  for (; t < keys.count; ++t) {
-    const T* const one[1] = {data + keys.at[t]};
-    dot_block<T, kHeight, 1>(q, ldq, one, keys.dim, scores + t, ld);
+  for (std::int64_t t = 0; t < keys.count; t += kKeys) {
+    // Past the last key: the last one again. A row of scores has room for whole blocks.
+    const T* block[kKeys];
+    for (int i = 0; i < kKeys; ++i) block[i] = data + keys.at[std::min(t + i, keys.count - 1)];
+    dot_block<T, kHeight>(q, ldq, block, keys.dim, scores + t, ld);
   }
 }
 
@@ -111,7 +144,7 @@ void sum_rows(const float* weights, std::int64_t ld, const Vectors& values, floa
     }
 }
 
-// Calls body(row, std::integral_constant<int, height>) for blocks of 4 rows, then for single ones.
+// Calls body(row, std::integral_constant<int, height>) for blocks of 4 or 2 rows, then for smaller ones.
 template <class Body>
 HWY_INLINE void for_row_blocks(std::int64_t rows, const Body& body) {
   std::int64_t row = 0;

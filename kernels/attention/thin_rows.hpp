@@ -16,7 +16,8 @@ struct Vectors {
   std::int64_t count = 0, dim = 0;
 };
 
-// scores[r, t] = q[r] . keys[t]. q is f32, rows `ldq` floats apart.
+// scores[r, t] = q[r] . keys[t]. q is f32, rows `ldq` floats apart. A row of scores has room for a multiple
+// of 4 keys.
 void dot_products(const float* q, std::int64_t ldq, std::int64_t rows, const Vectors& keys, float* scores,
                   std::int64_t ld);
 

@@ -32,12 +32,12 @@ HWY_INLINE Vector exp2(Vector x) {
   const hn::RebindToSigned<Floats> integers;
   const Vector least = hn::Set(kFloats, -126.0F);
   const Vector bounded = hn::Max(x, least), whole = hn::Round(bounded), rest = hn::Sub(bounded, whole);
-  Vector p = hn::Set(kFloats, 0.001327647198F);
-  p = hn::MulAdd(p, rest, hn::Set(kFloats, 0.009675541334F));
-  p = hn::MulAdd(p, rest, hn::Set(kFloats, 0.05550713274F));
-  p = hn::MulAdd(p, rest, hn::Set(kFloats, 0.2402211972F));
-  p = hn::MulAdd(p, rest, hn::Set(kFloats, 0.6931469671F));
-  p = hn::MulAdd(p, rest, hn::Set(kFloats, 1.000000072F));
+  Vector p = hn::Set(kFloats, 0.001326472736F);
+  p = hn::MulAdd(p, rest, hn::Set(kFloats, 0.009671512966F));
+  p = hn::MulAdd(p, rest, hn::Set(kFloats, 0.05550733746F));
+  p = hn::MulAdd(p, rest, hn::Set(kFloats, 0.2402224208F));
+  p = hn::MulAdd(p, rest, hn::Set(kFloats, 0.6931469776F));
+  p = hn::MulAdd(p, rest, hn::Set(kFloats, 1.0F));
   const auto exponent = hn::ShiftLeft<23>(hn::ConvertTo(integers, whole));
   const Vector power = hn::BitCast(kFloats, hn::Add(hn::BitCast(integers, p), exponent));
   return hn::IfThenElseZero(hn::Ge(x, least), power);

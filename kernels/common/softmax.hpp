@@ -27,7 +27,7 @@ void fold_tile(float* scores, std::int64_t ld, std::int64_t rows, std::int64_t k
 // values[r, 0 .. cols) *= carry[r].
 void scale_rows(float* values, std::int64_t ld, std::int64_t rows, std::int64_t cols, const float* carry);
 
-// 2^x for x <= 0, relative error below 2e-7; exactly 0 below -126. For tests.
+// 2^x for x <= 0, relative error below 2e-7; exactly 1 at 0, and 0 below -126. For tests.
 float exp2_of(float x);
 
 }  // namespace chokepoint::softmax

@@ -127,11 +127,11 @@ TEST(attention_problem, a_token_lies_where_the_layout_text_says) {
   const Shape gqa{{"mode", "decode"}, {"batch", 2}, {"heads_q", 6},  {"heads_kv", 3},
                   {"qk_dim", 8},      {"v_dim", 4}, {"context", 21}, {"page_size", 4}};
   const AttentionProblem problem = problem_of(gqa);
-  EXPECT_EQ(problem.kv_cache.dims(), (std::vector<std::int64_t>{12, 4, 3, 12}));
+  EXPECT_EQ(problem.kv_cache.dims(), (std::vector<std::int64_t>{12, 3, 4, 12}));
   // Token 9 of sequence 1: third page of its row of the table, slot 1.
   const auto page = static_cast<std::int64_t>(problem.block_table.at(1 * 6 + 2));
-  EXPECT_EQ(problem.key_at(1, 2, 9), ((page * 4 + 1) * 3 + 2) * 12);
-  EXPECT_EQ(problem.value_at(1, 2, 9), ((page * 4 + 1) * 3 + 2) * 12 + 8);
+  EXPECT_EQ(problem.key_at(1, 2, 9), ((page * 3 + 2) * 4 + 1) * 12);
+  EXPECT_EQ(problem.value_at(1, 2, 9), ((page * 3 + 2) * 4 + 1) * 12 + 8);
 
   const AttentionProblem mla = problem_of(mla_decode(70));
   EXPECT_EQ(mla.kv_cache.dims(), (std::vector<std::int64_t>{2, 64, 576}));

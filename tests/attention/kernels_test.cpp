@@ -1,7 +1,9 @@
 // Both kernels against the reference over the forms of attention, and what they charge.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
+#include <cstring>
 
 #include "kernels/attention/attention.hpp"
 #include "tests/kernels/check.hpp"
@@ -91,6 +93,34 @@ TEST_P(EveryKernel, charges_exactly_the_work_in_every_form) {
     EXPECT_EQ(charged_work.flop, expected.flop) << form.name;
     EXPECT_EQ(charged_work.memory_bytes, expected.memory_bytes) << form.name;
   }
+}
+
+// A launch cannot end before its bytes are through, whatever it computes: 2 MiB (bf16) at 40 MB/s take 52 ms.
+TEST_P(EveryKernel, waits_for_the_memory_it_charged) {
+  const auto [kernel, dtype] = GetParam();
+  constexpr double kBytesPerS = 40e6;
+  for (const char* mode : {"prefill", "decode"}) {
+    RateClock memory(kBytesPerS);
+    Prepared prepared("attention", kernel, with(gqa(mode, 16, 16, 64, 64), {{"context", 512}}), dtype,
+                      {.memory = &memory});
+    const auto start = std::chrono::steady_clock::now();
+    prepared.run();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    EXPECT_GE(seconds, 0.999 * prepared.problem->work().memory_bytes / kBytesPerS) << mode;
+  }
+}
+
+TEST(cpu_native, charges_tile_by_tile) {
+  CountingPace clocks;
+  const Shape shape = with(gqa("decode", 8, 1, 128, 128), {{"context", 4096}});
+  Prepared prepared("attention", "cpu_native", shape, Dtype::bf16, clocks.pace());
+  prepared.run();
+  // Tiles of at most 256 keys, 16 of them: a 16th of keys and values each, and q and the output with the
+  // first.
+  const double kv_bytes = 4096.0 * 256 * 2, row_bytes = 8.0 * 256 * 2;
+  EXPECT_GE(clocks.memory.reservations(), 16);
+  EXPECT_LE(clocks.memory.largest(), kv_bytes / 16 + row_bytes);
+  EXPECT_EQ(clocks.memory.waits(), clocks.memory.reservations());
 }
 
 TEST_P(EveryKernel, repeats_itself) {
