@@ -46,8 +46,10 @@ Trace load_trace(const std::string& path) {
   Fields fields(file);
   if (const std::string schema = fields.text("schema"); schema != "chokepoint/trace/1")
     fields.reject("schema", fmt::format("is \"{}\"", schema), "write \"chokepoint/trace/1\"");
-  fields.text("summary");
-  fields.text("source");
+  fields.maybe_text("$schema");  // for editors
+  for (const char* key : {"summary", "source"})
+    if (fields.text(key).empty())
+      fields.reject(key, "is empty", "say what the trace is and where it comes from");
   Trace trace{.experts = at_least_one(fields, "experts"),
               .top_k = at_least_one(fields, "top_k"),
               .tokens = at_least_one(fields, "tokens")};

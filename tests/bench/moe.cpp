@@ -114,8 +114,8 @@ void compare(const Size& size, Dtype dtype) {
   std::string groups;
   for (std::size_t e = 1; e < products.begin().size(); ++e)
     groups += fmt::format(" {}", products.begin()[e] - products.begin()[e - 1]);
-  fmt::print("{} rows of {} over{} experts' rows:{}, intermediate {}, {}\n", size.rows, size.hidden,
-             size.experts, groups, size.intermediate, to_string(dtype));
+  fmt::print("{} rows of {} in groups of{}, intermediate {}, {}\n", size.rows, size.hidden, groups,
+             size.intermediate, to_string(dtype));
   for (const bench::Contender& contender : contenders)
     fmt::print("  {:<22} {:8.2f} ms {:8.1f} GFLOP/s   {:5.2f} of dense\n", contender.name,
                contender.median_s() * 1e3, flop / contender.median_s() / 1e9,

@@ -136,11 +136,13 @@ TEST(trace, the_script_writes_the_shipped_trace) {
 }
 
 // Writes a trace file with the right digest unless another is given, and returns what loading it says.
-std::string message_for(const std::string& ids, const std::string& lines, const std::string& more = "") {
+std::string message_for(const std::string& ids, const std::string& lines, const std::string& more = "",
+                        const std::string& summary = "s") {
   const std::string path =
       (std::filesystem::temp_directory_path() / ("trace_test." + std::to_string(::getpid()))).string();
   std::ofstream(path)
-      << R"({"schema":"chokepoint/trace/1","summary":"s","source":"t","experts":4,"top_k":2,"tokens":2,)"
+      << R"({"schema":"chokepoint/trace/1","source":"t","experts":4,"top_k":2,"tokens":2,"summary":")"
+      << summary << R"(",)"
       << R"("sha256":")" << sha256_hex(lines) << R"(",)" << more << R"("ids":)" << ids << "}";
   const std::string message = error_text([&] { load_trace(path); });
   std::filesystem::remove(path);
@@ -162,6 +164,11 @@ TEST(trace, broken_traces_are_refused_with_the_token) {
   EXPECT_NE(message_for("[[0,3],[1,2]]", good).find("sha256 is not that of the ids"), std::string::npos);
   EXPECT_NE(message_for("[[0,3],[2,1]]", good, "\"topk\":2,").find("unknown key; did you mean \"top_k\"?"),
             std::string::npos);
+}
+
+TEST(trace, a_trace_says_what_it_is) {
+  EXPECT_EQ(message_for("[[0,3],[2,1]]", "0,3\n2,1\n", "\"$schema\":\"../schema/trace.json\","), "no error");
+  EXPECT_NE(message_for("[[0,3],[2,1]]", "0,3\n2,1\n", "", "").find("summary is empty"), std::string::npos);
 }
 
 TEST(trace, folding_merges_neighbours_and_keeps_experts_distinct) {
