@@ -1,14 +1,19 @@
-// How does a kernel obey a cap? It charges what it uses on resource clocks: reserve ahead of the work, wait late.
+// How does a kernel obey a cap? It charges what it uses on resource clocks: reserve ahead of the work, wait
+// late.
 //
 // A resource clock serialises everything that is reserved on it, as a wire or a memory bus does:
 //   reserve(amount): ready_at = busy_until = max(busy_until, now) + amount / rate
-// Idle time earns nothing. Waiting comes after the kernel's own work on that amount, so that the slower of the two
-// decides (max, not sum). Clocks are shared by all threads of a launch and may be called from any of them.
+// Idle time earns nothing. Waiting comes after the kernel's own work on that amount, so that the slower of
+// the two decides (max, not sum). Clocks are shared by all threads of a launch and may be called from any of
+// them.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <deque>
+#include <span>
+#include <vector>
 
 namespace chokepoint {
 
@@ -40,18 +45,21 @@ struct Pace {
 
 // What one tile of a kernel costs.
 struct Charge {
-  double memory_bytes = 0.0;  // cold bytes: what a cache of the emulated machine would have to fetch or write back
-  double flop = 0.0;          // FLOP of the emulated dtype
+  double memory_bytes =
+      0.0;            // cold bytes: what a cache of the emulated machine would have to fetch or write back
+  double flop = 0.0;  // FLOP of the emulated dtype
 };
 
-// Paces one worker's loop over tiles: charge a tile when its work begins; `ahead` tiles may be in flight before the
-// oldest has to be through. The worker runs at most that far ahead of the clocks, and `drain` settles the rest.
+// Paces one worker's loop over tiles: charge a tile when its work begins; `ahead` tiles may be in flight
+// before the oldest has to be through. The worker runs at most that far ahead of the clocks, and `drain`
+// settles the rest.
 //   PacedLoop loop(pace, 8);
 //   for (tile...) { loop.begin(charge(tile)); compute(tile); }
 //   loop.drain();
 class PacedLoop {
  public:
-  PacedLoop(const Pace& pace, std::size_t ahead) : memory_(pace.memory), compute_(pace.compute), ahead_(ahead) {}
+  PacedLoop(const Pace& pace, std::size_t ahead)
+      : memory_(pace.memory), compute_(pace.compute), ahead_(ahead) {}
 
   void begin(const Charge& charge) {
     if (memory_ == nullptr && compute_ == nullptr) return;
@@ -82,6 +90,52 @@ class PacedLoop {
   ResourceClock* compute_;
   std::size_t ahead_;
   std::deque<Ready> in_flight_;
+};
+
+// Paces work whose tiles are all known before it begins, by several workers: everything is booked in order at
+// once, so that no phase without charges of its own (packing, say) leaves a clock idle. Safe to use from any
+// thread.
+//   const PacedSchedule schedule(pace, charges, 8);
+//   workers: schedule.before(i); compute(i);      then once: schedule.finish();
+class PacedSchedule {
+ public:
+  PacedSchedule(const Pace& pace, std::span<const Charge> charges, std::size_t ahead)
+      : memory_(pace.memory), compute_(pace.compute), ahead_(ahead) {
+    for (const Charge& charge : charges) {
+      if (memory_ != nullptr)
+        memory_ready_.push_back(charge.memory_bytes > 0.0 ? memory_->reserve(charge.memory_bytes)
+                                                          : last(memory_ready_));
+      if (compute_ != nullptr)
+        compute_ready_.push_back(charge.flop > 0.0 ? compute_->reserve(charge.flop) : last(compute_ready_));
+    }
+  }
+
+  // Blocks until tile `i - ahead` is through: a worker runs at most that far ahead of the clocks.
+  void before(std::size_t i) const {
+    if (i < ahead_) return;
+    wait(memory_, memory_ready_, i - ahead_);
+    wait(compute_, compute_ready_, i - ahead_);
+  }
+
+  // Blocks until every tile is through.
+  void finish() const {
+    if (!memory_ready_.empty()) wait(memory_, memory_ready_, memory_ready_.size() - 1);
+    if (!compute_ready_.empty()) wait(compute_, compute_ready_, compute_ready_.size() - 1);
+  }
+
+ private:
+  static Moment last(const std::vector<Moment>& ready) {
+    return ready.empty() ? Moment::min() : ready.back();
+  }
+
+  static void wait(ResourceClock* clock, const std::vector<Moment>& ready, std::size_t i) {
+    if (clock != nullptr && ready[i] != Moment::min()) clock->wait(ready[i]);
+  }
+
+  ResourceClock* memory_;
+  ResourceClock* compute_;
+  std::size_t ahead_;
+  std::vector<Moment> memory_ready_, compute_ready_;  // by tile
 };
 
 }  // namespace chokepoint

@@ -125,18 +125,15 @@ class GroupedProduct {
   }
 
   void run() {
+    // Nothing to multiply, but the caller's bytes still move.
+    if (tiles_.empty()) charges_ = {{.memory_bytes = memory_bytes_}};
+    const PacedSchedule schedule(pace_, charges_, kStepsAhead * static_cast<std::size_t>(parallel_workers()));
     pack_shared();
     std::atomic<std::size_t> next{0};
     parallel_run([&](int) {
-      PacedLoop loop(pace_, kStepsAhead);
-      for (std::size_t i; (i = next.fetch_add(1)) < tiles_.size();) run_tile(tiles_[i], loop);
-      loop.drain();
+      for (std::size_t i; (i = next.fetch_add(1)) < tiles_.size();) run_tile(tiles_[i], schedule);
     });
-    if (tiles_.empty()) {  // nothing to multiply, but the caller's bytes still move
-      PacedLoop loop(pace_, 1);
-      loop.begin({.memory_bytes = memory_bytes_});
-      loop.drain();
-    }
+    schedule.finish();
   }
 
  private:
@@ -185,7 +182,7 @@ class GroupedProduct {
     return {product.y, product.y_block(tile.y0, tile.count_y, step + 1), calls};
   }
 
-  void run_tile(const Tile& tile, PacedLoop& loop) {
+  void run_tile(const Tile& tile, const PacedSchedule& schedule) {
     const Product& product = products_[static_cast<std::size_t>(tile.product)];
     const ProductPlan& plan = product.plan;
     const bool straight = plan.method == Method::straight, direct = straight && product.c.dtype == Dtype::f32;
@@ -194,7 +191,7 @@ class GroupedProduct {
     float* c = direct ? static_cast<float*>(product.c.data) + tile.x0 * ld + tile.y0
                       : worker_scratch.block.at_least(plan.block_x * plan.block_y);
     for (std::int64_t step = 0; step < plan.steps(); ++step) {
-      if (!charges_.empty()) loop.begin(charges_[static_cast<std::size_t>(tile.first_step + step)]);
+      if (!charges_.empty()) schedule.before(static_cast<std::size_t>(tile.first_step + step));
       const Block y = product.y_block(tile.y0, tile.count_y, step);
       const Block x{.row0 = tile.x0, .rows = tile.count_x, .k0 = y.k0, .k = y.k};
       const Fetch fetch = fetch_for(product, tile, x, y, step);
