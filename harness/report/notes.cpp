@@ -70,22 +70,19 @@ std::string price_text(const PriceQuote& price) {
   return text + (price.item.source.empty() ? "" : ": " + price.item.source);
 }
 
-// "build" of the provenance, a text or {version, git, compiler, flags}, and "git" where it stands beside it.
 std::string build_text(const Json& provenance) {
-  Distinct parts;
-  if (provenance.is_object() && provenance.contains("build") && provenance["build"].is_object())
-    for (const char* key : {"version", "git", "compiler", "flags"}) parts.add(text_in(provenance["build"], key));
-  else
-    parts.add(text_in(provenance, "build"));
-  parts.add(text_in(provenance, "git"));
-  return joined(parts.all(), ", ");
+  std::vector<std::string> parts;
+  for (const char* key : {"version", "git", "build"})
+    if (const std::string text = text_in(provenance, key); !text.empty()) parts.push_back(text);
+  return parts.empty() ? "" : "chokepoint " + joined(parts, ", ");
 }
 
 void add_run(const ReportInput& input, std::vector<HeaderLine>& lines) {
-  Distinct runs, builds, drivers;
+  Distinct runs, suites, builds, drivers;
   std::string first, last;  // ISO 8601 in UTC: order of text is order of time
   for (const Record& record : input.set.records) {
     runs.add(record.run_id);
+    suites.add(text_in(record.provenance, "suite"));
     builds.add(build_text(record.provenance));
     drivers.add(text_in(record.provenance, "driver"));
     const std::string finished = text_in(record.provenance, "finished");
@@ -94,6 +91,7 @@ void add_run(const ReportInput& input, std::vector<HeaderLine>& lines) {
     last = std::max(last, finished);
   }
   std::string run = runs.shown();
+  if (!suites.all().empty()) run += fmt::format("{}suite {}", run.empty() ? "" : ", ", suites.shown());
   if (!first.empty()) run += fmt::format("{}finished {}", run.empty() ? "" : ", ", first);
   if (first != last) run += " to " + last;
   if (!run.empty()) lines.push_back({"run", run});
@@ -229,8 +227,9 @@ std::vector<HeaderLine> header_of(const ReportInput& input) {
   for (const std::string& target : targets.all())
     for (const std::string& power : powers[target]) lines.push_back({"power", fmt::format("{}: {}", target, power)});
   if (!input.set.records.empty())
-    lines.push_back({"±", "half of the interval of the median in % of it, for time, rate, per $ and per J alike; it is the "
-                          "scatter of the samples, not an error of prices, powers or profiles"});
+    lines.push_back({"±", "half of the interval (95 % unless the suite says otherwise) of the median in % of it, for time, "
+                          "rate, per $ and per J alike: the scatter of the samples, not an error of prices, powers or "
+                          "profiles"});
   return lines;
 }
 

@@ -170,8 +170,8 @@ std::vector<Column> columns_of(const ReportGroup& group) {
           {.title = per("$", "per $"), .align = Align::right, .rank = 2},
           {.title = per("J", "per J"), .align = Align::right, .rank = 3},
           {.title = "caps", .rank = 5},
-          {.title = "stopped by", .rank = 6},
-          {.title = "regime", .rank = 7}};
+          {.title = "stopped by", .rank = 6, .is_extra = true},
+          {.title = "regime", .rank = 7, .is_extra = true}};
 }
 
 std::vector<Cell> cells_of(const ReportGroup& group, const ReportInput& input, std::size_t index) {
@@ -204,7 +204,7 @@ std::vector<std::string> label_forms(const Record& record) {
   const std::string kind = device_kind(record), full = label_of(record);
   if (!record.basis) {
     const std::string end = fmt::format("as {} ({})", record.target, to_string(record.status));
-    return {full, kind + " " + end, end};
+    return {kind + " " + end, end};
   }
   if (*record.basis == Basis::measured) return {full, kind + " (measured)"};
   if (*record.basis == Basis::emulated)

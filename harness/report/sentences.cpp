@@ -39,7 +39,8 @@ std::string cost_sentence(const Comparison& comparison, const std::string& a, co
   const Bounded& ratio = *comparison.cost_ratio;
   const bool is_cheaper = ratio.value < 1.0;
   const Bounded saving = saving_percent(ratio, is_cheaper);
-  const std::string amount = bounded_text(saving, std::clamp(decimals_for(saving, 0) - 1, 1, 3), "", " %");
+  const bool is_fine = saving.interval && saving.interval->half_width() < 0.1;
+  const std::string amount = bounded_text(saving, is_fine ? 2 : 1, "", " %");
   const std::string start = fmt::format("at its own {}, the {}", comparison.price_b->text(), b);
   if (ratio.interval && ratio.interval->contains(1.0))
     return fmt::format("{} cannot be told from the {} per unit of work: {} {} ({})", start, a, amount,
@@ -65,19 +66,21 @@ std::string usd_per_h_text(const Bounded& price) {
 std::string half_width_text(std::optional<double> value, std::optional<double> low, std::optional<double> high) {
   if (!value || !low || !high || *value == 0.0) return "";
   const double percent = 50.0 * std::abs((*high - *low) / *value);
-  const int digits = percent > 0.0 ? 1 - static_cast<int>(std::floor(std::log10(percent))) : 1;
-  return fmt::format("{:.{}f} %", percent, std::clamp(digits, 0, 3));
+  const int decimals = percent >= 9.95 ? 0 : percent >= 0.995 || percent == 0.0 ? 1 : percent >= 0.0995 ? 2 : 3;
+  return fmt::format("{:.{}f} %", percent, decimals);
 }
 
 std::string ratio_sentence(const Comparison& comparison, const std::vector<Record>& records) {
   const Record& a = records[comparison.a];
   const Record& b = records[comparison.b];
   std::string trust = std::string(to_string(comparison.basis));
+  const Bounded& ratio = comparison.throughput_ratio;
+  if (ratio.interval && ratio.interval->contains(1.0)) trust += "; no difference seen";
   if (comparison.pairing == Pairing::interleaved)
     trust += fmt::format("; {} blocks in turn, ESS {:.0f}", comparison.blocks, comparison.ess);
   if (!comparison.remark.empty()) trust += "; " + comparison.remark;
-  return fmt::format("{} against {}: {} times the throughput ({})", b.target, a.target,
-                     ratio_text(comparison.throughput_ratio), trust);
+  return fmt::format("{} against {}: throughput, hence break-even price ratio, {} ({})", b.target, a.target,
+                     ratio_text(ratio), trust);
 }
 
 std::vector<std::string> price_sentences(const Comparison& comparison, const std::vector<Record>& records) {

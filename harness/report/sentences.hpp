@@ -18,7 +18,8 @@ std::string usd_per_h_text(const Bounded& price);
 // Half the interval in percent of the value, two digits: "0.85 %", "12 %"; empty without an interval.
 std::string half_width_text(std::optional<double> value, std::optional<double> low, std::optional<double> high);
 
-// "h800-sxm against h100-sxm: 0.685 [0.675, 0.695] times the throughput (scaled; 64 blocks in turn, ESS 60)"
+// "h800-sxm against h100-sxm: throughput, hence break-even price ratio, 0.685 [0.675, 0.695] (scaled; 64 blocks in turn,
+// ESS 60)"
 std::string ratio_sentence(const Comparison& comparison, const std::vector<Record>& records);
 
 // What the ratio means in money: the break-even price, then who is cheaper. One sentence each, none without prices.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "harness/base/error.hpp"
 #include "harness/report/text.hpp"
@@ -69,17 +70,18 @@ Table::Layout Table::fit(const Style& style) const {
       if (layout.shown[i]) sum += widths[i] + kGap;
     return sum;
   };
-  while (total(least) > style.width) {
-    const auto worst = std::max_element(columns_.begin(), columns_.end(), [&](const Column& a, const Column& b) {
-      const auto weight = [&](const Column& c) {
-        return layout.shown[static_cast<std::size_t>(&c - columns_.data())] ? c.rank : 0;
-      };
-      return weight(a) < weight(b);
-    });
-    const auto at = static_cast<std::size_t>(worst - columns_.begin());
-    if (count == 0 || !layout.shown[at] || worst->rank == 0) break;
-    layout.shown[at] = false;
-  }
+  // Takes out the highest ranked column that may go; false when there is none.
+  const auto drop_one = [&](bool only_extra) {
+    std::optional<std::size_t> worst;
+    for (std::size_t i = 0; i < count; ++i)
+      if (layout.shown[i] && columns_[i].rank > (worst ? columns_[*worst].rank : 0) &&
+          (columns_[i].is_extra || !only_extra))
+        worst = i;
+    if (worst) layout.shown[*worst] = false;
+    return worst.has_value();
+  };
+  while (total(layout.width) > style.width && drop_one(true)) continue;
+  while (total(least) > style.width && drop_one(false)) continue;
   // Shorter forms where they are needed: the least important columns give way first, and by no more than it takes.
   std::vector<std::size_t> order(count);
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -96,6 +98,14 @@ Table::Layout Table::fit(const Style& style) const {
       if (layout.shown[i] && (!widest || layout.width[i] > *widest)) widest = &layout.width[i];
     if (!widest || *widest <= 1) break;
     --*widest;
+  }
+  // A column whose cells took shorter forms than they had room for gives that room back.
+  for (std::size_t i = 0; i < count; ++i) {
+    int used = std::min(layout.width[i], display_width(printable(columns_[i].title, style.unicode)));
+    for (const auto& line : lines_)
+      if (const auto* cells = std::get_if<std::vector<Cell>>(&line))
+        used = std::max(used, display_width(fitted((*cells)[i], layout.width[i], columns_[i].tail, style)));
+    layout.width[i] = used;
   }
   return layout;
 }
@@ -115,7 +125,7 @@ std::string Table::render(const Style& style) const {
   std::string out;
   const auto blanks = [](int count) { return std::string(static_cast<std::size_t>(std::max(0, count)), ' '); };
   const auto emit = [&](const std::vector<Cell>& cells, bool is_header) {
-    std::string line = blanks(kIndent), pending;  // blanks are written only when something follows
+    std::string line, pending = blanks(kIndent);  // blanks are written only when something follows
     for (std::size_t i = 0; i < columns_.size(); ++i) {
       if (!layout.shown[i]) continue;
       const std::string text = fitted(cells[i], layout.width[i], columns_[i].tail, style);

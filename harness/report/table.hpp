@@ -1,5 +1,5 @@
-// How does a table fit the width it is given? Cells fall back to shorter forms first, then the least important columns
-// go, and what is left is cut inside the cell; nothing is wrapped.
+// How does a table fit the width it is given? Columns that are merely nice go first, then cells fall back to shorter
+// forms, then the least important columns go, and what is left is cut inside the cell; nothing is wrapped.
 #pragma once
 
 #include <string>
@@ -22,6 +22,7 @@ struct Column {
   std::string title;
   Align align = Align::left;
   int rank = 0;   // 0 stays whatever happens; of the others, the highest goes first
+  bool is_extra = false;  // goes before any other column takes shorter forms
   int tail = 0;   // columns at the end of a cell that survive being cut: the part that must not get lost
 };
 

@@ -111,6 +111,25 @@ std::string_view end_of(std::string_view text, int width) {
   return text;
 }
 
+// The next word: up to a space that may become a line break. "[1.35, 1.39]" and a number with what it counts
+// ("0.40 %") stay together.
+std::string_view next_word(std::string_view text) {
+  constexpr std::size_t longest_bracket = 32;
+  std::size_t end = 0;
+  for (std::size_t start = 0;; start = end + 1) {
+    end = text.find(' ', start);
+    if (end == std::string_view::npos) return text;
+    const std::string_view word = text.substr(0, end);
+    const std::size_t open = word.rfind('[');
+    const bool in_bracket = open != std::string_view::npos && word.find(']', open) == std::string_view::npos &&
+                            text.find(']', end) < open + longest_bracket;
+    const std::string_view part = text.substr(start, end - start);
+    const bool is_number = !part.empty() && part.find_first_not_of("0123456789.-") == std::string_view::npos &&
+                           part.back() >= '0' && part.back() <= '9';
+    if (!in_bracket && !is_number) return word;
+  }
+}
+
 }  // namespace
 
 int display_width(std::string_view text) {
@@ -168,9 +187,8 @@ std::vector<std::string> wrapped(std::string_view text, int width, std::string_v
     line.clear();
   };
   while (!text.empty()) {
-    const std::size_t space = text.find(' ');
-    std::string_view word = text.substr(0, space);
-    text.remove_prefix(space == std::string_view::npos ? text.size() : space + 1);
+    std::string_view word = next_word(text);
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
     if (word.empty()) continue;
     if (!line.empty() && display_width(line) + 1 + display_width(word) > room) emit();
     if (!line.empty()) line += ' ';

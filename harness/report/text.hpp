@@ -23,8 +23,9 @@ std::string shortened(std::string_view text, int width, bool unicode, int tail =
 std::string padded_left(std::string_view text, int width);   // text to the right
 std::string padded_right(std::string_view text, int width);  // text to the left
 
-// Lines of at most `width` columns, broken at spaces; a word longer than a line is broken where the line ends. The
-// first line starts with `first`, the others with as many spaces.
+// Lines of at most `width` columns, broken at spaces, though not inside [..., ...] nor between a number and its unit; a
+// word longer than a line is broken where the line ends. The first line starts with `first`, the others with as many
+// spaces.
 std::vector<std::string> wrapped(std::string_view text, int width, std::string_view first = "");
 
 }  // namespace chokepoint

@@ -98,7 +98,7 @@ TEST(record, everything_comes_back) {
   EXPECT_EQ(back.caps[0].delivered_during, 2.0);
   EXPECT_EQ(back.caps[0].status, CapStatus::leaked);
   EXPECT_FALSE(back.caps[1].delivered_before.has_value());
-  EXPECT_EQ(back.time.samples, full().time.samples);  // to the last bit
+  EXPECT_EQ(back.time.samples, full().time.samples);
   EXPECT_EQ(back.time.mean_ci_high, 1.9);
   EXPECT_EQ(back.work.network_messages, 7);
   EXPECT_EQ(back.energy.host_joule_per_launch, 0.25);
@@ -117,6 +117,13 @@ TEST(record, what_is_missing_is_null_and_never_zero) {
   EXPECT_EQ(json["energy"]["basis"], "absent");
   EXPECT_FALSE(minimal().target_time_s().has_value());
   EXPECT_DOUBLE_EQ(*full().target_time_s(), 1.5 / 5800.5);
+}
+
+TEST(record, samples_are_kept_to_a_tenth_of_a_nanosecond) {
+  Record record = full();
+  record.time.samples = {1.0 / 3.0, 1.23456789012e-4};
+  EXPECT_EQ(to_json(record)["time_s"]["samples"].dump(), "[0.3333333333,0.0001234568]");
+  EXPECT_EQ(to_json(read_back(to_json(record))).dump(), to_json(record).dump());
 }
 
 TEST(record, every_missing_key_is_an_error_that_names_it) {

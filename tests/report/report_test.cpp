@@ -8,6 +8,7 @@
 
 #include "harness/base/strings.hpp"
 #include "harness/report/rows.hpp"
+#include "harness/report/summary.hpp"
 #include "harness/report/text.hpp"
 #include "tests/report/golden.hpp"
 #include "tests/report/samples.hpp"
@@ -154,7 +155,7 @@ TEST(report, the_table_says_what_a_sceptical_reader_asks_for) {
        {"1:5800 (scaled)", "(emulated)", "(measured)", "[0.675, 0.695]", "$1.37/h [1.35, 1.39]", "30 blocks in turn",
         "60 (ESS 48)", "provisioned", "2026-05 market", "no market quote found", "unverified", "budget", "short", "burst",
         "link missed", "invalid: moe_layer", "unsupported: attention", "failed: attention", "skipped: attention",
-        "records.jsonl:12 ends too soon", "1 older attempt superseded", "finished 2026-11-24", "abc1234",
+        "records.jsonl:12 ends too soon", "1 older attempt superseded", "run-1, suite quick, finished 2026-11-24", "0.1.0, abc1234",
         "datasheet rates stand in", "nothing was metered"})
     EXPECT_NE(text.find(word), std::string::npos) << word;
 }
@@ -186,6 +187,20 @@ TEST(prices, only_profiles_as_they_are_have_one) {
             "no market quote found (2026-05_market); elsewhere: 2025-02_deepseek:rental_assumed $2.00/h, assumption; "
             "2026-03_tco:rental_3y $1.30/h, model");
   EXPECT_NE(error_of([] { Prices{books(), "2025-02_deepseeek"}.of("host"); }).find("did you mean"), std::string::npos);
+}
+
+TEST(report, the_summary_names_the_extremes_and_the_weakest_basis) {
+  std::vector<Record> records = test::scaled_pair();
+  for (const Record& record : test::scaled_pair()) records.push_back(with_tokens(record, 256));
+  for (double& sample : records[3].time.samples) sample /= 2;  // 256 tokens: twice 0.685
+  records[2].basis = records[3].basis = Basis::emulated;
+  const ReportInput input = make_report(set_of(records), {books(), std::nullopt});
+  EXPECT_EQ(summary_of(input, groups_of(input)),
+            std::vector<std::string>{
+                "h800-sxm against h100-sxm in 2 cases: 0.685 [0.675, 0.695] (moe_layer tokens=64) to 1.370 [1.350, 1.390] "
+                "(moe_layer tokens=256) times the throughput; at $2.00/h (2026-05 market, rental_on_demand, survey) for the "
+                "h100-sxm, the h800-sxm breaks even at $1.37/h [1.35, 1.39] to $2.74/h [2.70, 2.78]; 0.685 [0.675, 0.695] "
+                "to 1.370 [1.350, 1.390] times the work per joule (provisioned power); scaled"});
 }
 
 TEST(report, many_targets_are_compared_with_the_first_one_only) {

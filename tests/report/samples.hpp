@@ -69,6 +69,8 @@ inline Record scaled_record(const std::string& target, std::vector<double> sampl
   record.provenance = {{"label", "deepseek-v3/moe"},
                        {"seed", 7},
                        {"input_distribution", "normal"},
+                       {"suite", "quick"},
+                       {"version", "0.1.0"},
                        {"git", "abc1234"},
                        {"finished", "2026-11-24T10:00:00Z"}};
   return record;

@@ -42,6 +42,9 @@ TEST(text, cutting_keeps_the_end_that_is_asked_for) {
 TEST(text, lines_break_at_spaces_and_hang_under_their_start) {
   EXPECT_EQ(wrapped("one two three", 9, "- "), (std::vector<std::string>{"- one two", "  three"}));
   EXPECT_EQ(wrapped("abcdefghijklm no", 10), (std::vector<std::string>{"abcdefghij", "klm no"}));
+  EXPECT_EQ(wrapped("at [1.35, 1.39] or 0.40 % of 7", 16), (std::vector<std::string>{"at [1.35, 1.39]", "or 0.40 % of 7"}));
+  EXPECT_EQ(wrapped("is 3.5 ms now", 7), (std::vector<std::string>{"is", "3.5 ms", "now"}));
+  EXPECT_EQ(wrapped("[ opened and never closed", 10), (std::vector<std::string>{"[ opened", "and never", "closed"}));
   EXPECT_EQ(wrapped("", 10, "- "), std::vector<std::string>{"- "});
   EXPECT_EQ(padded_left("±", 3), "  ±");
   EXPECT_EQ(padded_right("漢", 3), "漢 ");

@@ -7,6 +7,7 @@
 #include "harness/report/report.hpp"
 #include "harness/report/rows.hpp"
 #include "harness/report/sentences.hpp"
+#include "harness/report/summary.hpp"
 #include "harness/report/text.hpp"
 
 namespace chokepoint {
@@ -100,9 +101,11 @@ std::string comparisons(const ReportInput& input, const ReportGroup& group) {
 }
 
 std::string render(const ReportInput& input, const Style&) {
+  const std::vector<ReportGroup> groups = groups_of(input);
   std::string out;
+  for (const std::string& sentence : summary_of(input, groups)) out += fmt::format("**{}.**\n\n", escaped(sentence));
   for (const HeaderLine& line : header_of(input)) out += fmt::format("- {}: {}\n", escaped(line.label), escaped(line.text));
-  for (const ReportGroup& group : groups_of(input)) {
+  for (const ReportGroup& group : groups) {
     out += fmt::format("\n### {}\n\n", escaped(group.operation));
     if (!group.common.empty()) out += escaped(group.common) + "\n\n";
     if (!group.energy_basis.empty()) out += fmt::format("Energy is {}.\n\n", escaped(group.energy_basis));

@@ -10,6 +10,7 @@
 #include "harness/report/report.hpp"
 #include "harness/report/rows.hpp"
 #include "harness/report/sentences.hpp"
+#include "harness/report/summary.hpp"
 #include "harness/report/text.hpp"
 
 namespace chokepoint {
@@ -72,11 +73,15 @@ std::string group_text(const ReportInput& input, const ReportGroup& group, const
 }
 
 std::string render(const ReportInput& input, const Style& style) {
+  const std::vector<ReportGroup> groups = groups_of(input);
   std::string out = header(input, style);
-  for (const ReportGroup& group : groups_of(input)) out += '\n' + group_text(input, group, style);
-  const std::vector<std::string> notes = notes_of(input);
-  if (!notes.empty()) out += '\n' + paragraph("Notes", style, "", Paint::strong);
-  for (const std::string& note : notes) out += paragraph(note, style, "- ");
+  for (const ReportGroup& group : groups) out += '\n' + group_text(input, group, style);
+  const auto list = [&](const char* title, const std::vector<std::string>& sentences) {
+    if (!sentences.empty()) out += '\n' + paragraph(title, style, "", Paint::strong);
+    for (const std::string& sentence : sentences) out += paragraph(sentence, style, "- ");
+  };
+  list("Notes", notes_of(input));
+  list("In short", summary_of(input, groups));  // last, where a terminal leaves the eye
   return out;
 }
 
