@@ -33,7 +33,7 @@ class Prober {
 
   // Rate delivered while only this cap is engaged: median of `repeats` transfers of about `seconds` each. A
   // latency is taken off, so that what is left is a rate. A native plan is probed uncapped.
-  double delivered(const CapPlan& plan, Dtype dtype, double seconds = 0.03, int repeats = 3);
+  double delivered(const CapPlan& plan, Dtype dtype, double seconds = 0.02, int repeats = 5);
 
  private:
   struct Choice {
