@@ -88,6 +88,27 @@ TEST(attention_work, work_is_the_same_with_and_without_inputs) {
       }
 }
 
+TEST(attention_work, charges_add_up_to_the_work_where_counts_exceed_the_53_bits_of_a_double) {
+  for (std::int64_t context = 107551; context < 107591; ++context) {
+    const Shape shape = complete_shape(attention(), {{"heads_q", 7},
+                                                     {"heads_kv", 1},
+                                                     {"qk_dim", 577},
+                                                     {"v_dim", 511},
+                                                     {"seq_q", 90001},
+                                                     {"context", context}});
+    const AttentionSizes sizes = attention_sizes(shape);
+    const AttentionCost cost(sizes, Dtype::bf16);
+    double flop = 0.0, bytes = 0.0;
+    for (std::int64_t row = 0; row < sizes.rows_per_kv(); row += 70001) {
+      const Charge charge = cost.charge(0, row, std::min(row + 70001, sizes.rows_per_kv()), 0, context);
+      flop += charge.flop;
+      bytes += charge.memory_bytes;
+    }
+    ASSERT_EQ(bytes, cost.work().memory_bytes) << context;
+    ASSERT_NEAR(flop / cost.work().flop, 1.0, 1e-12) << context;
+  }
+}
+
 TEST(attention_problem, ragged_lengths_lie_between_half_of_the_context_and_all_of_it) {
   const AttentionProblem problem = problem_of({{"mode", "decode"},
                                                {"batch", 200},
@@ -128,10 +149,17 @@ TEST(attention_problem, a_token_lies_where_the_layout_text_says) {
                   {"qk_dim", 8},      {"v_dim", 4}, {"context", 21}, {"page_size", 4}};
   const AttentionProblem problem = problem_of(gqa);
   EXPECT_EQ(problem.kv_cache.dims(), (std::vector<std::int64_t>{12, 3, 4, 12}));
-  // Token 9 of sequence 1: third page of its row of the table, slot 1.
-  const auto page = static_cast<std::int64_t>(problem.block_table.at(1 * 6 + 2));
-  EXPECT_EQ(problem.key_at(1, 2, 9), ((page * 3 + 2) * 4 + 1) * 12);
-  EXPECT_EQ(problem.value_at(1, 2, 9), ((page * 3 + 2) * 4 + 1) * 12 + 8);
+  // Tokens 0 to 3 lie in the slots of the first page of the sequence's row of the table, 4 to 7 in the
+  // second, ...
+  for (std::int64_t b = 0; b < 2; ++b)
+    for (std::int64_t head = 0; head < 3; ++head)
+      for (std::int64_t column = 0, token = 0; column < 6; ++column)
+        for (std::int64_t slot = 0; slot < 4; ++slot, ++token) {
+          const auto page = static_cast<std::int64_t>(problem.block_table.at(b * 6 + column));
+          const std::int64_t row = (page * 3 + head) * 4 + slot;
+          ASSERT_EQ(problem.key_at(b, head, token), row * 12) << token;
+          ASSERT_EQ(problem.value_at(b, head, token), row * 12 + 8) << token;
+        }
 
   const AttentionProblem mla = problem_of(mla_decode(70));
   EXPECT_EQ(mla.kv_cache.dims(), (std::vector<std::int64_t>{2, 64, 576}));
