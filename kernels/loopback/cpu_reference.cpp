@@ -46,6 +46,7 @@ const Register<Kernel> kernel{{
     .summary = "one plain loop per message",
     .dtypes = {Dtype::f32},
     .paces = {Resource::memory, Resource::link, Resource::network},
+    .probes = false,
     .prepare = [](const Problem& problem, Device&, const Pace& pace) -> std::unique_ptr<Launch> {
       return std::make_unique<LoopbackReference>(dynamic_cast<const LoopbackProblem&>(problem), pace);
     },

@@ -42,6 +42,7 @@ const Register<Kernel> kernel{{
     .summary = "one plain loop on one thread",
     .dtypes = {Dtype::f32},
     .paces = {Resource::compute, Resource::memory},
+    .probes = false,
     .prepare = [](const Problem& problem, Device&, const Pace& pace) -> std::unique_ptr<Launch> {
       return std::make_unique<StreamReference>(dynamic_cast<const StreamProblem&>(problem), pace);
     },

@@ -45,6 +45,10 @@ class CountingClock : public ResourceClock {
   int reservations_ = 0, messages_ = 0, waits_ = 0;
 };
 
+inline Moment::duration ticks(double seconds) {
+  return std::chrono::duration_cast<Moment::duration>(std::chrono::duration<double>(seconds));
+}
+
 // Serialises what is booked at `per_s`, and adds `latency_s` to every message.
 class RateClock : public ResourceClock {
  public:
@@ -59,11 +63,47 @@ class RateClock : public ResourceClock {
   void wait(Moment ready) override { std::this_thread::sleep_until(ready); }
 
  private:
-  static Moment::duration ticks(double seconds) {
-    return std::chrono::duration_cast<Moment::duration>(std::chrono::duration<double>(seconds));
-  }
-
   std::mutex mutex_;
+  double per_s_, latency_s_;
+  Moment busy_until_{};
+};
+
+// Time that passes only while somebody waits: what a launch would take if its own work took none, to the
+// nanosecond and whatever else the machine does.
+class Timeline {
+ public:
+  Moment now() const {
+    const std::lock_guard lock(mutex_);
+    return now_;
+  }
+  void advance_to(Moment moment) {
+    const std::lock_guard lock(mutex_);
+    now_ = std::max(now_, moment);
+  }
+  double elapsed_s() const { return std::chrono::duration<double>(now() - Moment{}).count(); }
+
+ private:
+  mutable std::mutex mutex_;
+  Moment now_{};
+};
+
+// A rate clock on a timeline. Clocks of one timeline see each other's waits.
+class TimelineClock : public ResourceClock {
+ public:
+  TimelineClock(Timeline& timeline, double per_s, double latency_s = 0.0)
+      : timeline_(timeline), per_s_(per_s), latency_s_(latency_s) {}
+
+  Moment reserve(double amount) override {
+    const std::lock_guard lock(mutex_);
+    busy_until_ = std::max(busy_until_, timeline_.now()) + ticks(amount / per_s_);
+    return busy_until_;
+  }
+  Moment reserve_message(double amount) override { return reserve(amount) + ticks(latency_s_); }
+  void wait(Moment ready) override { timeline_.advance_to(ready); }
+
+ private:
+  std::mutex mutex_;
+  Timeline& timeline_;
   double per_s_, latency_s_;
   Moment busy_until_{};
 };

@@ -42,14 +42,14 @@ TEST(child, a_program_that_is_not_there_is_an_exit_code) {
 
 TEST(child, a_hang_is_stopped) {
   const auto start = std::chrono::steady_clock::now();
-  const ChildOutcome outcome = shell("sleep 100", 0.5);
+  const ChildOutcome outcome = shell("exec sleep 100", 0.5);
   EXPECT_NE(outcome.trouble.find("timed out"), std::string::npos) << outcome.trouble;
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
 }
 
 TEST(child, one_that_closes_its_output_and_goes_on_is_stopped_too) {
   const auto start = std::chrono::steady_clock::now();
-  EXPECT_NE(shell("exec 1>&-; sleep 100").trouble.find("timed out"), std::string::npos);
+  EXPECT_NE(shell("exec 1>&-; exec sleep 100").trouble.find("timed out"), std::string::npos);
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(15));
 }
 

@@ -95,7 +95,7 @@ TEST(tp_block, f32_is_a_few_roundings_and_bf16_is_one) {
   // Tolerances have to leave room for other kernels; ours are held to what they can do.
   for (const std::string& kernel : kKernels) {
     Prepared exact("tp_block", kernel, shape_of(48, 120, 180, 4), Dtype::f32);
-    EXPECT_LE(exact.error(), 1e-6) << kernel;
+    EXPECT_LE(exact.error(), 2e-6) << kernel;
     Prepared rounded("tp_block", kernel, shape_of(48, 120, 180, 4), Dtype::bf16);
     EXPECT_LE(rounded.error(), 0x1p-8) << kernel;
   }
@@ -171,15 +171,32 @@ TEST(tp_block, work_is_the_same_with_and_without_inputs) {
     }
 }
 
-TEST(tp_block, the_ring_pays_one_latency_per_step) {
-  // tp 4: 6 steps of 5 ms, and 6 shards of 4 KiB at 6 x 4096 B per 30 ms: 60 ms in all.
+TEST(tp_block, a_launch_takes_ring_and_products_one_after_the_other) {
+  // tp 4: 6 steps of 5 ms, and 6 shards of 4 KiB at 6 x 4096 B per 30 ms: 60 ms of ring. 2 x 32 x 128 x 3
+  // FLOP in 7 ms.
+  for (const std::string& kernel : kKernels)
+    for (std::int64_t node_size : {8, 2}) {
+      Timeline timeline;
+      TimelineClock wire(timeline, 6 * 4096 / 30e-3, 5e-3), compute(timeline, 2 * 32 * 128 * 3 / 7e-3);
+      TimelineClock unused(timeline, 1.0);
+      const Pace pace = {.compute = &compute,
+                         .link_receive = node_size == 8 ? &wire : &unused,
+                         .network_receive = node_size == 8 ? &unused : &wire};
+      Prepared prepared("tp_block", kernel, shape_of(32, 128, 4, 4, 1, node_size), Dtype::f32, pace);
+      prepared.launch->run();
+      EXPECT_NEAR(timeline.elapsed_s(), 67e-3, 1e-6) << kernel;
+    }
+}
+
+TEST(tp_block, memory_of_the_ring_hides_behind_the_wire_or_the_other_way_round) {
+  // Memory: x, weights, ring_in and output are 4 x 128 x (32 + 3 + 24 + 32) B = 46592 B.
   for (const std::string& kernel : kKernels) {
-    RateClock link(6 * 4096 / 30e-3, 5e-3);
-    Prepared prepared("tp_block", kernel, shape_of(32, 128, 4, 4), Dtype::f32, {.link_receive = &link});
-    prepared.run();
-    const double least_s = least_seconds_of([&] { prepared.launch->run(); }, 63e-3);
-    EXPECT_GE(least_s, 60e-3) << kernel;
-    EXPECT_LE(least_s, 63e-3) << kernel;
+    Timeline timeline;
+    TimelineClock memory(timeline, 46592 / 40e-3), wire(timeline, 1e12);
+    Prepared prepared("tp_block", kernel, shape_of(32, 128, 4, 4), Dtype::f32,
+                      {.memory = &memory, .link_send = &wire});
+    prepared.launch->run();
+    EXPECT_NEAR(timeline.elapsed_s(), 40e-3, 1e-5) << kernel;
   }
 }
 
