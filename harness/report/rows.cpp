@@ -127,11 +127,17 @@ ReportGroup group_of(const ReportInput& input, const std::string& operation, con
       std::vector<std::string> own;
       for (const std::string& part : parts_of(records[i]))
         if (uses[part] != members.size()) own.push_back(part);
-      group.cases.push_back({.title = joined(own, " ")});
+      group.cases.push_back({.title = joined(own, " "), .short_title = ""});
     }
     group.cases[place->second].records.push_back(i);
   }
-  for (ReportCase& report_case : group.cases) fill_comparisons(input, report_case);
+  std::map<std::string, std::size_t> labels;
+  for (const ReportCase& report_case : group.cases) ++labels[model_label(records[report_case.records.front()])];
+  for (ReportCase& report_case : group.cases) {
+    const std::string label = model_label(records[report_case.records.front()]);
+    report_case.short_title = group.cases.size() > 1 && !label.empty() && labels[label] == 1 ? label : report_case.title;
+    fill_comparisons(input, report_case);
+  }
   return group;
 }
 

@@ -13,6 +13,7 @@ namespace chokepoint {
 
 struct ReportCase {
   std::string title;                     // "deepseek-v3/moe bf16 tokens=64": what differs from the other cases
+  std::string short_title;               // "deepseek-v3/moe" where that says which case it is, else the title
   std::vector<std::size_t> records;      // positions in the report's records
   std::vector<std::size_t> comparisons;  // positions in its comparisons, those worth a line
   std::size_t comparisons_left_out = 0;

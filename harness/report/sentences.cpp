@@ -14,7 +14,8 @@ int decimals_for(const Bounded& bounded, int least) {
   int decimals = size > 0.0 ? std::max(least, 2 - static_cast<int>(std::floor(std::log10(size)))) : least;
   if (bounded.interval && bounded.interval->half_width() > 0.0)
     decimals = std::max(decimals, -static_cast<int>(std::floor(std::log10(bounded.interval->half_width()))));
-  return std::clamp(decimals, 0, 9);
+  constexpr int most = 4;  // caps hold to a part in a hundred or a thousand: further digits would boast
+  return std::clamp(decimals, least, std::max(least, most));
 }
 
 std::string bounded_text(const Bounded& bounded, int decimals, const char* before = "", const char* after = "") {
@@ -60,7 +61,7 @@ std::string break_even_sentence(const PriceQuote& price, const std::string& pric
 std::string ratio_text(const Bounded& ratio) { return bounded_text(ratio, decimals_for(ratio, 3)); }
 
 std::string usd_per_h_text(const Bounded& price) {
-  return bounded_text(price, std::max(price.value < 1.0 ? 3 : 2, std::min(decimals_for(price, 2), 3)), "$", "/h");
+  return bounded_text(price, price.value < 1.0 ? 3 : 2, "$", "/h");
 }
 
 std::string half_width_text(std::optional<double> value, std::optional<double> low, std::optional<double> high) {

@@ -80,7 +80,7 @@ std::vector<std::string> summary_of(const ReportInput& input, const std::vector<
         const Comparison& comparison = input.comparisons[i];
         const std::pair key(input.set.records[comparison.a].target, input.set.records[comparison.b].target);
         if (!pairs.contains(key)) order.push_back(key);
-        const std::string name = report_case.title.empty() ? group.operation : group.operation + " " + report_case.title;
+        const std::string name = group.operation + (report_case.short_title.empty() ? "" : " " + report_case.short_title);
         pairs[key].push_back({&comparison, name});
       }
   std::vector<std::string> sentences;

@@ -31,8 +31,11 @@ class Prober {
   // runs over arrays larger than the last-level cache. Empty when no operation probes it here.
   std::optional<double> ceiling(Resource resource, Dtype dtype, double seconds = 0.4);
 
-  // Rate delivered while only this cap is engaged: median of `repeats` transfers of about `seconds` each. A
-  // latency is taken off, so that what is left is a rate. A native plan is probed uncapped.
+  // Rate delivered while only this cap is engaged: the fastest of `repeats` transfers of about `seconds`
+  // each, and of more while even the fastest is too slow. A cap is an upper limit: what it lets through at
+  // best is what has to be right, and a leak shows in the fastest first; slower ones are disturbances of the
+  // machine, which the samples' interval shows. A latency is taken off, so that what is left is a rate. A
+  // native plan is probed uncapped.
   double delivered(const CapPlan& plan, Dtype dtype, double seconds = 0.02, int repeats = 5);
 
  private:

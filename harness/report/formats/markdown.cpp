@@ -87,7 +87,7 @@ std::string comparisons(const ReportInput& input, const ReportGroup& group) {
   for (const ReportCase& report_case : group.cases) {
     for (const std::size_t i : report_case.comparisons) {
       const Comparison& comparison = input.comparisons[i];
-      std::string line = report_case.title.empty() ? "" : report_case.title + ": ";
+      std::string line = report_case.short_title.empty() ? "" : report_case.short_title + ": ";
       if (group.has_several_kernels) line += records[comparison.a].kernel + ": ";
       out += "- " + escaped(line + ratio_sentence(comparison, records)) + '\n';
       for (const std::string& sentence : price_sentences(comparison, records)) out += "  - " + escaped(sentence) + '\n';

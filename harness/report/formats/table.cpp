@@ -38,7 +38,7 @@ std::string comparisons(const ReportInput& input, const ReportGroup& group, cons
   const std::vector<Record>& records = input.set.records;
   for (const ReportCase& report_case : group.cases) {
     if (report_case.comparisons.empty()) continue;
-    if (!report_case.title.empty()) out += paragraph(report_case.title, style, "  ", Paint::strong);
+    if (!report_case.short_title.empty()) out += paragraph(report_case.short_title, style, "  ", Paint::strong);
     for (const std::size_t i : report_case.comparisons) {
       const Comparison& comparison = input.comparisons[i];
       const std::string kernel = group.has_several_kernels ? records[comparison.a].kernel + ": " : "";
