@@ -217,6 +217,9 @@ TEST(comparison, all_pairs_of_several_targets_appear_once) {
 TEST(sentences, numbers_have_the_digits_their_interval_needs) {
   EXPECT_EQ(ratio_text({0.6849, Interval{0.6841, 0.6857}}), "0.6849 [0.6841, 0.6857]");
   EXPECT_EQ(ratio_text({12.34, Interval{11.0, 13.0}}), "12.340 [11.000, 13.000]");
+  EXPECT_EQ(ratio_text({1.0, Interval{0.99999, 1.00001}}), "1.0000 [1.0000, 1.0000]");
+  EXPECT_EQ(ratio_text({0.0123, Interval{0.0122, 0.0124}}), "0.0123 [0.0122, 0.0124]");
+  EXPECT_EQ(usd_per_h_text({2.95, Interval{2.9499, 2.9501}}), "$2.95/h [2.95, 2.95]");
   EXPECT_EQ(usd_per_h_text({1.37, Interval{1.35, 1.39}}), "$1.37/h [1.35, 1.39]");
   EXPECT_EQ(usd_per_h_text({0.4567, Interval{0.44, 0.48}}), "$0.457/h [0.440, 0.480]");
   EXPECT_EQ(half_width_text(10.0, 9.9, 10.1), "1.0 %");

@@ -227,6 +227,19 @@ TEST(report, kernels_side_by_side_have_a_column) {
   EXPECT_EQ(groups_of(make_report(set_of(records), {}))[0].cases.size(), 1U);
 }
 
+TEST(report, a_case_is_called_by_its_model_label_where_that_is_enough) {
+  std::vector<Record> records = test::scaled_pair();
+  for (const Record& record : test::scaled_pair()) records.push_back(with_tokens(record, 256));
+  records[2].provenance["label"] = records[3].provenance["label"] = "mixtral/moe";
+  std::vector<ReportCase> cases = groups_of(make_report(set_of(records), {}))[0].cases;
+  EXPECT_EQ(cases[0].title, "deepseek-v3/moe tokens=64");
+  EXPECT_EQ(cases[0].short_title, "deepseek-v3/moe");
+  EXPECT_EQ(cases[1].short_title, "mixtral/moe");
+  records[2].provenance["label"] = records[3].provenance["label"] = "deepseek-v3/moe";
+  cases = groups_of(make_report(set_of(records), {}))[0].cases;
+  EXPECT_EQ(cases[1].short_title, "tokens=256");
+}
+
 TEST(report, nothing_to_report_is_no_crash) {
   for (const Format& format : Registry<Format>::instance().all())
     EXPECT_FALSE(format.render(make_report({}, {}), plain(80)).empty()) << format.name;
