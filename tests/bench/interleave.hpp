@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace chokepoint::bench {
@@ -23,8 +24,10 @@ struct Contender {
   }
 };
 
-// Rounds until each contender has run for about `seconds_each`, at least 5 and at most 101, always odd.
-inline void interleave(std::vector<Contender>& contenders, double seconds_each = 1.0) {
+// Rounds until each contender has run for about `seconds_each`, at least 5 and at most 101, always odd. The threads of
+// a library may go on spinning after its call and take a core from whoever comes next (OpenBLAS and OpenMP do, for
+// tens of ms): with a pause, each waits that long and runs once untimed, to wake its own threads, before it is timed.
+inline void interleave(std::vector<Contender>& contenders, double seconds_each = 1.0, double pause_s = 0.0) {
   const auto time_s = [](const std::function<void()>& work) {
     const auto start = std::chrono::steady_clock::now();
     work();
@@ -39,6 +42,10 @@ inline void interleave(std::vector<Contender>& contenders, double seconds_each =
   for (int round = 0; round < rounds; ++round)
     for (std::size_t i = 0; i < contenders.size(); ++i) {
       Contender& contender = contenders[round % 2 == 0 ? i : contenders.size() - 1 - i];
+      if (pause_s > 0.0) {
+        std::this_thread::sleep_for(std::chrono::duration<double>(pause_s));
+        contender.run();
+      }
       contender.seconds.push_back(time_s(contender.run));
     }
 }

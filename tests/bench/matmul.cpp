@@ -57,7 +57,8 @@ std::vector<double> measure(const BenchShape& at, Device& device, double seconds
     contenders.push_back({kEntries[i].label, [launch = launches.back().get()] { launch->run(); }});
     positions.push_back(i);
   }
-  bench::interleave(contenders, seconds_each);
+  constexpr double kPause_s = 0.06;
+  bench::interleave(contenders, seconds_each, kPause_s);
   std::vector<double> rates(kEntryCount, 0.0);
   for (std::size_t i = 0; i < contenders.size(); ++i)
     rates[positions[i]] = problems[i]->work().flop / contenders[i].median_s() / 1e9;

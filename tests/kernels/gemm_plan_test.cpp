@@ -125,5 +125,36 @@ TEST(gemm_plan, a_step_is_charged_for_what_it_touches_first) {
   EXPECT_EQ(charges[0].flop, 2.0 * 64 * 64 * 512);
 }
 
+// Four tiles of 64 x 64 over k = 512. Straight: X is a (bf16, 2 bytes), Y is b (f32, 4 bytes): the first row
+// of tiles reads X, the first column Y, each tile writes its f32 block.
+TEST(gemm_plan, operands_are_charged_to_the_first_tile_that_reads_them) {
+  const std::vector<ProductShape> shapes = {
+      {.m = 128, .n = 128, .k = 512, .a_bytes = 2, .b_bytes = 4, .c_bytes = 4}};
+  Plan plan{.products = {{.method = Method::straight,
+                          .rows_x = 128,
+                          .rows_y = 128,
+                          .k = 512,
+                          .block_x = 64,
+                          .block_y = 64,
+                          .block_k = 512}},
+            .steps = 4};
+  for (std::int64_t y : {0, 64})
+    for (std::int64_t x : {0, 64})
+      plan.tiles.push_back({.x0 = x,
+                            .count_x = 64,
+                            .y0 = y,
+                            .count_y = 64,
+                            .first_step = static_cast<std::int64_t>(plan.tiles.size())});
+  const double x = 64.0 * 512 * 2, y = 64.0 * 512 * 4, c = 64.0 * 64 * 4;
+  const std::vector<double> straight = {x + y + c, x + c, y + c, c}, exchanged = {y + x + c, y + c, x + c, c};
+  for (const Method method : {Method::straight, Method::exchanged}) {
+    plan.products[0].method = method;
+    const std::vector<Charge> charges = make_charges(plan, shapes, 2 * x + 2 * y + 4 * c);
+    ASSERT_EQ(charges.size(), 4U);
+    for (std::size_t i = 0; i < 4; ++i)
+      EXPECT_EQ(charges[i].memory_bytes, (method == Method::straight ? straight : exchanged)[i]) << i;
+  }
+}
+
 }  // namespace
 }  // namespace chokepoint::gemm

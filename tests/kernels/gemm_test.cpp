@@ -150,6 +150,14 @@ TEST(gemm, every_dtype_and_layout_is_exact_on_ragged_shapes) {
   });
 }
 
+// More columns than a block of Y takes for an L2 of up to 2 MiB, several tiles that share packed panels.
+TEST(gemm, products_larger_than_a_block_are_exact) {
+  for (const Layout layout : {Layout::along_k, Layout::across}) {
+    expect_product(Operand("a", 290, 530, Dtype::f32), make_b(530, 1100, Dtype::f32, layout), Dtype::f32);
+    expect_product(Operand("a", 1100, 530, Dtype::bf16), make_b(530, 290, Dtype::bf16, layout), Dtype::bf16);
+  }
+}
+
 TEST(gemm, scales_are_those_of_the_elements_own_block) {
   on_every_target([] {
     for (const auto& [m, n, k] : {std::array<std::int64_t, 3>{3, 300, 400}, {70, 300, 400}, {300, 150, 270}})
@@ -349,6 +357,14 @@ TEST(gemm, charges_add_up_to_the_last_byte_and_flop) {
       EXPECT_EQ(clocks.memory.amount(), bytes) << m << ' ' << n << ' ' << k;
       EXPECT_EQ(clocks.compute.amount(), static_cast<double>(2 * m * n * k)) << m << ' ' << n << ' ' << k;
     }
+}
+
+TEST(gemm, a_part_of_a_byte_is_charged_too) {
+  const Operand a("a", 64, 700, Dtype::f32), b = make_b(700, 300, Dtype::f32, Layout::along_k);
+  Tensor c("c", {64, 300}, Dtype::f32);
+  CountingPace clocks;
+  gemm::gemm(a.view, b.view, {.data = c.data(), .row_stride = 300}, clocks.pace(), 123456.75);
+  EXPECT_EQ(clocks.memory.amount(), 123456.75);
 }
 
 TEST(gemm, groups_charge_together_and_bytes_without_rows_still_move) {
