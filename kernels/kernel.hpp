@@ -139,7 +139,8 @@ class Launch {
  public:
   virtual ~Launch() = default;
   virtual void run() = 0;             // returns when the output is complete (CPU), or enqueued (cuda)
-  virtual Tensor& output() = 0;       // host view of the last run's output; the harness poisons and reads it
+  virtual Tensor& output() = 0;       // host view of the last run's output, fetched when it lives elsewhere
+  virtual void poison() { output().poison(); }  // fills the output, where it lives, with values that show
 };
 
 struct Kernel {
@@ -150,6 +151,9 @@ struct Kernel {
   std::vector<Dtype> dtypes = {};
   std::vector<Resource> paces = {};          // resources it charges on the pace clocks; empty for library kernels
   bool probes = true;                        // may stand in for the resource in calibration and cap probes
+  // Smallest compute capability, times ten, of the GPU it needs, and whether only that very one will do (sm_90a).
+  int least_sm = 0;
+  bool exactly_that_sm = false;
   // Why this shape, dtype or machine is out of reach; empty when it is not. No exception, no side effect.
   std::function<std::optional<std::string>(const Shape&, Dtype)> unsupported = [](const Shape&, Dtype) {
     return std::optional<std::string>{};

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <span>
 #include <vector>
@@ -19,9 +20,24 @@ namespace chokepoint {
 
 using Moment = std::chrono::steady_clock::time_point;
 
+// A resource clock in the memory of a GPU, charged by kernels (kernels/common/cuda/device_clock.cuh). Times are
+// picoseconds since `origin_ns` of the GPU's %globaltimer, which the first charge sets.
+struct DeviceClock {
+  double ps_per_unit = 0.0;  // of an amount; 0 while the clock is released: charges are counted, nothing waits
+  std::uint64_t latency_ps = 0;     // per message
+  std::uint64_t origin_ns = 0;      // 0: not set yet
+  std::uint64_t busy_until_ps = 0;
+  std::uint64_t charged = 0;        // amount, since the tally was reset
+  std::uint64_t active_ps = 0;      // of messages: from booking until all had arrived
+  std::uint64_t messages = 0;
+};
+
 class ResourceClock {
  public:
   virtual ~ResourceClock() = default;
+
+  // Where kernels on a GPU find this clock, in the GPU's memory; null for clocks that the host keeps.
+  virtual DeviceClock* on_device() const { return nullptr; }
 
   // Books `amount` (bytes, or FLOP for compute) and returns when it is through.
   virtual Moment reserve(double amount) = 0;
@@ -42,6 +58,24 @@ struct Pace {
   ResourceClock* network_send = nullptr;
   ResourceClock* network_receive = nullptr;
 };
+
+// The same for device code, by value; a null clock means that resource is not capped.
+struct DevicePace {
+  DeviceClock* compute = nullptr;
+  DeviceClock* memory = nullptr;
+  DeviceClock* link_send = nullptr;
+  DeviceClock* link_receive = nullptr;
+  DeviceClock* network_send = nullptr;
+  DeviceClock* network_receive = nullptr;
+};
+
+inline DevicePace device_pace(const Pace& pace) {
+  const auto on_device = [](const ResourceClock* clock) {
+    return clock == nullptr ? nullptr : clock->on_device();
+  };
+  return {on_device(pace.compute),      on_device(pace.memory),       on_device(pace.link_send),
+          on_device(pace.link_receive), on_device(pace.network_send), on_device(pace.network_receive)};
+}
 
 // What one tile of a kernel costs.
 struct Charge {

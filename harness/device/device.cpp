@@ -2,12 +2,50 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cstdlib>
+#include <cstring>
 
 #include "harness/base/error.hpp"
 #include "harness/base/strings.hpp"
 
 namespace chokepoint {
+namespace {
+
+class OneByOne final : public LaunchTimer {
+ public:
+  explicit OneByOne(std::vector<std::function<void()>> launches) : launches_(std::move(launches)) {}
+  int launches_per_sample() const override { return 1; }
+  const std::function<void()>& next() { return launches_[next_++ % launches_.size()]; }
+
+ private:
+  std::vector<std::function<void()>> launches_;
+  std::size_t next_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<LaunchTimer> Device::timer(std::vector<std::function<void()>> launches) {
+  return std::make_unique<OneByOne>(std::move(launches));
+}
+
+std::vector<double> Device::time_in_turn(std::span<LaunchTimer* const> order) {
+  std::vector<double> times;
+  for (LaunchTimer* timer : order) times.push_back(time_s(dynamic_cast<OneByOne&>(*timer).next()));
+  return times;
+}
+
+std::shared_ptr<void> Device::allocate(std::size_t bytes) {
+  void* memory = std::aligned_alloc(64, (std::max<std::size_t>(bytes, 1) + 63) / 64 * 64);
+  if (memory == nullptr)
+    throw Error(Fault::device, fmt::format("no memory for {} bytes", bytes), "make the shape smaller");
+  return {memory, std::free};
+}
+
+void Device::upload(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+void Device::download(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+void Device::set_bytes(void* to, int value, std::size_t bytes) { std::memset(to, value, bytes); }
 
 std::unique_ptr<Device> open_device(const std::string& name) {
   const std::size_t colon = name.find(':');

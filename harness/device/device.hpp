@@ -1,10 +1,12 @@
-// What does the harness need from a machine that runs kernels? Its name, its facts, and a stopwatch around a
-// launch.
+// What does the harness need from a machine that runs kernels? Its name, its facts, a stopwatch around
+// launches, and its memory where that is not the host's.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,8 +24,21 @@ struct DeviceFacts {
   int workers = 1;   // threads or SMs
   std::int64_t last_level_cache_bytes = 0;
   std::int64_t memory_bytes = 0;
+  bool own_memory = false;  // kernels work on memory of the device: inputs are uploaded, outputs downloaded
   Json more = Json::object();
 };
+
+// One repeatable piece of work, as a device times it: launches over copies of one problem, taken in turn, so
+// that no cache flatters them.
+class LaunchTimer {
+ public:
+  virtual ~LaunchTimer() = default;
+  // Launches between two readings of the clock: 1, or more where one is too short to be timed alone.
+  virtual int launches_per_sample() const = 0;
+};
+
+// Streams of a device that enqueues. `wire` has the higher priority: transfers start while kernels compute.
+enum class Lane { compute, wire };
 
 class Device {
  public:
@@ -36,6 +51,27 @@ class Device {
 
   // Seconds since some fixed moment, for budgets and warm-up; steady.
   virtual double now_s() = 0;
+
+  // A timer over `launches` (not empty), which have to outlive it. The defaults time one launch per sample
+  // with time_s.
+  virtual std::unique_ptr<LaunchTimer> timer(std::vector<std::function<void()>> launches);
+
+  // One sample of each timer, in this order and without a pause: seconds per launch. The timers are this
+  // device's own.
+  virtual std::vector<double> time_in_turn(std::span<LaunchTimer* const> order);
+
+  // Blocks until all that was enqueued is done; reports faults of kernels. Throws Error{device}.
+  virtual void finish() {}
+
+  // Memory where kernels of this device work; freed with its last owner. Throws Error{device} when there is
+  // not enough. The defaults are the host's memory.
+  virtual std::shared_ptr<void> allocate(std::size_t bytes);
+  virtual void upload(void* to, const void* from, std::size_t bytes);    // from the host; blocks
+  virtual void download(void* to, const void* from, std::size_t bytes);  // to the host; waits for launches
+  virtual void set_bytes(void* to, int value, std::size_t bytes);        // as memset; waits for launches
+
+  // Where launches are enqueued (a cudaStream_t); null where nothing is.
+  virtual void* stream(Lane) { return nullptr; }
 };
 
 // How to reach a kind of device; registered from the file that implements it.
