@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -140,6 +141,8 @@ class Launch {
   virtual ~Launch() = default;
   virtual void run() = 0;             // returns when the output is complete (CPU), or enqueued (cuda)
   virtual Tensor& output() = 0;       // host view of the last run's output, fetched when it lives elsewhere
+  // What the record should say about how it is computed: a library's algorithm, say.
+  virtual std::vector<std::pair<std::string, std::string>> remarks() const { return {}; }
   virtual void poison() { output().poison(); }  // fills the output, where it lives, with values that show
 };
 

@@ -1,23 +1,21 @@
 #include "harness/caps/cap.hpp"
 
-#include <cmath>
-
-#include "harness/caps/software_clock.hpp"
+#include <algorithm>
 
 namespace chokepoint {
 namespace {
 
 class SharedClock final : public InstalledCap {
  public:
-  SharedClock(const CapPlan& plan, ResourceClock*& slot)
-      : rate_(plan.requested), clock_(plan.requested, 0.0) {
-    slot = &clock_;
+  SharedClock(double rate, std::unique_ptr<TalliedClock> clock, ResourceClock*& slot)
+      : rate_(rate), clock_(std::move(clock)) {
+    slot = clock_.get();
   }
-  void engage() override { clock_.engage(); }
-  void release() noexcept override { clock_.release(); }
-  void reset_tally() override { clock_.reset_tally(); }
+  void engage() override { clock_->engage(); }
+  void release() noexcept override { clock_->release(); }
+  void reset_tally() override { clock_->reset_tally(); }
   Delivered delivered(double elapsed_s) const override {
-    const ClockTally tally = clock_.tally();
+    const ClockTally tally = clock_->tally();
     if (tally.charged <= 0.0 || elapsed_s <= 0.0) return {tally.charged, std::nullopt, std::nullopt};
     const double rate = tally.charged / elapsed_s;
     return {tally.charged, rate, std::min(1.0, rate / rate_)};
@@ -25,37 +23,39 @@ class SharedClock final : public InstalledCap {
 
  private:
   double rate_;
-  SoftwareClock clock_;
+  std::unique_ptr<TalliedClock> clock_;
 };
 
 class WireClocks final : public InstalledCap {
  public:
-  WireClocks(const CapPlan& plan, ResourceClock*& send, ResourceClock*& receive)
-      : send_(plan.requested, plan.latency_s), receive_(plan.requested, plan.latency_s) {
-    send = &send_;
-    receive = &receive_;
+  WireClocks(double latency_s, std::unique_ptr<TalliedClock> sender, std::unique_ptr<TalliedClock> receiver,
+             ResourceClock*& send, ResourceClock*& receive)
+      : latency_s_(latency_s), send_(std::move(sender)), receive_(std::move(receiver)) {
+    send = send_.get();
+    receive = receive_.get();
   }
   void engage() override {
-    send_.engage();
-    receive_.engage();
+    send_->engage();
+    receive_->engage();
   }
   void release() noexcept override {
-    send_.release();
-    receive_.release();
+    send_->release();
+    receive_->release();
   }
   void reset_tally() override {
-    send_.reset_tally();
-    receive_.reset_tally();
+    send_->reset_tally();
+    receive_->reset_tally();
   }
   Delivered delivered(double elapsed_s) const override {
-    const ClockTally tally = receive_.tally();  // the later of the two directions to be waited for
-    const double transfer_s = tally.active_s - send_.latency_s() * static_cast<double>(tally.messages);
+    const ClockTally tally = receive_->tally();  // the later of the two directions to be waited for
+    const double transfer_s = tally.active_s - latency_s_ * static_cast<double>(tally.messages);
     if (tally.charged <= 0.0 || transfer_s <= 0.0) return {tally.charged, std::nullopt, std::nullopt};
     return {tally.charged, tally.charged / transfer_s, std::min(1.0, tally.active_s / elapsed_s)};
   }
 
  private:
-  SoftwareClock send_, receive_;
+  double latency_s_;
+  std::unique_ptr<TalliedClock> send_, receive_;
 };
 
 }  // namespace
@@ -66,13 +66,15 @@ const Cap* find_cap(Resource resource, const std::string& device) {
   return nullptr;
 }
 
-std::unique_ptr<InstalledCap> share_capped_by_clock(const CapPlan& plan, ResourceClock*& slot) {
-  return std::make_unique<SharedClock>(plan, slot);
+std::unique_ptr<InstalledCap> share_capped_by_clock(const CapPlan& plan, std::unique_ptr<TalliedClock> clock,
+                                                    ResourceClock*& slot) {
+  return std::make_unique<SharedClock>(plan.requested, std::move(clock), slot);
 }
 
-std::unique_ptr<InstalledCap> wire_capped_by_clocks(const CapPlan& plan, ResourceClock*& send,
+std::unique_ptr<InstalledCap> wire_capped_by_clocks(const CapPlan& plan, std::unique_ptr<TalliedClock> sender,
+                                                    std::unique_ptr<TalliedClock> receiver, ResourceClock*& send,
                                                     ResourceClock*& receive) {
-  return std::make_unique<WireClocks>(plan, send, receive);
+  return std::make_unique<WireClocks>(plan.latency_s, std::move(sender), std::move(receiver), send, receive);
 }
 
 CapStatus judge(const CapRecord& cap) {

@@ -9,7 +9,9 @@
 #include <string>
 
 #include "harness/base/registry.hpp"
+#include "harness/device/device.hpp"
 #include "harness/model/emulation.hpp"
+#include "harness/caps/tallied_clock.hpp"
 #include "harness/model/record.hpp"
 #include "kernels/pace.hpp"
 
@@ -39,17 +41,25 @@ struct Cap {
   std::string mechanism;  // as records call it
   std::string needs;      // privileges or hardware, in words
   // Puts its clocks into `pace`, which must not outlive the result.
-  std::function<std::unique_ptr<InstalledCap>(const CapPlan&, Pace& pace)> install;
+  std::function<std::unique_ptr<InstalledCap>(const CapPlan&, Device&, Pace& pace)> install;
 };
+
+// One cap per resource and kind of device.
+template <>
+inline std::string registry_key<Cap>(const Cap& cap) {
+  return cap.device + "/" + cap.name;
+}
 
 // The cap of a resource on a kind of device; null when there is none.
 const Cap* find_cap(Resource resource, const std::string& device);
 
 // Rate is charged / elapsed: for resources that all of a launch shares (compute, memory).
-std::unique_ptr<InstalledCap> share_capped_by_clock(const CapPlan& plan, ResourceClock*& slot);
+std::unique_ptr<InstalledCap> share_capped_by_clock(const CapPlan& plan, std::unique_ptr<TalliedClock> clock,
+                                                    ResourceClock*& slot);
 
 // Rate is charged / time in transfer, per direction: for wires, which idle between messages.
-std::unique_ptr<InstalledCap> wire_capped_by_clocks(const CapPlan& plan, ResourceClock*& send,
+std::unique_ptr<InstalledCap> wire_capped_by_clocks(const CapPlan& plan, std::unique_ptr<TalliedClock> sender,
+                                                    std::unique_ptr<TalliedClock> receiver, ResourceClock*& send,
                                                     ResourceClock*& receive);
 
 // Tolerance within which a delivered rate counts as the requested one.

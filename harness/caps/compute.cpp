@@ -1,5 +1,6 @@
 // Caps arithmetic: kernels charge the FLOP of each tile on one clock that all workers share.
 #include "harness/caps/cap.hpp"
+#include "harness/caps/software_clock.hpp"
 
 namespace chokepoint {
 namespace {
@@ -10,7 +11,9 @@ const Register<Cap> cap{
      .device = "cpu",
      .mechanism = "resource clock",
      .needs = "kernels that charge compute; no privileges",
-     .install = [](const CapPlan& plan, Pace& pace) { return share_capped_by_clock(plan, pace.compute); }}};
+     .install = [](const CapPlan& plan, Device&, Pace& pace) {
+       return share_capped_by_clock(plan, std::make_unique<SoftwareClock>(plan.requested, 0.0), pace.compute);
+     }}};
 
 }  // namespace
 }  // namespace chokepoint

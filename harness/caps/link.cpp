@@ -1,18 +1,21 @@
 // Caps the scale-up link per direction: a loopback copy plays the wire, a clock each for what is sent and
 // received.
 #include "harness/caps/cap.hpp"
+#include "harness/caps/software_clock.hpp"
 
 namespace chokepoint {
 namespace {
 
-const Register<Cap> cap{{.name = "link",
-                         .resource = Resource::link,
-                         .device = "cpu",
-                         .mechanism = "resource clock",
-                         .needs = "kernels that charge link; no privileges",
-                         .install = [](const CapPlan& plan, Pace& pace) {
-                           return wire_capped_by_clocks(plan, pace.link_send, pace.link_receive);
-                         }}};
+const Register<Cap> cap{
+    {.name = "link",
+     .resource = Resource::link,
+     .device = "cpu",
+     .mechanism = "resource clock",
+     .needs = "kernels that charge link; no privileges",
+     .install = [](const CapPlan& plan, Device&, Pace& pace) {
+       const auto clock = [&] { return std::make_unique<SoftwareClock>(plan.requested, plan.latency_s); };
+       return wire_capped_by_clocks(plan, clock(), clock(), pace.link_send, pace.link_receive);
+     }}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -1,5 +1,6 @@
 // Caps memory bandwidth: kernels charge the cold bytes of each tile on one clock that all workers share.
 #include "harness/caps/cap.hpp"
+#include "harness/caps/software_clock.hpp"
 
 namespace chokepoint {
 namespace {
@@ -10,7 +11,9 @@ const Register<Cap> cap{
      .device = "cpu",
      .mechanism = "resource clock",
      .needs = "kernels that charge memory; no privileges",
-     .install = [](const CapPlan& plan, Pace& pace) { return share_capped_by_clock(plan, pace.memory); }}};
+     .install = [](const CapPlan& plan, Device&, Pace& pace) {
+       return share_capped_by_clock(plan, std::make_unique<SoftwareClock>(plan.requested, 0.0), pace.memory);
+     }}};
 
 }  // namespace
 }  // namespace chokepoint

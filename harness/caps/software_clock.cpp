@@ -33,7 +33,7 @@ void SoftwareClock::engage() {
   engaged_ = true;
 }
 
-void SoftwareClock::release() { engaged_ = false; }
+void SoftwareClock::release() noexcept { engaged_ = false; }
 
 void SoftwareClock::reset_tally() {
   const std::lock_guard lock(mutex_);

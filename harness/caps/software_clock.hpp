@@ -9,29 +9,19 @@
 #include <cstdint>
 #include <mutex>
 
-#include "kernels/pace.hpp"
+#include "harness/caps/tallied_clock.hpp"
 
 namespace chokepoint {
 
-// What went through a clock since it was engaged, by the system's own time.
-struct ClockTally {
-  double charged = 0.0;  // amount
-  double active_s =
-      0.0;  // from a first reservation on an idle clock until the last wait of that stretch returned
-  std::int64_t messages = 0;
-  std::int64_t reservations = 0;
-};
-
-class SoftwareClock final : public ResourceClock {
+class SoftwareClock final : public TalliedClock {
  public:
   // rate in amount per second, latency per message. Starts disengaged: charges are counted, nothing waits.
   SoftwareClock(double rate, double latency_s) : rate_(rate), latency_s_(latency_s) {}
 
-  void engage();
-  void release();
-  void reset_tally();
-  ClockTally tally() const;
-  double latency_s() const { return latency_s_; }
+  void engage() override;
+  void release() noexcept override;
+  void reset_tally() override;
+  ClockTally tally() const override;
 
   Moment reserve(double amount) override { return book(amount, false); }
   Moment reserve_message(double amount) override { return book(amount, true); }

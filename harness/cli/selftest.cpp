@@ -64,7 +64,7 @@ double message_rate(Device& device, const CapPlan& plan, std::int64_t message_by
   const std::unique_ptr<Problem> problem = operation.make(shape, Dtype::f32, {});
   Pace pace;
   const std::unique_ptr<InstalledCap> cap =
-      find_cap(Resource::link, device.facts().kind)->install(plan, pace);
+      find_cap(Resource::link, device.facts().kind)->install(plan, device, pace);
   const std::unique_ptr<Launch> launch =
       find_kernel("loopback", "cpu_native").prepare(*problem, device, pace);
   launch->run();
@@ -135,7 +135,7 @@ void check_negative_control(Report& report, Device& device) {
       .demand = {.resource = Resource::memory}, .requested = memory / kPacingHeadroom, .ceiling = memory};
   Pace pace;
   const std::unique_ptr<InstalledCap> cap =
-      find_cap(Resource::memory, device.facts().kind)->install(plan, pace);
+      find_cap(Resource::memory, device.facts().kind)->install(plan, device, pace);
   const Kernel& kernel = find_kernel("matmul", "cpu_native");
   const std::unique_ptr<Launch> capped = kernel.prepare(*problem, device, pace),
                                 free = kernel.prepare(*problem, device, Pace{});

@@ -91,7 +91,7 @@ void verify(const Flags& flags, Session& session) {
   const std::unique_ptr<Device> device = open_device(flags.device);
   const std::unique_ptr<Problem> problem = operation.make(shape, dtype, {flags.seed, flags.distribution});
   const std::unique_ptr<Launch> launch = kernel.prepare(*problem, *device, Pace{});
-  launch->output().poison();
+  launch->poison();
   launch->run();
   const Answer answer = answer_of(*problem, 1e300);  // every row
   const Verification verification = compare(*problem, answer, launch->output());

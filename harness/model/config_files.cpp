@@ -54,4 +54,15 @@ std::vector<std::string> maybe_telling_texts(Fields& fields, const std::string& 
   return texts;
 }
 
+std::vector<std::string> distinct_texts(Fields& fields, const std::string& key, std::vector<std::string> texts) {
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (texts[i].empty()) fields.reject(fmt::format("{}/{}", key, i), "is empty", "write a name");
+    if (std::find(texts.begin(), texts.begin() + static_cast<std::ptrdiff_t>(i), texts[i]) !=
+        texts.begin() + static_cast<std::ptrdiff_t>(i))
+      fields.reject(fmt::format("{}/{}", key, i), fmt::format("is \"{}\" for the second time", texts[i]),
+                    "remove it");
+  }
+  return texts;
+}
+
 }  // namespace chokepoint

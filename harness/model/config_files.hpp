@@ -39,4 +39,7 @@ const T& find_by_id(const std::vector<T>& entries, const std::string& id, std::s
   throw Error(Fault::config, std::string(what) + " \"" + id + "\" is not known", suggestion(id, known));
 }
 
+// `texts` of `key`, which have to be there, not empty and not twice. Throws Error{config} naming file and line.
+std::vector<std::string> distinct_texts(Fields& fields, const std::string& key, std::vector<std::string> texts);
+
 }  // namespace chokepoint

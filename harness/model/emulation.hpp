@@ -25,7 +25,7 @@ struct Demand {
   Resource resource = Resource::compute;
   double target_rate = 0.0;  // amount per target second
   double latency_s = 0.0;    // alpha on the target
-  std::string rate_kind;     // "achieved", "datasheet", "derived", "override"
+  std::string rate_kind;     // of a profile's figure, or "override", or "ratio" to the host's own
   bool verified = true;
 };
 

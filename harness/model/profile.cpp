@@ -89,6 +89,7 @@ Profile decode_profile(const JsonFile& file) {
                   "give both the same name");
   profile.name = telling_text(fields, "name");
   profile.architecture = telling_text(fields, "architecture");
+  profile.device_names = distinct_texts(fields, "device_names", fields.maybe_texts("device_names"));
   decode_resources(fields.object("resources"), profile);
   if (auto latencies = fields.maybe_object("latency")) {
     profile.link_latency = maybe_figure(*latencies, "link", "s");
@@ -134,6 +135,23 @@ const Figure& target_rate(const Profile& profile, Resource resource, Dtype dtype
               fmt::format("add resources.{0}.datasheet or resources.{0}.achieved to {1}, or name it in the "
                           "target: {2}@{3}=...",
                           key, profile.path, profile.id, to_string(resource)));
+}
+
+const Profile* profile_of_device(const std::vector<Profile>& profiles, const std::string& device_name) {
+  for (const Profile& profile : profiles)
+    if (std::find(profile.device_names.begin(), profile.device_names.end(), device_name) !=
+        profile.device_names.end())
+      return &profile;
+  return nullptr;
+}
+
+std::optional<double> rate_ratio(const Profile& target, const Profile& host, Resource resource, Dtype dtype) {
+  const Rates* wanted = rates_of(target, resource, dtype);
+  const Rates* own = rates_of(host, resource, dtype);
+  if (wanted == nullptr || own == nullptr) return std::nullopt;
+  if (wanted->achieved && own->achieved) return wanted->achieved->value / own->achieved->value;
+  if (wanted->datasheet && own->datasheet) return wanted->datasheet->value / own->datasheet->value;
+  return std::nullopt;
 }
 
 std::optional<Figure> latency(const Profile& profile, Resource resource) {

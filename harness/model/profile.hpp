@@ -23,6 +23,7 @@ struct Rates {
 struct Profile {
   std::string id, name;
   std::string architecture;  // "sm_90"; equal to a device's architecture means same silicon
+  std::vector<std::string> device_names;  // what the driver calls this machine: "NVIDIA H100 80GB HBM3"
   std::map<Dtype, Rates> compute;
   Rates memory, link, network;
   std::optional<Figure> link_latency, network_latency;  // s per message
@@ -43,6 +44,13 @@ const Profile& find_profile(const std::vector<Profile>& profiles, const std::str
 // The achieved rate if there is one, else the datasheet's (kind `datasheet`). Throws Error{config} when the
 // profile has neither. `dtype` matters for compute only, and no dtype stands in for another.
 const Figure& target_rate(const Profile& profile, Resource resource, Dtype dtype);
+
+// The profile of the machine that the driver calls `device_name`; null when none says so.
+const Profile* profile_of_device(const std::vector<Profile>& profiles, const std::string& device_name);
+
+// The target's rate as a share of the host's, like with like: achieved by achieved where both are known, else
+// datasheet by datasheet. Empty when neither pair is.
+std::optional<double> rate_ratio(const Profile& target, const Profile& host, Resource resource, Dtype dtype);
 
 // Absent for compute and memory, and where nobody published it.
 std::optional<Figure> latency(const Profile& profile, Resource resource);

@@ -31,7 +31,7 @@ std::string_view to_string(CapStatus status);
 struct CapRecord {
   Resource resource = Resource::compute;
   double target_rate = 0.0;          // of the machine played, in its own seconds
-  std::string target_rate_kind;      // "achieved", "datasheet", "derived", "override"
+  std::string target_rate_kind;      // "measured", "datasheet", "derived", "estimate", "override", "ratio"
   bool target_rate_verified = true;  // false: the profile marks the figure as unverified
   double requested = 0.0;            // target_rate / dilation
   double latency_s = 0.0;            // alpha, host scale

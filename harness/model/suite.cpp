@@ -43,19 +43,6 @@ SuiteSampling merged(const SuiteSampling& own, const SuiteSampling& suite) {
   return sampling;
 }
 
-// Texts that are there, not empty and not twice.
-std::vector<std::string> distinct_texts(Fields& fields, const std::string& key,
-                                        std::vector<std::string> texts) {
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    if (texts[i].empty()) fields.reject(fmt::format("{}/{}", key, i), "is empty", "write a name");
-    if (std::find(texts.begin(), texts.begin() + static_cast<std::ptrdiff_t>(i), texts[i]) !=
-        texts.begin() + static_cast<std::ptrdiff_t>(i))
-      fields.reject(fmt::format("{}/{}", key, i), fmt::format("is \"{}\" for the second time", texts[i]),
-                    "remove it");
-  }
-  return texts;
-}
-
 Shape::Value decode_value(const Fields& fields, const std::string& key, const Json& value) {
   if (value.is_string() && !value.get_ref<const std::string&>().empty()) return value.get<std::string>();
   if (!value.is_number_integer())
@@ -103,6 +90,29 @@ std::vector<Dtype> decode_dtypes(Fields& fields) {
   return dtypes;
 }
 
+std::vector<std::string> kernel_names(Fields& fields, const std::string& key) {
+  std::vector<std::string> names = distinct_texts(fields, key, fields.texts(key));
+  if (names.empty()) fields.reject(key, "is an empty list", "write at least one kernel");
+  return names;
+}
+
+// A list, or an object with a list per kind of device.
+void decode_kernels(Fields& fields, SuiteCase& suite_case) {
+  static const std::vector<std::string> kinds = {"cpu", "cuda"};
+  if (!fields.json().contains("kernels") || !fields.json()["kernels"].is_object()) {
+    suite_case.kernels = kernel_names(fields, "kernels");
+    return;
+  }
+  Fields by_device = fields.object("kernels");
+  for (const std::string& kind : by_device.keys()) {
+    if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end())
+      by_device.reject(kind, "is no kind of device", suggestion(kind, kinds));
+    suite_case.kernels_by_device[kind] = kernel_names(by_device, kind);
+  }
+  if (suite_case.kernels_by_device.empty()) fields.reject("kernels", "is empty", "write at least one kernel");
+  by_device.finish();
+}
+
 SuiteCase decode_case(Fields fields, const Suite& suite) {
   SuiteCase suite_case;
   suite_case.operation = telling_text(fields, "operation");
@@ -116,8 +126,7 @@ SuiteCase decode_case(Fields fields, const Suite& suite) {
   if (suite_case.axes.empty() && !suite_case.model)
     fields.reject("", "has neither a shape nor a model", "add \"shape\": {...} or \"model\": \"...\"");
   suite_case.dtypes = decode_dtypes(fields);
-  suite_case.kernels = distinct_texts(fields, "kernels", fields.texts("kernels"));
-  if (suite_case.kernels.empty()) fields.reject("kernels", "is an empty list", "write at least one kernel");
+  decode_kernels(fields, suite_case);
   suite_case.targets = distinct_texts(fields, "targets", fields.maybe_texts("targets"));
   if (suite_case.targets.empty()) suite_case.targets = suite.targets;
   if (suite_case.targets.empty())
@@ -204,6 +213,12 @@ std::string find_suite(const std::string& configs, const std::string& path_or_id
   }
   throw Error(Fault::config, fmt::format("suite \"{}\" is not known", path_or_id),
               suggestion(path_or_id, known));
+}
+
+std::vector<std::string> kernels_on(const SuiteCase& suite_case, const std::string& device_kind) {
+  if (suite_case.kernels_by_device.empty()) return suite_case.kernels;
+  const auto found = suite_case.kernels_by_device.find(device_kind);
+  return found == suite_case.kernels_by_device.end() ? std::vector<std::string>{} : found->second;
 }
 
 std::vector<SuiteShape> expand_shapes(const SuiteCase& suite_case, const std::vector<ModelShapes>& models) {

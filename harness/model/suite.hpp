@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,6 +33,8 @@ struct SuiteCase {
   std::vector<ShapeAxis> axes;       // in file order
   std::vector<Dtype> dtypes;
   std::vector<std::string> kernels;  // names; whether they exist is for the plan to check
+  // Instead: names by kind of device. The case is left out on a device of another kind.
+  std::map<std::string, std::vector<std::string>> kernels_by_device;
   std::vector<std::string> targets;  // the case's own, else the suite's; texts for parse_target
   std::uint64_t seed = 1;
   std::string distribution = "normal";
@@ -62,6 +65,9 @@ struct SuiteShape {
   Shape shape;
   std::string label;
 };
+
+// The kernels of a case on a kind of device ("cpu", "cuda"); empty where the case is left out.
+std::vector<std::string> kernels_on(const SuiteCase& suite_case, const std::string& device_kind);
 
 // Fragments (in file order) x the cartesian product of the axes (the last axis runs fastest). The case's own
 // fields win over the fragment's. Throws Error{config} for an unknown model, a model without fragments for

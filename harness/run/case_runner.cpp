@@ -10,6 +10,7 @@
 #include "harness/caps/cap.hpp"
 #include "harness/meters/meter.hpp"
 #include "harness/model/roofline.hpp"
+#include "harness/run/architecture.hpp"
 #include "harness/run/sequence.hpp"
 #include "harness/run/verify.hpp"
 
@@ -18,6 +19,13 @@ namespace {
 
 constexpr std::int64_t kMostCopies = 32;
 constexpr std::int64_t kMostCopyBytes = std::int64_t{2} << 30;
+// Copies go past the last-level cache by this factor. A GPU's cache keeps lines of earlier launches longer than
+// a pass over it takes, hence more there (reference: buffers through more than 4 times L2).
+constexpr std::int64_t kPastCache = 2, kPastGpuCache = 4;
+// Blocks are repeated until they take about this long on a device that enqueues, so that waiting for the host
+// between blocks is a small part; at most so often.
+constexpr double kLeastBlock_s = 3e-3;
+constexpr std::size_t kMostBlocksAtOnce = 16;
 constexpr double kBurst_s = 1.0, kSustained_s = 10.0;  // design.md section 6
 constexpr double kUnderchargeTolerance = 0.02;
 
@@ -30,6 +38,7 @@ struct Arm {
   std::vector<std::unique_ptr<InstalledCap>> caps;  // same order as plans; null for native ones
   std::vector<CapRecord> cap_records;
   std::vector<std::unique_ptr<Launch>> launches;
+  std::unique_ptr<LaunchTimer> timer;
   std::optional<StoppingRule> rule;
   double sampled_s = 0.0;
 
@@ -45,28 +54,37 @@ class GroupDriver {
     const Operation& operation = find_operation(group_.operation);
     const Kernel& kernel = find_kernel(group_.operation, group_.kernel);
     problems_.push_back(operation.make(group_.shape, group_.dtype, group_.inputs));
-    for (std::int64_t copy = 1; copy < copies_wanted(); ++copy)
+    const std::int64_t copies = copies_wanted();
+    // On a device with memory of its own every launch uploads its own copy anyway.
+    for (std::int64_t copy = 1; copy < copies && !device_.facts().own_memory; ++copy)
       problems_.push_back(problems_.front()->clone());
     answer_ = answer_of(*problems_.front());
     install_caps();
     for (Arm& arm : arms_)
-      for (const auto& problem : problems_)
-        arm.launches.push_back(kernel.prepare(*problem, device_, arm.pace));
+      for (std::int64_t copy = 0; copy < copies; ++copy) {
+        const auto which = static_cast<std::size_t>(copy) % problems_.size();
+        arm.launches.push_back(kernel.prepare(*problems_[which], device_, arm.pace));
+      }
   }
 
   void verify() {
     for (Arm& arm : arms_)
       for (const auto& launch : arm.launches) {
-        launch->output().poison();
+        launch->poison();
         launch->run();
         check_output(arm, *launch, "before sampling");
       }
+    for (Arm& arm : arms_) {
+      std::vector<std::function<void()>> runs;
+      for (const auto& launch : arm.launches) runs.push_back([&launch = *launch] { launch.run(); });
+      arm.timer = device_.timer(std::move(runs));
+    }
   }
 
   void warm_up() {
     const double start = device_.now_s();
-    for (std::size_t i = 0; device_.now_s() - start < group_.warm_up_s; ++i)
-      for (Arm& arm : arms_) arm.launches[i % arm.launches.size()]->run();
+    const std::vector<LaunchTimer*> once = in_turn(1);
+    while (device_.now_s() - start < group_.warm_up_s) device_.time_in_turn(once);
     warmed_s_ = device_.now_s() - start;
   }
 
@@ -88,7 +106,7 @@ class GroupDriver {
 
   void engage() {
     for (Arm& arm : arms_) {
-      for (const auto& launch : arm.launches) launch->output().poison();
+      for (const auto& launch : arm.launches) launch->poison();
       SamplingPlan plan = group_.sampling;
       plan.budget_s *= static_cast<double>(arms_.size());
       arm.rule.emplace(plan);
@@ -103,23 +121,25 @@ class GroupDriver {
         arms_.size() == 1 ? open_meter(device_.facts().kind) : std::nullopt;
     const double joule_before = meter ? meter->counter->joule() : 0.0;
     const double start = device_.now_s();
-    const auto take = [&](Arm& arm) {
-      Launch& launch = *arm.launches[arm.rule->samples().size() % arm.launches.size()];
-      const double time_s = device_.time_s([&] { launch.run(); });
-      arm.sampled_s += time_s;
-      arm.rule->add(time_s, device_.now_s() - start);
-    };
     const auto done = [&] {
       return std::all_of(arms_.begin(), arms_.end(), [](const Arm& arm) { return arm.rule->done(); });
     };
-    while (!done()) {
-      for (Arm& arm : arms_) take(arm);
-      for (std::size_t i = arms_.size(); i-- > 0;) take(arms_[i]);
+    for (std::size_t blocks = 1; !done();) {
+      const std::vector<double> times = device_.time_in_turn(in_turn(blocks));
+      double block_s = 0.0;
+      for (std::size_t i = 0; i < times.size(); ++i) {
+        Arm& arm = arms_[arm_of(i)];
+        const double sample_s = times[i] * arm.timer->launches_per_sample();
+        arm.sampled_s += sample_s;
+        block_s += sample_s / static_cast<double>(blocks);
+        arm.rule->add(times[i], device_.now_s() - start);
+      }
+      if (device_.facts().own_memory)
+        blocks = std::clamp<std::size_t>(static_cast<std::size_t>(kLeastBlock_s / block_s), 1, kMostBlocksAtOnce);
     }
     window_s_ = device_.now_s() - start;
     if (meter) {
-      joule_per_launch_ = (meter->counter->joule() - joule_before) /
-                          static_cast<double>(arms_.front().rule->samples().size());
+      joule_per_launch_ = (meter->counter->joule() - joule_before) / launches_timed(arms_.front());
       meter_ = meter->meter;
     }
     for (Arm& arm : arms_)
@@ -160,15 +180,35 @@ class GroupDriver {
       for (const std::string& complaint : arm_complaints_[&arm]) invalidate(arm, complaint);
       check_plausible(arm);
       if (arms_.size() > 1) arm.record.interleave_group = group_.name();
+      arm.record.provenance["launches_per_sample"] = arm.timer->launches_per_sample();
+      for (const auto& [key, value] : arm.launches.front()->remarks()) arm.record.provenance[key] = value;
     }
   }
 
  private:
+  // The order of `blocks` blocks A B C C B A.
+  std::vector<LaunchTimer*> in_turn(std::size_t blocks) const {
+    std::vector<LaunchTimer*> order;
+    for (std::size_t i = 0; i < 2 * arms_.size() * blocks; ++i) order.push_back(arms_[arm_of(i)].timer.get());
+    return order;
+  }
+
+  // The arm of the i-th sample of such an order.
+  std::size_t arm_of(std::size_t i) const {
+    const std::size_t in_block = i % (2 * arms_.size());
+    return in_block < arms_.size() ? in_block : 2 * arms_.size() - 1 - in_block;
+  }
+
+  static double launches_timed(const Arm& arm) {
+    return static_cast<double>(arm.rule->samples().size()) * arm.timer->launches_per_sample();
+  }
+
   std::int64_t copies_wanted() const {
     std::int64_t bytes = 0;
     for (const Tensor* input : problems_.front()->inputs()) bytes += input->bytes();
+    const std::int64_t factor = device_.facts().own_memory ? kPastGpuCache : kPastCache;
     const std::int64_t past_cache =
-        2 * device_.facts().last_level_cache_bytes / std::max<std::int64_t>(1, bytes) + 1;
+        factor * device_.facts().last_level_cache_bytes / std::max<std::int64_t>(1, bytes) + 1;
     return std::clamp<std::int64_t>(std::min(past_cache, kMostCopyBytes / std::max<std::int64_t>(1, bytes)),
                                     1, kMostCopies);
   }
@@ -187,7 +227,7 @@ class GroupDriver {
         cap.headroom = plan.headroom();
         const Cap* mechanism = find_cap(plan.demand.resource, device_.facts().kind);
         cap.mechanism = plan.native ? "native" : mechanism->mechanism;
-        arm.caps.push_back(plan.native ? nullptr : mechanism->install(plan, arm.pace));
+        arm.caps.push_back(plan.native ? nullptr : mechanism->install(plan, device_, arm.pace));
         arm.cap_records.push_back(cap);
       }
   }
@@ -219,7 +259,7 @@ class GroupDriver {
     arm.cap_records[i].delivered_during = delivered.rate;
     arm.cap_records[i].busy_share = delivered.busy_share;
     const Resource resource = arm.plans[i].demand.resource;
-    const double owed = arm.record.work.of(resource) * static_cast<double>(arm.rule->samples().size());
+    const double owed = arm.record.work.of(resource) * launches_timed(arm);
     if (std::abs(delivered.charged / owed - 1.0) > kUnderchargeTolerance)
       arm_complaints_[&arm].push_back(
           fmt::format("the kernel charged {:.4g} {} of {} where the work is {:.4g}", delivered.charged,
@@ -341,16 +381,33 @@ std::optional<std::string> cap_obstacle(const Kernel& kernel, const Target& targ
 
 }  // namespace
 
-std::vector<Demand> demands_of(const Target& target, const Work& work, Dtype dtype) {
+namespace {
+
+// Empty where the profile's own figure has to do.
+std::optional<double> rate_on_own_silicon(const Target& target, Resource resource, Dtype dtype, const Profile* host,
+                                          const PerResource<std::optional<double>>& ceilings) {
+  const bool of_the_chip = resource == Resource::compute || resource == Resource::memory;
+  if (!of_the_chip || host == nullptr || host->architecture != target.profile->architecture ||
+      target.overrides.contains(resource) || !ceilings[resource])
+    return std::nullopt;
+  const std::optional<double> ratio = rate_ratio(*target.profile, *host, resource, dtype);
+  return ratio ? std::optional(*ratio * *ceilings[resource]) : std::nullopt;
+}
+
+}  // namespace
+
+std::vector<Demand> demands_of(const Target& target, const Work& work, Dtype dtype, const Profile* host,
+                               const PerResource<std::optional<double>>& ceilings) {
   std::vector<Demand> demands;
   if (target.is_host()) return demands;
   for (Resource resource : resources_of(work)) {
     const Figure rate = target_rate(target, resource, dtype);
     const std::optional<Figure> alpha = latency(*target.profile, resource);
+    const std::optional<double> own = rate_on_own_silicon(target, resource, dtype, host, ceilings);
     demands.push_back({.resource = resource,
-                       .target_rate = rate.value,
+                       .target_rate = own.value_or(rate.value),
                        .latency_s = alpha ? alpha->value : 0.0,
-                       .rate_kind = rate.kind,
+                       .rate_kind = own ? "ratio" : rate.kind,
                        .verified = rate.verified && (!alpha || alpha->verified)});
   }
   return demands;
@@ -388,6 +445,7 @@ std::vector<Record> run_group(const CaseGroup& group, Device& device, const Case
   };
   if (group.unsupported) return all_become(Status::unsupported, *group.unsupported);
   const Kernel& kernel = find_kernel(group.operation, group.kernel);
+  if (const auto why = architecture_obstacle(kernel, device.facts())) return all_become(Status::unsupported, *why);
   std::vector<Arm> arms;
   try {
     const PerResource<std::optional<double>> ceilings = context.ceilings.for_dtype(group.dtype);
@@ -395,7 +453,9 @@ std::vector<Record> run_group(const CaseGroup& group, Device& device, const Case
     for (std::size_t i = 0; i < group.targets.size(); ++i) {
       const Target target = parse_target(group.targets[i], context.profiles);
       if (!target.is_host())
-        demands.push_back({target.id, demands_of(target, records[i].work, group.dtype),
+        demands.push_back({target.id,
+                           demands_of(target, records[i].work, group.dtype,
+                                      profile_of_device(context.profiles, device.facts().name), ceilings),
                            target.profile->architecture == device.facts().architecture});
     }
     const EmulationPlan plan = plan_emulation(demands, ceilings, group.pinned_dilation);

@@ -90,10 +90,15 @@ std::vector<CaseGroup> plan_suite(const Suite& suite, const PlanOptions& options
   const std::vector<Profile> profiles = load_profiles(options.configs);
   std::vector<CaseGroup> groups;
   std::set<std::string> seen;
+  const std::string device = options.device.value_or(suite.device), kind = split(device, ':').front();
+  if (std::none_of(suite.cases.begin(), suite.cases.end(),
+                   [&](const SuiteCase& entry) { return !kernels_on(entry, kind).empty(); }))
+    throw Error(Fault::config, fmt::format("{}: no case names a kernel for {}", suite.path, kind),
+                fmt::format("add \"{}\" to the kernels of a case, or choose another --device", kind));
   for (const SuiteCase& entry : suite.cases) try {
       const Operation& operation = find_operation(entry.operation);
       check_distribution(entry.distribution);
-      for (const std::string& kernel_name : entry.kernels)
+      for (const std::string& kernel_name : kernels_on(entry, kind))
         for (const SuiteShape& fragment : expand_shapes(entry, models))
           for (Dtype dtype : entry.dtypes) {
             const Kernel& kernel = find_kernel(entry.operation, kernel_name);
@@ -104,7 +109,7 @@ std::vector<CaseGroup> plan_suite(const Suite& suite, const PlanOptions& options
             group.label = fragment.label;
             group.dtype = dtype;
             group.inputs = {options.seed.value_or(entry.seed), entry.distribution};
-            group.device = options.device.value_or(suite.device);
+            group.device = device;
             group.sampling = sampling_of(entry.sampling);
             group.warm_up_s = entry.sampling.warm_up_s.value_or(group.warm_up_s);
             group.pinned_dilation = options.dilation;

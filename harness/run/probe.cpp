@@ -8,6 +8,7 @@
 #include "harness/base/error.hpp"
 #include "harness/caps/cap.hpp"
 #include "harness/model/statistics.hpp"
+#include "harness/run/architecture.hpp"
 
 namespace chokepoint {
 namespace {
@@ -20,24 +21,24 @@ Dtype probe_dtype(const Operation& operation, Resource resource, Dtype dtype) {
   return resource == Resource::compute ? dtype : operation.dtypes.front();
 }
 
-// One prepared probe of about `amount`.
+// One prepared probe. A device with memory of its own repeats a launch of bounded size instead of taking ever
+// larger arrays.
 struct Probe {
-  std::unique_ptr<Problem> problem;
   std::unique_ptr<Launch> launch;
-  double amount = 0.0;
+  double amount = 0.0;  // of one launch
   double messages = 0.0;
+  int repeats = 1;  // launches per reading of the clock
+
+  void run() const {
+    for (int i = 0; i < repeats; ++i) launch->run();
+  }
 };
 
-std::optional<Probe> make_probe(const Operation& operation, const Kernel& kernel, Resource resource,
-                                Dtype dtype, double amount, Device& device, const Pace& pace) {
-  const std::optional<Shape> wanted = operation.probe(resource, amount);
-  if (!wanted) return std::nullopt;
-  const Shape shape = complete_shape(operation, *wanted);
-  if (kernel.unsupported(shape, dtype)) return std::nullopt;
+Probe prepare_probe(const Kernel& kernel, Resource resource, const Problem& problem, Device& device,
+                    const Pace& pace) {
   Probe probe;
-  probe.problem = operation.make(shape, dtype, InputSpec{});
-  probe.launch = kernel.prepare(*probe.problem, device, pace);
-  const Work work = probe.problem->work();
+  probe.launch = kernel.prepare(problem, device, pace);
+  const Work work = problem.work();
   probe.amount = work.of(resource);
   probe.messages = resource == Resource::link      ? work.link_messages
                    : resource == Resource::network ? work.network_messages
@@ -45,17 +46,41 @@ std::optional<Probe> make_probe(const Operation& operation, const Kernel& kernel
   return probe;
 }
 
+// Bytes that a probe's arrays may take: host memory, filled and uploaded, is what a probe waits for.
+double most_bytes(const DeviceFacts& facts) {
+  return facts.own_memory ? std::min(1e9, static_cast<double>(facts.memory_bytes) / 16) : 1e300;
+}
+
+// The shape that moves about `amount`, or as much of it as fits the device.
+std::optional<Shape> probe_shape(const Operation& operation, Resource resource, Dtype dtype, double amount,
+                                 const DeviceFacts& facts) {
+  for (;; amount /= 2) {
+    const std::optional<Shape> wanted = operation.probe(resource, amount);
+    if (!wanted) return std::nullopt;
+    const Shape shape = complete_shape(operation, *wanted);
+    if (operation.work(shape, dtype).memory_bytes <= most_bytes(facts)) return shape;
+  }
+}
+
 // Amount that keeps a machine of this class busy for a few milliseconds, past its caches.
 double first_amount(Resource resource, const DeviceFacts& facts) {
   switch (resource) {
     case Resource::compute:
-      return 2.0 * 512 * 512 * 512;
+      return facts.own_memory ? 2.0 * 8192 * 8192 * 8192 : 2.0 * 512 * 512 * 512;
     case Resource::memory:
       return 4.0 * static_cast<double>(std::max<std::int64_t>(facts.last_level_cache_bytes, 1 << 22));
     default:
       return static_cast<double>(std::max<std::int64_t>(facts.last_level_cache_bytes, 1 << 22));
   }
 }
+
+// Enough to tell a reference kernel from a fast one.
+double small_amount(Resource resource, const DeviceFacts& facts) {
+  if (!facts.own_memory) return 1.6e7;
+  return resource == Resource::compute ? 2.0 * 4096 * 4096 * 4096 : 2.5e8;
+}
+
+bool has(const auto& list, auto value) { return std::find(list.begin(), list.end(), value) != list.end(); }
 
 }  // namespace
 
@@ -87,22 +112,32 @@ Ceilings ceilings_from_json(Fields fields) {
   return ceilings;
 }
 
-std::optional<Prober::Choice> Prober::choose(Resource resource, Dtype dtype) {
-  const auto [entry, is_new] = choices_.try_emplace({resource, dtype});
+const Problem& Prober::problem(const Operation& operation, const Shape& shape, Dtype dtype) {
+  std::unique_ptr<Problem>& known =
+      problems_[fmt::format("{}/{}/{}", operation.name, to_string(dtype), shape.text())];
+  if (!known) known = operation.make(shape, dtype, InputSpec{});
+  return *known;
+}
+
+std::optional<Prober::Choice> Prober::choose(Resource resource, Dtype dtype, bool has_to_pace) {
+  const auto [entry, is_new] = choices_.try_emplace({resource, dtype, has_to_pace});
   if (!is_new) return entry->second;
   double best_s = 0.0;
   for (const Operation& operation : Registry<Operation>::instance().all()) {
     const Dtype probed = probe_dtype(operation, resource, dtype);
-    if (!operation.probe(resource, 1e6)) continue;
+    const std::optional<Shape> shape =
+        probe_shape(operation, resource, probed, small_amount(resource, device_.facts()), device_.facts());
+    if (!shape) continue;
     for (const Kernel* kernel : kernels_of(operation.name)) {
       if (!kernel->probes || kernel->device != device_.facts().kind) continue;
-      if (std::find(kernel->paces.begin(), kernel->paces.end(), resource) == kernel->paces.end()) continue;
-      if (std::find(kernel->dtypes.begin(), kernel->dtypes.end(), probed) == kernel->dtypes.end()) continue;
-      // A small amount is enough to tell a reference kernel from a fast one.
-      std::optional<Probe> probe = make_probe(operation, *kernel, resource, probed, 1.6e7, device_, Pace{});
-      if (!probe) continue;
-      probe->launch->run();
-      const double time_s = device_.time_s([&] { probe->launch->run(); }) / probe->amount;
+      if (has_to_pace && !has(kernel->paces, resource)) continue;
+      if (!has(kernel->dtypes, probed) || kernel->unsupported(*shape, probed) ||
+          architecture_obstacle(*kernel, device_.facts()))
+        continue;
+      const Probe probe =
+          prepare_probe(*kernel, resource, problem(operation, *shape, probed), device_, Pace{});
+      probe.run();
+      const double time_s = device_.time_s([&] { probe.run(); }) / probe.amount;
       if (!entry->second || time_s < best_s) {
         entry->second = Choice{&operation, kernel};
         best_s = time_s;
@@ -113,22 +148,23 @@ std::optional<Prober::Choice> Prober::choose(Resource resource, Dtype dtype) {
 }
 
 std::optional<double> Prober::ceiling(Resource resource, Dtype dtype, double seconds) {
-  const std::optional<Choice> choice = choose(resource, dtype);
+  const std::optional<Choice> choice = choose(resource, dtype, !device_.facts().own_memory);
   if (!choice) return std::nullopt;
   const Dtype probed = probe_dtype(*choice->operation, resource, dtype);
-  std::optional<Probe> probe = make_probe(*choice->operation, *choice->kernel, resource, probed,
-                                          first_amount(resource, device_.facts()), device_, Pace{});
-  if (!probe) return std::nullopt;
-  probe->launch->run();
+  const std::optional<Shape> shape = probe_shape(*choice->operation, resource, probed,
+                                                 first_amount(resource, device_.facts()), device_.facts());
+  const Probe probe = prepare_probe(*choice->kernel, resource, problem(*choice->operation, *shape, probed),
+                                    device_, Pace{});
+  probe.run();
   std::vector<double> rates;
   for (const double start = device_.now_s(); rates.size() < 5 || device_.now_s() - start < seconds;)
-    rates.push_back(probe->amount / device_.time_s([&] { probe->launch->run(); }));
+    rates.push_back(probe.amount / device_.time_s([&] { probe.run(); }));
   return median(rates);
 }
 
 double Prober::delivered(const CapPlan& plan, Dtype dtype, double seconds, int repeats) {
   const Resource resource = plan.demand.resource;
-  const std::optional<Choice> choice = choose(resource, dtype);
+  const std::optional<Choice> choice = choose(resource, dtype, !plan.native);
   const Cap* cap = find_cap(resource, device_.facts().kind);
   if (!choice || (cap == nullptr && !plan.native))
     throw Error(
@@ -137,21 +173,26 @@ double Prober::delivered(const CapPlan& plan, Dtype dtype, double seconds, int r
         "see `chokepoint list caps`");
   Pace pace;
   std::unique_ptr<InstalledCap> installed;
-  if (!plan.native) installed = cap->install(plan, pace);
+  if (!plan.native) installed = cap->install(plan, device_, pace);
   const Dtype probed = probe_dtype(*choice->operation, resource, dtype);
-  std::optional<Probe> probe = make_probe(*choice->operation, *choice->kernel, resource, probed,
-                                          plan.requested * seconds, device_, pace);
-  if (!probe)
+  const std::optional<Shape> shape =
+      probe_shape(*choice->operation, resource, probed, plan.requested * seconds, device_.facts());
+  if (!shape || choice->kernel->unsupported(*shape, probed))
     throw Error(Fault::unsupported,
                 fmt::format("no probe of {} at {:.3g} per second", to_string(resource), plan.requested),
                 "raise the rate");
-  probe->launch->run();  // first touch
+  Probe probe =
+      prepare_probe(*choice->kernel, resource, problem(*choice->operation, *shape, probed), device_, pace);
+  if (device_.facts().own_memory)
+    probe.repeats = std::max(1, static_cast<int>(plan.requested * seconds / probe.amount + 0.5));
+  probe.run();  // first touch
+  device_.finish();
   if (installed) installed->engage();
   double best = 0.0;
   for (int i = 0; i < repeats || (i < kMostRounds * repeats && best < plan.requested * (1.0 - kCapTolerance));
        ++i) {
-    const double time_s = device_.time_s([&] { probe->launch->run(); });
-    best = std::max(best, probe->amount / (time_s - probe->messages * plan.latency_s));
+    const double time_s = device_.time_s([&] { probe.run(); }) / probe.repeats;
+    best = std::max(best, probe.amount / (time_s - probe.messages * plan.latency_s));
   }
   return best;
 }

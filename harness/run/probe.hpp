@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 
 #include "harness/device/device.hpp"
 #include "harness/model/emulation.hpp"
@@ -27,8 +28,9 @@ class Prober {
  public:
   explicit Prober(Device& device) : device_(device) {}
 
-  // Uncapped rate of the fastest kernel that can be paced on this resource: the median of about `seconds` of
-  // runs over arrays larger than the last-level cache. Empty when no operation probes it here.
+  // Uncapped rate of the fastest kernel: the median of about `seconds` of runs over arrays larger than the
+  // last-level cache. On a CPU, where every cap is paced, of those that can be paced; on a GPU, whose silicon
+  // may be the cap, of all. Empty when no operation probes it here.
   std::optional<double> ceiling(Resource resource, Dtype dtype, double seconds = 0.4);
 
   // Rate delivered while only this cap is engaged: the fastest of `repeats` transfers of about `seconds`
@@ -43,10 +45,12 @@ class Prober {
     const Operation* operation;
     const Kernel* kernel;
   };
-  std::optional<Choice> choose(Resource resource, Dtype dtype);
+  std::optional<Choice> choose(Resource resource, Dtype dtype, bool has_to_pace);
+  const Problem& problem(const Operation& operation, const Shape& shape, Dtype dtype);
 
   Device& device_;
-  std::map<std::pair<Resource, Dtype>, std::optional<Choice>> choices_;
+  std::map<std::tuple<Resource, Dtype, bool>, std::optional<Choice>> choices_;
+  std::map<std::string, std::unique_ptr<Problem>> problems_;  // by operation, dtype and shape
 };
 
 // Ceilings of every resource and of compute in `dtypes`.

@@ -37,12 +37,16 @@ void check_size(const Shape& shape) {
     reject("2 x m x n x k", flop, "2^53 FLOP");
 }
 
-// A square output that packs well; its sums take the amount.
+// A square output that packs well; its sums take the amount. From the 1e11 FLOP on that fill a GPU for a
+// moment, a cube, so that there are tiles for all of it.
 std::optional<Shape> probe(Resource resource, double amount) {
   if (resource != Resource::compute) return std::nullopt;
-  constexpr std::int64_t kSide = 512;
-  const auto k = static_cast<std::int64_t>(std::clamp(amount / (2.0 * kSide * kSide), 1.0, 0x1p20));
-  return Shape{{"m", kSide}, {"n", kSide}, {"k", k}};
+  std::int64_t side = 512;
+  if (amount >= 1e11)
+    while (side < 8192 && 16.0 * static_cast<double>(side * side * side) <= amount) side *= 2;
+  const auto square = static_cast<double>(side * side);
+  const auto k = static_cast<std::int64_t>(std::clamp(amount / (2.0 * square), 1.0, 0x1p20));
+  return Shape{{"m", side}, {"n", side}, {"k", k}};
 }
 
 const Register<Operation> operation{{

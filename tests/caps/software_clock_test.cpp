@@ -95,7 +95,8 @@ TEST(software_clock, active_time_leaves_idle_time_out) {
 TEST(cap, a_pace_gets_the_clocks_of_what_is_capped_and_nothing_else) {
   const CapPlan plan{.demand = {.resource = Resource::link}, .requested = 1e9};
   Pace pace;
-  const auto cap = find_cap(Resource::link, "cpu")->install(plan, pace);
+  const std::unique_ptr<Device> device = open_device("cpu");
+  const auto cap = find_cap(Resource::link, "cpu")->install(plan, *device, pace);
   EXPECT_TRUE(pace.link_send != nullptr && pace.link_receive != nullptr &&
               pace.link_send != pace.link_receive);
   EXPECT_TRUE(pace.compute == nullptr && pace.memory == nullptr && pace.network_send == nullptr);

@@ -91,6 +91,7 @@ TEST(suite, kernels_runs_uncapped_with_the_libraries_beside_our_own) {
   for (const SuiteCase& one : shipped("kernels").cases) {
     EXPECT_EQ(one.targets, std::vector<std::string>{"host"});
     kernels.insert(one.kernels.begin(), one.kernels.end());
+    for (const auto& [kind, names] : one.kernels_by_device) kernels.insert(names.begin(), names.end());
   }
   EXPECT_EQ(kernels, (std::set<std::string>{"cpu_native", "cpu_reference", "onednn", "openblas"}));
 }

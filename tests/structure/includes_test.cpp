@@ -57,7 +57,7 @@ const std::map<std::string, std::set<std::string>> kTable = {
     {"kernels/pace.hpp", {"harness/base/"}},
     {"kernels/common/", {"harness/base/", "kernels/kernel", "kernels/pace.hpp"}},
     {"kernels/common/cuda/",
-     {"harness/base/", "harness/device/device.hpp", "kernels/kernel", "kernels/pace.hpp", "kernels/common/"}},
+     {"harness/base/", "harness/device/device.hpp", "harness/device/cuda/check.hpp", "kernels/kernel", "kernels/pace.hpp", "kernels/common/"}},
     {"kernels/",
      {"harness/base/", "kernels/kernel", "kernels/pace.hpp", "kernels/common/", "kernels/common/cuda/"}},
     {"harness/model/", {"harness/base/", "kernels/kernel"}},

@@ -1,89 +1,176 @@
-// NVIDIA GPUs as devices: discovery, facts and a stopwatch of CUDA events. Kernels for them register
-// themselves with device = "cuda". Not yet verified on a GPU: see README, "What it cannot tell".
+// NVIDIA GPUs as devices: discovery, facts, memory, streams, and a stopwatch of CUDA events.
 //
 // Links the static CUDA runtime, which loads the driver when first used: the program starts on machines
-// without one.
+// without one. CUDA_VISIBLE_DEVICES (numbers or UUIDs) is the runtime's business: cuda:N counts what it shows.
 #include <cuda_runtime.h>
 #include <fmt/format.h>
 
 #include <chrono>
-#include <source_location>
+#include <cstring>
 
 #include "harness/base/error.hpp"
+#include "harness/device/cuda/check.hpp"
+#include "harness/device/cuda/timer.hpp"
 #include "harness/device/device.hpp"
 
 namespace chokepoint {
 namespace {
 
-std::string remedy_for(cudaError_t code) {
-  switch (code) {
-    case cudaErrorNoDevice:
-      return "no NVIDIA GPU is visible; check CUDA_VISIBLE_DEVICES, or use --device cpu";
-    case cudaErrorInsufficientDriver:
-      return "the driver is missing or too old; install or update it, or use --device cpu";
-    case cudaErrorMemoryAllocation:
-      return "make the shape smaller or free the GPU";
-    default:
-      return "see the CUDA documentation of this error, or use --device cpu";
+std::string version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
+
+// "GPU-xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", as nvidia-smi writes it.
+std::string uuid_text(const cudaUUID_t& uuid) {
+  std::string text = "GPU";
+  for (int i = 0; i < 16; ++i) {
+    if (i == 0 || i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += fmt::format("{:02x}", static_cast<unsigned char>(uuid.bytes[i]));
   }
+  return text;
 }
 
-void check(cudaError_t code, const std::source_location& at = std::source_location::current()) {
-  if (code != cudaSuccess)
-    throw Error(Fault::device, fmt::format("CUDA: {}", cudaGetErrorString(code)), remedy_for(code), at);
+DeviceFacts facts_of(int index) {
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, index));
+  int driver = 0, runtime = 0;
+  check(cudaDriverGetVersion(&driver));
+  check(cudaRuntimeGetVersion(&runtime));
+  DeviceFacts facts;
+  facts.kind = "cuda";
+  facts.name = properties.name;
+  facts.architecture = fmt::format("sm_{}{}", properties.major, properties.minor);
+  facts.workers = properties.multiProcessorCount;
+  facts.last_level_cache_bytes = properties.l2CacheSize;
+  facts.memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem);
+  facts.own_memory = true;
+  facts.more = {{"cuda_driver", version_text(driver)},
+                {"cuda_runtime", version_text(runtime)},
+                {"uuid", uuid_text(properties.uuid)},
+                {"pci_bus_id", fmt::format("{:08x}:{:02x}:{:02x}.0", properties.pciDomainID, properties.pciBusID,
+                                           properties.pciDeviceID)},
+                {"shared_memory_per_block_bytes", properties.sharedMemPerBlockOptin},
+                {"ecc", properties.ECCEnabled != 0}};
+  return facts;
 }
 
-class Event {
+class Stream {
  public:
-  Event() { check(cudaEventCreate(&event_)); }
-  ~Event() { cudaEventDestroy(event_); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  cudaEvent_t get() const { return event_; }
+  explicit Stream(bool first) {
+    int least = 0, greatest = 0;
+    check(cudaDeviceGetStreamPriorityRange(&least, &greatest));
+    check(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, first ? greatest : least));
+  }
+  ~Stream() { cudaStreamDestroy(stream_); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  cudaStream_t get() const { return stream_; }
 
  private:
-  cudaEvent_t event_ = nullptr;
+  cudaStream_t stream_ = nullptr;
 };
+
+// A pair of events per sample of a block.
+class EventPairs {
+ public:
+  ~EventPairs() {
+    for (cudaEvent_t event : events_) cudaEventDestroy(event);
+  }
+  cudaEvent_t before(std::size_t i) { return event(2 * i); }
+  cudaEvent_t after(std::size_t i) { return event(2 * i + 1); }
+  double elapsed_s(std::size_t i) {
+    float milliseconds = 0.0F;
+    check(cudaEventElapsedTime(&milliseconds, before(i), after(i)));
+    return static_cast<double>(milliseconds) * 1e-3;
+  }
+
+ private:
+  cudaEvent_t event(std::size_t i) {
+    while (events_.size() <= i) check(cudaEventCreate(&events_.emplace_back()));
+    return events_[i];
+  }
+  std::vector<cudaEvent_t> events_;
+};
+
+// Samples that are enqueued behind a closed gate: far below the launches a stream can hold.
+constexpr std::size_t kMostInOneBlock = 128;
 
 class Cuda final : public Device {
  public:
-  explicit Cuda(int index) {
-    check(cudaSetDevice(index));
-    cudaDeviceProp properties{};
-    check(cudaGetDeviceProperties(&properties, index));
-    int driver = 0, runtime = 0;
-    check(cudaDriverGetVersion(&driver));
-    check(cudaRuntimeGetVersion(&runtime));
-    facts_.kind = "cuda";
-    facts_.name = properties.name;
-    facts_.architecture = fmt::format("sm_{}{}", properties.major, properties.minor);
-    facts_.workers = properties.multiProcessorCount;
-    facts_.last_level_cache_bytes = properties.l2CacheSize;
-    facts_.memory_bytes = static_cast<std::int64_t>(properties.totalGlobalMem);
-    facts_.more = {{"driver", driver}, {"runtime", runtime}, {"pci_bus", properties.pciBusID}};
-  }
+  explicit Cuda(int index) : facts_((check(cudaSetDevice(index)), facts_of(index))) {}
 
   const DeviceFacts& facts() const override { return facts_; }
 
-  // Events around what `work` enqueues on the default stream; resolution about 0.5 us (CUDA Runtime API,
-  // event management).
   double time_s(const std::function<void()>& work) override {
-    const Event before, after;
-    check(cudaEventRecord(before.get()));
+    check(cudaEventRecord(events_.before(0), compute_.get()));
     work();
-    check(cudaEventRecord(after.get()));
-    check(cudaEventSynchronize(after.get()));
-    float milliseconds = 0.0F;
-    check(cudaEventElapsedTime(&milliseconds, before.get(), after.get()));
-    return static_cast<double>(milliseconds) * 1e-3;
+    check(cudaEventRecord(events_.after(0), compute_.get()));
+    check(cudaEventSynchronize(events_.after(0)));
+    finish();
+    return events_.elapsed_s(0);
   }
 
   double now_s() override {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
   }
 
+  std::unique_ptr<LaunchTimer> timer(std::vector<std::function<void()>> launches) override {
+    return std::make_unique<CudaGraphTimer>(std::move(launches), compute_.get());
+  }
+
+  std::vector<double> time_in_turn(std::span<LaunchTimer* const> order) override {
+    std::vector<double> times;
+    for (std::size_t first = 0; first < order.size(); first += kMostInOneBlock) {
+      const auto block = order.subspan(first, std::min(kMostInOneBlock, order.size() - first));
+      gate_.close();
+      try {
+        for (std::size_t i = 0; i < block.size(); ++i) {
+          check(cudaEventRecord(events_.before(i), compute_.get()));
+          dynamic_cast<CudaGraphTimer&>(*block[i]).enqueue();
+          check(cudaEventRecord(events_.after(i), compute_.get()));
+        }
+      } catch (...) {
+        gate_.open();
+        throw;
+      }
+      gate_.open();
+      finish();
+      for (std::size_t i = 0; i < block.size(); ++i)
+        times.push_back(events_.elapsed_s(i) / block[i]->launches_per_sample());
+    }
+    return times;
+  }
+
+  void finish() override { check(cudaDeviceSynchronize()); }
+
+  std::shared_ptr<void> allocate(std::size_t bytes) override {
+    void* memory = nullptr;
+    check(cudaMalloc(&memory, std::max<std::size_t>(bytes, 16)));
+    return {memory, [](void* address) { cudaFree(address); }};
+  }
+
+  void upload(void* to, const void* from, std::size_t bytes) override {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, compute_.get()));
+    check(cudaStreamSynchronize(compute_.get()));
+  }
+
+  void download(void* to, const void* from, std::size_t bytes) override {
+    finish();
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, compute_.get()));
+    check(cudaStreamSynchronize(compute_.get()));
+  }
+
+  void set_bytes(void* to, int value, std::size_t bytes) override {
+    finish();
+    check(cudaMemsetAsync(to, value, bytes, compute_.get()));
+    check(cudaStreamSynchronize(compute_.get()));
+  }
+
+  void* stream(Lane lane) override { return lane == Lane::compute ? compute_.get() : wire_.get(); }
+
  private:
   DeviceFacts facts_;
+  Stream compute_{false}, wire_{true};
+  Gate gate_{compute_.get()};
+  EventPairs events_;
 };
 
 const Register<DeviceDriver> driver{
@@ -92,9 +179,16 @@ const Register<DeviceDriver> driver{
      .describe = []() -> std::string {
        int count = 0;
        if (const cudaError_t code = cudaGetDeviceCount(&count); code != cudaSuccess)
-         return fmt::format("{}; {}", cudaGetErrorString(code), remedy_for(code));
+         return fmt::format("{}; {}", cudaGetErrorString(code), remedy_for_gpu(code));
        std::string text = fmt::format("{} device{}", count, count == 1 ? "" : "s");
-       for (int i = 0; i < count; ++i) text += fmt::format(", cuda:{} {}", i, Cuda(i).facts().name);
+       for (int i = 0; i < count; ++i) {
+         const DeviceFacts facts = facts_of(i);
+         text += fmt::format("; cuda:{} {}, {}, {} SMs, {:.0f} MiB L2, {:.1f} GiB, driver for CUDA {}", i, facts.name,
+                             facts.architecture, facts.workers,
+                             static_cast<double>(facts.last_level_cache_bytes) / (1 << 20),
+                             static_cast<double>(facts.memory_bytes) / (1 << 30),
+                             facts.more["cuda_driver"].get<std::string>());
+       }
        return text;
      }}};
 

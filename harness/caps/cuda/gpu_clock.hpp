@@ -1,0 +1,37 @@
+// How does the host hold a clock that kernels on a GPU charge? It lives in the GPU's memory; the host switches
+// it on and off and reads its tally while no kernel runs.
+#pragma once
+
+#include <memory>
+
+#include "harness/caps/tallied_clock.hpp"
+#include "harness/device/device.hpp"
+
+namespace chokepoint {
+
+class GpuClock final : public TalliedClock {
+ public:
+  // rate in amount per second, latency per message. Starts released. `device` outlives it.
+  GpuClock(Device& device, double rate, double latency_s);
+
+  DeviceClock* on_device() const override { return static_cast<DeviceClock*>(memory_.get()); }
+  void engage() override;
+  void release() noexcept override;
+  void reset_tally() override;
+  ClockTally tally() const override;
+
+  // The host cannot charge it. Both throw Error{unsupported}.
+  Moment reserve(double amount) override;
+  Moment reserve_message(double amount) override;
+  void wait(Moment ready) override;
+
+ private:
+  DeviceClock read() const;
+  void write(const DeviceClock& clock);
+
+  Device& device_;
+  double rate_, latency_s_;
+  std::shared_ptr<void> memory_;
+};
+
+}  // namespace chokepoint

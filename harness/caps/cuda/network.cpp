@@ -1,0 +1,21 @@
+// Caps the scale-out network per direction: a loopback copy plays the wire, a clock each for what is sent and
+// received.
+#include "harness/caps/cap.hpp"
+#include "harness/caps/cuda/gpu_clock.hpp"
+
+namespace chokepoint {
+namespace {
+
+const Register<Cap> cap{
+    {.name = "network",
+     .resource = Resource::network,
+     .device = "cuda",
+     .mechanism = "resource clock",
+     .needs = "kernels that charge network; no privileges",
+     .install = [](const CapPlan& plan, Device& device, Pace& pace) {
+       const auto clock = [&] { return std::make_unique<GpuClock>(device, plan.requested, plan.latency_s); };
+       return wire_capped_by_clocks(plan, clock(), clock(), pace.network_send, pace.network_receive);
+     }}};
+
+}  // namespace
+}  // namespace chokepoint
