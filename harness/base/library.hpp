@@ -9,7 +9,8 @@ namespace chokepoint {
 
 class Library {
  public:
-  // The first of `names` that opens; empty when none does. It stays open until the process ends: libraries with
+  // The first of `names` that opens; empty when none does. Folders in the environment's CHOKEPOINT_LIBRARY_PATH
+  // (colons between them) come before the system's places. It stays open until the process ends: libraries with
   // threads of their own do not survive being closed.
   static std::optional<Library> open(std::span<const std::string> names);
 

@@ -1,4 +1,4 @@
-// `case`: the worker of `run`, not for people. Reads one group on standard input, answers with one record per
+// `case`: the worker of `run`, not for people. Reads groups on standard input, answers with one record per
 // line.
 #include <fmt/format.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@ namespace chokepoint {
 namespace {
 
 const Register<Command> command{{.name = "case",
-                                 .summary = "run one group of cases given on standard input (used by run)",
+                                 .summary = "run groups of cases given on standard input (used by run)",
                                  .hidden = true,
                                  .add = [](CLI::App& app, Session&) {
                                    app.callback([] {
@@ -23,8 +23,10 @@ const Register<Command> command{{.name = "case",
                                      const int records = ::dup(STDOUT_FILENO);
                                      ::dup2(STDERR_FILENO, STDOUT_FILENO);
                                      FILE* out = ::fdopen(records, "w");
-                                     for (const std::string& line : serve_group(request))
+                                     serve_groups(request, [out](const std::string& line) {
                                        fmt::print(out, "{}\n", line);
+                                       std::fflush(out);
+                                     });
                                      std::fclose(out);
                                    });
                                  }}};

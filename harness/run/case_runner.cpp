@@ -48,7 +48,8 @@ struct Arm {
 class GroupDriver {
  public:
   GroupDriver(const CaseGroup& group, Device& device, const CaseContext& context, std::vector<Arm>& arms)
-      : group_(group), device_(device), context_(context), arms_(arms), prober_(device) {}
+      : group_(group), device_(device), context_(context), arms_(arms), own_prober_(device),
+        prober_(context.prober ? *context.prober : own_prober_) {}
 
   void prepare() {
     const Operation& operation = find_operation(group_.operation);
@@ -353,7 +354,8 @@ class GroupDriver {
   Device& device_;
   const CaseContext& context_;
   std::vector<Arm>& arms_;
-  Prober prober_;
+  Prober own_prober_;
+  Prober& prober_;
   std::vector<std::unique_ptr<Problem>> problems_;
   Answer answer_;
   std::map<std::tuple<Resource, double, double>, double> probes_;

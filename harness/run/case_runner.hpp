@@ -14,6 +14,7 @@ namespace chokepoint {
 struct CaseContext {
   const std::vector<Profile>& profiles;
   const Ceilings& ceilings;
+  Prober* prober = nullptr;  // of this device, shared by many groups; null: one of the group's own
 };
 
 // Records of all targets of the group, in its order; never throws for what happens to a case: that is a

@@ -68,7 +68,8 @@ std::string trouble_of(int status, bool timed_out, double timeout_s) {
 }  // namespace
 
 ChildOutcome run_child(const std::vector<std::string>& command, const std::string& input, double timeout_s,
-                       const std::function<void()>& tick) {
+                       const std::function<void()>& tick,
+                       const std::function<void(const std::string&)>& on_line) {
   using Clock = std::chrono::steady_clock;
   Pipe in, out;
   const pid_t self = ::getpid(), child = ::fork();
@@ -87,8 +88,9 @@ ChildOutcome run_child(const std::vector<std::string>& command, const std::strin
   std::size_t sent = 0;
   std::string text;
   bool timed_out = false;
-  const Clock::time_point deadline =
-      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(timeout_s));
+  const auto patience = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(timeout_s));
+  Clock::time_point deadline = Clock::now() + patience;
+  ChildOutcome outcome;
   for (bool open = true; open;) {
     if (Clock::now() > deadline) {
       timed_out = true;
@@ -108,6 +110,11 @@ ChildOutcome run_child(const std::vector<std::string>& command, const std::strin
       char buffer[1 << 16];
       const ssize_t got = ::read(out.read, buffer, sizeof buffer);
       if (got > 0) text.append(buffer, static_cast<std::size_t>(got));
+      for (std::size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {
+        outcome.lines.push_back(text.substr(0, end));
+        if (on_line) on_line(outcome.lines.back());
+        deadline = Clock::now() + patience;
+      }
       if (got == 0 || (got < 0 && errno != EINTR)) open = false;
     }
   }
@@ -121,10 +128,7 @@ ChildOutcome run_child(const std::vector<std::string>& command, const std::strin
     }
     ::usleep(10'000);
   }
-  ChildOutcome outcome;
   outcome.trouble = trouble_of(status, timed_out, timeout_s);
-  for (std::size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1))
-    outcome.lines.push_back(text.substr(0, end));
   return outcome;
 }
 

@@ -16,8 +16,10 @@ struct ChildOutcome {
 };
 
 // Runs `command` with `input` on its standard input. Its standard error is ours. Calls `tick` about ten times
-// a second.
+// a second and `on_line` with each line when it comes. The child is killed when it says nothing for
+// `timeout_s`.
 ChildOutcome run_child(const std::vector<std::string>& command, const std::string& input, double timeout_s,
-                       const std::function<void()>& tick = {});
+                       const std::function<void()>& tick = {},
+                       const std::function<void(const std::string&)>& on_line = {});
 
 }  // namespace chokepoint

@@ -16,6 +16,9 @@ namespace {
 // Rounds of repeats that a disturbed probe gets before its best counts.
 constexpr int kMostRounds = 4;
 
+// Launches per reading of the clock for the ceiling of a device that enqueues: hides the gaps between them.
+constexpr int kCeilingRepeats = 8;
+
 // The dtype in which a resource is probed: only compute depends on it.
 Dtype probe_dtype(const Operation& operation, Resource resource, Dtype dtype) {
   return resource == Resource::compute ? dtype : operation.dtypes.front();
@@ -68,9 +71,13 @@ double first_amount(Resource resource, const DeviceFacts& facts) {
     case Resource::compute:
       return facts.own_memory ? 2.0 * 8192 * 8192 * 8192 : 2.0 * 512 * 512 * 512;
     case Resource::memory:
-      return 4.0 * static_cast<double>(std::max<std::int64_t>(facts.last_level_cache_bytes, 1 << 22));
+      return facts.own_memory
+                 ? most_bytes(facts)
+                 : 4.0 * static_cast<double>(std::max<std::int64_t>(facts.last_level_cache_bytes, 1 << 22));
     default:
-      return static_cast<double>(std::max<std::int64_t>(facts.last_level_cache_bytes, 1 << 22));
+      return facts.own_memory
+                 ? most_bytes(facts)
+                 : static_cast<double>(std::max<std::int64_t>(facts.last_level_cache_bytes, 1 << 22));
   }
 }
 
@@ -153,16 +160,28 @@ std::optional<double> Prober::ceiling(Resource resource, Dtype dtype, double sec
   const Dtype probed = probe_dtype(*choice->operation, resource, dtype);
   const std::optional<Shape> shape = probe_shape(*choice->operation, resource, probed,
                                                  first_amount(resource, device_.facts()), device_.facts());
-  const Probe probe = prepare_probe(*choice->kernel, resource, problem(*choice->operation, *shape, probed),
-                                    device_, Pace{});
+  Probe probe = prepare_probe(*choice->kernel, resource, problem(*choice->operation, *shape, probed), device_,
+                              Pace{});
+  if (device_.facts().own_memory) probe.repeats = kCeilingRepeats;
   probe.run();
+  device_.finish();
   std::vector<double> rates;
   for (const double start = device_.now_s(); rates.size() < 5 || device_.now_s() - start < seconds;)
-    rates.push_back(probe.amount / device_.time_s([&] { probe.run(); }));
+    rates.push_back(probe.amount * probe.repeats / device_.time_s([&] { probe.run(); }));
   return median(rates);
 }
 
-double Prober::delivered(const CapPlan& plan, Dtype dtype, double seconds, int repeats) {
+// A probe under its cap. The launch goes before the clocks it charges.
+struct Prober::Prepared {
+  Pace pace;
+  std::unique_ptr<InstalledCap> cap;  // null for a native plan
+  Probe probe;
+};
+
+Prober::Prober(Device& device) : device_(device) {}
+Prober::~Prober() = default;
+
+Prober::Prepared& Prober::prepared(const CapPlan& plan, Dtype dtype, double seconds) {
   const Resource resource = plan.demand.resource;
   const std::optional<Choice> choice = choose(resource, dtype, !plan.native);
   const Cap* cap = find_cap(resource, device_.facts().kind);
@@ -171,29 +190,39 @@ double Prober::delivered(const CapPlan& plan, Dtype dtype, double seconds, int r
         Fault::unsupported,
         fmt::format("{} cannot be capped and probed on {}", to_string(resource), device_.facts().kind),
         "see `chokepoint list caps`");
-  Pace pace;
-  std::unique_ptr<InstalledCap> installed;
-  if (!plan.native) installed = cap->install(plan, device_, pace);
   const Dtype probed = probe_dtype(*choice->operation, resource, dtype);
+  std::unique_ptr<Prepared>& known =
+      prepared_[{resource, probed, plan.native ? 0.0 : plan.requested, plan.latency_s, seconds}];
+  if (known) return *known;
   const std::optional<Shape> shape =
       probe_shape(*choice->operation, resource, probed, plan.requested * seconds, device_.facts());
   if (!shape || choice->kernel->unsupported(*shape, probed))
     throw Error(Fault::unsupported,
                 fmt::format("no probe of {} at {:.3g} per second", to_string(resource), plan.requested),
                 "raise the rate");
-  Probe probe =
-      prepare_probe(*choice->kernel, resource, problem(*choice->operation, *shape, probed), device_, pace);
+  auto fresh = std::make_unique<Prepared>();
+  if (!plan.native) fresh->cap = cap->install(plan, device_, fresh->pace);
+  fresh->probe = prepare_probe(*choice->kernel, resource, problem(*choice->operation, *shape, probed), device_,
+                               fresh->pace);
   if (device_.facts().own_memory)
-    probe.repeats = std::max(1, static_cast<int>(plan.requested * seconds / probe.amount + 0.5));
-  probe.run();  // first touch
+    fresh->probe.repeats = std::max(1, static_cast<int>(plan.requested * seconds / fresh->probe.amount + 0.5));
+  fresh->probe.run();  // first touch
   device_.finish();
-  if (installed) installed->engage();
+  known = std::move(fresh);
+  return *known;
+}
+
+double Prober::delivered(const CapPlan& plan, Dtype dtype, double seconds, int repeats) {
+  Prepared& prepared = this->prepared(plan, dtype, seconds);
+  const Probe& probe = prepared.probe;
+  if (prepared.cap) prepared.cap->engage();
   double best = 0.0;
   for (int i = 0; i < repeats || (i < kMostRounds * repeats && best < plan.requested * (1.0 - kCapTolerance));
        ++i) {
     const double time_s = device_.time_s([&] { probe.run(); }) / probe.repeats;
     best = std::max(best, probe.amount / (time_s - probe.messages * plan.latency_s));
   }
+  if (prepared.cap) prepared.cap->release();
   return best;
 }
 

@@ -26,7 +26,8 @@ Ceilings ceilings_from_json(Fields fields);
 
 class Prober {
  public:
-  explicit Prober(Device& device) : device_(device) {}
+  explicit Prober(Device& device);
+  ~Prober();
 
   // Uncapped rate of the fastest kernel: the median of about `seconds` of runs over arrays larger than the
   // last-level cache. On a CPU, where every cap is paced, of those that can be paced; on a GPU, whose silicon
@@ -45,12 +46,16 @@ class Prober {
     const Operation* operation;
     const Kernel* kernel;
   };
+  struct Prepared;
   std::optional<Choice> choose(Resource resource, Dtype dtype, bool has_to_pace);
   const Problem& problem(const Operation& operation, const Shape& shape, Dtype dtype);
+  Prepared& prepared(const CapPlan& plan, Dtype dtype, double seconds);
 
   Device& device_;
   std::map<std::tuple<Resource, Dtype, bool>, std::optional<Choice>> choices_;
   std::map<std::string, std::unique_ptr<Problem>> problems_;  // by operation, dtype and shape
+  // By resource, dtype, rate, latency and duration: setting up a probe takes longer than running it.
+  std::map<std::tuple<Resource, Dtype, double, double, double>, std::unique_ptr<Prepared>> prepared_;
 };
 
 // Ceilings of every resource and of compute in `dtypes`.

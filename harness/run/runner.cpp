@@ -21,29 +21,58 @@ double since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-std::string request_text(const CaseGroup& group, const Ceilings& ceilings, const std::string& configs) {
-  return Json{{"group", to_json(group)}, {"ceilings", to_json(ceilings)}, {"configs", configs}}.dump();
+std::string request_text(const std::vector<CaseGroup>& groups, const Ceilings& ceilings,
+                         const std::string& configs) {
+  Json list = Json::array();
+  for (const CaseGroup& group : groups) list.push_back(to_json(group));
+  return Json{{"groups", list}, {"ceilings", to_json(ceilings)}, {"configs", configs}}.dump();
 }
 
-// Records of one group from its child; whatever did not come back becomes a failed record.
-std::vector<Record> collect(const CaseGroup& group, const ChildOutcome& outcome, const DeviceFacts& facts) {
-  std::vector<Record> records;
-  std::string trouble = outcome.trouble;
-  for (const std::string& line : outcome.lines) try {
+Record unmeasured(const CaseGroup& group, const std::string& target, const DeviceFacts& facts, Status status,
+                  const std::string& reason) {
+  Record record = blank_record(group, target, facts);
+  record.status = status;
+  record.reason = reason;
+  return record;
+}
+
+// Groups that share a process: one, or on a device with memory of its own as many as there are, because opening
+// it, loading its libraries and setting up probes takes longer than most cases. A fault costs the group it
+// happens in; the rest goes on in a new process.
+constexpr std::size_t kMostGroupsPerProcess = 1000;
+
+// Runs groups [first, ..) in one child, handing over each record when it comes; returns how many groups are
+// settled, at least one. Targets of a group that the child ended in become failed records.
+std::size_t run_in_child(const std::vector<CaseGroup>& groups, const Ceilings& ceilings, const DeviceFacts& facts,
+                         const RunSettings& settings, const std::function<void(std::size_t settled)>& tick,
+                         const std::function<void(Record)>& keep) {
+  double longest_s = 0.0;
+  for (const CaseGroup& group : groups) longest_s = std::max(longest_s, expected_s(group));
+  const double timeout_s = settings.timeout_s.value_or(std::max(kLeastPatience_s, kPatience * longest_s));
+  std::vector<std::vector<std::string>> missing;
+  for (const CaseGroup& group : groups) missing.push_back(group.targets);
+  std::size_t settled = 0;
+  std::string trouble;
+  const auto take = [&](const std::string& line) {
+    try {
       const JsonFile parsed = parse_json(line, "output of the case's process");
-      records.push_back(record_from_json(parsed));
+      Record record = record_from_json(parsed);
+      if (settled == groups.size() || std::erase(missing[settled], record.target) == 0)
+        throw Error(Fault::device, "a record of another case came", "this is a defect of chokepoint");
+      keep(std::move(record));
+      while (settled < groups.size() && missing[settled].empty()) ++settled;
     } catch (const Error& error) {
       trouble += (trouble.empty() ? "" : "; ") + error.message();
     }
-  for (const std::string& target : group.targets)
-    if (std::none_of(records.begin(), records.end(), [&](const Record& r) { return r.target == target; })) {
-      Record record = blank_record(group, target, facts);
-      record.status = Status::failed;
-      record.reason =
-          fmt::format("the case's process {}", trouble.empty() ? "ended without a record" : trouble);
-      records.push_back(std::move(record));
-    }
-  return records;
+  };
+  const ChildOutcome outcome = run_child(settings.worker, request_text(groups, ceilings, settings.configs), timeout_s,
+                                         [&] { tick(settled); }, take);
+  if (settled == groups.size()) return settled;
+  if (!outcome.trouble.empty()) trouble = outcome.trouble + (trouble.empty() ? "" : "; ") + trouble;
+  for (const std::string& target : missing[settled])
+    keep(unmeasured(groups[settled], target, facts, Status::failed,
+                    fmt::format("the case's process {}", trouble.empty() ? "ended without a record" : trouble)));
+  return settled + 1;
 }
 
 }  // namespace
@@ -66,19 +95,26 @@ void add_metrics(Record& record, const std::vector<PriceBook>& books,
       record.metrics[metric.name] = *value;
 }
 
-std::vector<std::string> serve_group(const std::string& request) {
+void serve_groups(const std::string& request, const std::function<void(const std::string&)>& answer) {
   const JsonFile file = parse_json(request, "request");
   Fields fields(file);
   const Ceilings ceilings = ceilings_from_json(fields.object("ceilings"));
   const std::vector<Profile> profiles = load_profiles(fields.text("configs"));
-  const JsonFile group_file{"request", file.text, fields.any("group")};
-  const CaseGroup group = group_from_json(group_file);
+  std::vector<CaseGroup> groups;
+  for (const Json& json : fields.any("groups")) groups.push_back(group_from_json({"request", file.text, json}));
   fields.finish();
-  const std::unique_ptr<Device> device = open_device(group.device);
-  std::vector<std::string> lines;
-  for (const Record& record : run_group(group, *device, {profiles, ceilings}))
-    lines.push_back(to_json(record).dump());
-  return lines;
+  if (groups.empty()) return;
+  const std::unique_ptr<Device> device = open_device(groups.front().device);
+  Prober prober(*device);
+  for (const CaseGroup& group : groups) {
+    bool lost = false;
+    for (const Record& record : run_group(group, *device, {profiles, ceilings, &prober})) {
+      answer(to_json(record).dump());
+      lost |= record.status == Status::failed;
+    }
+    // After a fault a GPU's context serves no further case: leave the rest to a new process.
+    if (lost && device->facts().own_memory) device->finish();
+  }
 }
 
 std::vector<Record> run_groups(const std::vector<CaseGroup>& groups, const Ceilings& ceilings,
@@ -86,41 +122,44 @@ std::vector<Record> run_groups(const std::vector<CaseGroup>& groups, const Ceili
                                const std::function<void(const Progress&)>& progress) {
   std::vector<Record> records;
   const auto start = std::chrono::steady_clock::now();
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    CaseGroup group = groups[i];
+  const auto keep = [&](Record record) {
+    record.run_id = settings.run_id;
+    for (const auto& [key, value] : settings.provenance.items()) record.provenance[key] = value;
+    record.provenance["finished"] = utc_now();
+    add_metrics(record, settings.books, settings.prices);
+    store.append(record);
+    records.push_back(std::move(record));
+  };
+  std::vector<CaseGroup> open;
+  for (CaseGroup group : groups) {
     std::erase_if(group.targets,
                   [&](const std::string& target) { return store.has(case_id(group, target)); });
-    if (group.targets.empty()) continue;
-    double left_s = 0.0;
-    for (std::size_t j = i; j < groups.size(); ++j) left_s += expected_s(groups[j]);
-    const auto group_start = std::chrono::steady_clock::now();
-    const auto tick = [&] {
-      progress({i, groups.size(), &group, since(start), std::max(0.0, left_s - since(group_start))});
+    if (!group.targets.empty()) open.push_back(std::move(group));
+  }
+  std::vector<double> left_s(open.size() + 1, 0.0);  // from group i on
+  for (std::size_t i = open.size(); i-- > 0;) left_s[i] = left_s[i + 1] + expected_s(open[i]);
+  for (std::size_t first = 0; first < open.size();) {
+    if (open[first].unsupported) {
+      for (const std::string& target : open[first].targets)
+        keep(unmeasured(open[first], target, facts, Status::unsupported, *open[first].unsupported));
+      ++first;
+      continue;
+    }
+    std::size_t last = first + 1;
+    while (facts.own_memory && last < open.size() && last - first < kMostGroupsPerProcess && !open[last].unsupported)
+      ++last;
+    std::size_t shown = open.size();
+    auto group_start = std::chrono::steady_clock::now();
+    const auto tick = [&](std::size_t settled) {
+      const std::size_t now = std::min(first + settled, last - 1);
+      if (now != shown) group_start = std::chrono::steady_clock::now();
+      shown = now;
+      progress({now, open.size(), &open[now], since(start), std::max(0.0, left_s[now] - since(group_start))});
     };
-    tick();
-    std::vector<Record> fresh;
-    if (group.unsupported) {
-      for (const std::string& target : group.targets) {
-        Record record = blank_record(group, target, facts);
-        record.status = Status::unsupported;
-        record.reason = *group.unsupported;
-        fresh.push_back(std::move(record));
-      }
-    } else {
-      const double timeout_s =
-          settings.timeout_s.value_or(std::max(kLeastPatience_s, kPatience * expected_s(group)));
-      const ChildOutcome outcome =
-          run_child(settings.worker, request_text(group, ceilings, settings.configs), timeout_s, tick);
-      fresh = collect(group, outcome, facts);
-    }
-    for (Record& record : fresh) {
-      record.run_id = settings.run_id;
-      for (const auto& [key, value] : settings.provenance.items()) record.provenance[key] = value;
-      record.provenance["finished"] = utc_now();
-      add_metrics(record, settings.books, settings.prices);
-      store.append(record);
-      records.push_back(std::move(record));
-    }
+    tick(0);
+    first += run_in_child({open.begin() + static_cast<std::ptrdiff_t>(first),
+                           open.begin() + static_cast<std::ptrdiff_t>(last)},
+                          ceilings, facts, settings, tick, keep);
   }
   return records;
 }

@@ -35,8 +35,9 @@ std::vector<Record> run_groups(const std::vector<CaseGroup>& groups, const Ceili
                                const DeviceFacts& facts, const RunSettings& settings, Store& store,
                                const std::function<void(const Progress&)>& progress);
 
-// The worker's side: reads {group, ceilings, configs} as JSON, runs the group, returns one line per record.
-std::vector<std::string> serve_group(const std::string& request);
+// The worker's side: reads {groups, ceilings, configs} as JSON, runs the groups in turn, answers with one line per
+// record as soon as it exists.
+void serve_groups(const std::string& request, const std::function<void(const std::string& line)>& answer);
 
 // Adds metrics, with the price of the target where there is one.
 void add_metrics(Record& record, const std::vector<PriceBook>& books,

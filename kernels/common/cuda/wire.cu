@@ -23,7 +23,9 @@ WireCopier::WireCopier(Device& device, int blocks) : blocks_(blocks), slot_(devi
 }
 
 void WireCopier::send(const WireTask& task, const DevicePace& pace, void* stream) const {
-  if (task.bytes() < 0 || (task.bytes() > 0 && (task.from == nullptr || task.to == nullptr)))
+  const bool without_address = task.from == nullptr || task.to == nullptr ||
+                               (task.row_bytes_2 > 0 && (task.from_2 == nullptr || task.to_2 == nullptr));
+  if (task.bytes() < 0 || (task.bytes() > 0 && without_address))
     throw Error(Fault::device, fmt::format("a message of {} bytes has a negative size or no address", task.bytes()),
                 "give it two addresses and a size of zero or more");
   if (task.bytes() == 0) return;
@@ -32,7 +34,7 @@ void WireCopier::send(const WireTask& task, const DevicePace& pace, void* stream
                                 link ? pace.link_receive : pace.network_receive},
                                pace.memory};
   launch(wire_kernel, dim3(static_cast<unsigned>(blocks_)), dim3(kWireThreads), 0, stream, task, moments,
-         slot_.as<WireSlot>(), wire_chunk_rows(task, blocks_));
+         slot_.as<WireSlot>());
 }
 
 }  // namespace chokepoint

@@ -1,8 +1,9 @@
 // The copy behind wire.hpp. Bound: the wire's clocks, or uncapped what kWireBlocks SMs read and write.
 //
-// Block 0 books the whole message when it starts; chunks of rows go round the blocks, each held at the moment at
-// which the wire would have delivered it, so that memory traffic is spread as a wire would spread it. The block
-// that finishes last waits for all of the message, and for alpha. Registers: few; shared memory: 8 bytes.
+// The first warp books the whole message; rows go round the warps of all blocks, and a warp holds each row until
+// the wire would have delivered it, so that memory traffic is spread as a wire would spread it. The warp that
+// finishes last waits for all of the message, and for alpha. Registers: 8 vectors in flight per thread, 64 KiB
+// per SM; no shared memory.
 #pragma once
 
 #include "kernels/common/cuda/device_clock.cuh"
@@ -11,57 +12,44 @@
 namespace chokepoint {
 
 inline constexpr int kWireThreads = 512;
-inline constexpr std::int64_t kWireChunkBytes = 64 * 1024;
+inline constexpr int kWireUnroll = 8;
 
 struct WireMoments {
   DeviceClock* clock[2];  // send, receive
   DeviceClock* memory;
 };
 
-// Rows of a chunk: about kWireChunkBytes, fewer when the message is short, so that every block gets some.
-__host__ __device__ inline std::int64_t wire_chunk_rows(const WireTask& task, int blocks) {
-  std::int64_t rows = kWireChunkBytes / task.row_bytes;
-  const std::int64_t fair = task.rows / (4 * blocks);
-  if (rows > fair) rows = fair;
-  return rows < 1 ? 1 : rows;
-}
-
-__device__ inline void wire_copy_row(const char* from, char* to, std::int64_t bytes) {
+// One warp; 16-byte accesses where both sides are aligned, else bytes.
+__device__ inline void wire_copy_row(const char* from, char* to, std::int64_t bytes, int lane) {
   const auto address = reinterpret_cast<std::uintptr_t>(from) | reinterpret_cast<std::uintptr_t>(to);
-  std::int64_t done = 0;
-  if ((address & 15) == 0) {
-    const auto* in = reinterpret_cast<const uint4*>(from);
-    auto* out = reinterpret_cast<uint4*>(to);
-    const std::int64_t vectors = bytes / 16;
-    constexpr int kUnroll = 4;
-    std::int64_t i = threadIdx.x;
-    for (; i + (kUnroll - 1) * std::int64_t{blockDim.x} < vectors; i += kUnroll * std::int64_t{blockDim.x}) {
-      uint4 values[kUnroll];
+  const std::int64_t vectors = (address & 15) == 0 ? bytes / 16 : 0;
+  const auto* in = reinterpret_cast<const uint4*>(from);
+  auto* out = reinterpret_cast<uint4*>(to);
+  std::int64_t i = lane;
+  for (; i + (kWireUnroll - 1) * 32 < vectors; i += kWireUnroll * 32) {
+    uint4 values[kWireUnroll];
 #pragma unroll
-      for (int u = 0; u < kUnroll; ++u) values[u] = in[i + u * std::int64_t{blockDim.x}];
+    for (int u = 0; u < kWireUnroll; ++u) values[u] = in[i + u * 32];
 #pragma unroll
-      for (int u = 0; u < kUnroll; ++u) out[i + u * std::int64_t{blockDim.x}] = values[u];
-    }
-    for (; i < vectors; i += blockDim.x) out[i] = in[i];
-    done = vectors * 16;
+    for (int u = 0; u < kWireUnroll; ++u) out[i + u * 32] = values[u];
   }
-  for (std::int64_t i = done + threadIdx.x; i < bytes; i += blockDim.x) to[i] = from[i];
+  for (; i < vectors; i += 32) out[i] = in[i];
+  for (std::int64_t at = vectors * 16 + lane; at < bytes; at += 32) to[at] = from[at];
 }
 
-// Many short rows side by side: warp w of the block takes row first + w, and so on.
-__device__ inline void wire_copy_rows(const WireTask& task, std::int64_t first, std::int64_t last) {
-  const auto* from = static_cast<const char*>(task.from);
-  auto* to = static_cast<char*>(task.to);
-  for (std::int64_t row = first; row < last; ++row) {
-    const std::int64_t source = task.from_rows != nullptr ? task.from_rows[row] : row;
-    const std::int64_t target = task.to_rows != nullptr ? task.to_rows[row] : row;
-    const std::int64_t bytes = row + 1 == task.rows ? task.row_bytes - task.short_bytes : task.row_bytes;
-    wire_copy_row(from + source * task.row_bytes, to + target * task.row_bytes, bytes);
-  }
+__device__ inline void wire_copy_rows_of(const WireTask& task, std::int64_t row, int lane) {
+  const std::int64_t source = task.from_rows != nullptr ? task.from_rows[row] : row;
+  const std::int64_t target = task.to_rows != nullptr ? task.to_rows[row] : row;
+  const std::int64_t bytes = row + 1 == task.rows ? task.row_bytes - task.short_bytes : task.row_bytes;
+  wire_copy_row(static_cast<const char*>(task.from) + source * task.row_bytes,
+                static_cast<char*>(task.to) + target * task.row_bytes, bytes, lane);
+  if (task.row_bytes_2 > 0)
+    wire_copy_row(static_cast<const char*>(task.from_2) + source * task.row_bytes_2,
+                  static_cast<char*>(task.to_2) + target * task.row_bytes_2, task.row_bytes_2, lane);
 }
 
 __device__ inline void wire_book(const WireTask& task, const WireMoments& moments, WireSlot* slot) {
-  const auto bytes = static_cast<double>(task.rows * task.row_bytes - task.short_bytes);
+  const auto bytes = static_cast<double>(task.rows * (task.row_bytes + task.row_bytes_2) - task.short_bytes);
   for (int direction = 0; direction < 2; ++direction) {
     DeviceClock* clock = moments.clock[direction];
     if (clock == nullptr) continue;
@@ -73,16 +61,34 @@ __device__ inline void wire_book(const WireTask& task, const WireMoments& moment
     slot->begin_ps[direction] = ready > cost ? ready - cost : 0;
   }
   slot->memory_ready_ps = device_reserve(moments.memory, task.memory_bytes);
+  __threadfence();
   store_release(&slot->booked, 1U);
 }
 
-// Until `share` (0 to 1) of the message would have come through.
-__device__ inline void wire_keep_up(const WireMoments& moments, const WireSlot* slot, double share) {
-  for (int direction = 0; direction < 2; ++direction) {
-    const unsigned long long begin = slot->begin_ps[direction], ready = slot->ready_ps[direction];
-    if (ready == 0) continue;
-    device_wait(moments.clock[direction], begin + static_cast<unsigned long long>(share * static_cast<double>(ready - begin)));
+// A warp's copy of the moments: reading them once keeps memory latency out of the loop over rows.
+struct WireStretch {
+  DeviceClock* clock[2];
+  unsigned long long begin_ps[2], length_ps[2];
+
+  // Until `share` (0 to 1) of the message would have come through.
+  __device__ void keep_up(double share) const {
+    for (int direction = 0; direction < 2; ++direction)
+      if (length_ps[direction] != 0)
+        device_wait(clock[direction], begin_ps[direction] + static_cast<unsigned long long>(
+                                                                share * static_cast<double>(length_ps[direction])));
   }
+};
+
+__device__ inline WireStretch wire_stretch(const WireMoments& moments, const WireSlot* slot) {
+  WireStretch stretch;
+  for (int direction = 0; direction < 2; ++direction) {
+    const volatile WireSlot* seen = slot;
+    const unsigned long long begin = seen->begin_ps[direction], ready = seen->ready_ps[direction];
+    stretch.clock[direction] = moments.clock[direction];
+    stretch.begin_ps[direction] = begin;
+    stretch.length_ps[direction] = ready > begin ? ready - begin : 0;
+  }
+  return stretch;
 }
 
 __device__ inline void wire_finish(const WireMoments& moments, WireSlot* slot) {
@@ -99,22 +105,24 @@ __device__ inline void wire_finish(const WireMoments& moments, WireSlot* slot) {
 }
 
 inline __global__ void __launch_bounds__(kWireThreads)
-    wire_kernel(WireTask task, WireMoments moments, WireSlot* slot, std::int64_t chunk_rows) {
-  if (threadIdx.x == 0) {
-    if (blockIdx.x == 0) wire_book(task, moments, slot);
+    wire_kernel(WireTask task, WireMoments moments, WireSlot* slot) {
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  const std::int64_t warps = std::int64_t{gridDim.x} * (blockDim.x / 32);
+  const std::int64_t warp = std::int64_t{blockIdx.x} * (blockDim.x / 32) + threadIdx.x / 32;
+  if (lane == 0) {
+    if (warp == 0) wire_book(task, moments, slot);
     while (load_acquire(&slot->booked) == 0U) nanosleep(20);
   }
-  __syncthreads();
-  const std::int64_t step = chunk_rows * gridDim.x;
-  for (std::int64_t first = chunk_rows * blockIdx.x; first < task.rows; first += step) {
-    const std::int64_t last = first + chunk_rows < task.rows ? first + chunk_rows : task.rows;
-    wire_copy_rows(task, first, last);
-    if (threadIdx.x == 0) wire_keep_up(moments, slot, static_cast<double>(last) / static_cast<double>(task.rows));
-    __syncthreads();
+  __syncwarp();
+  const WireStretch stretch = wire_stretch(moments, slot);
+  for (std::int64_t row = warp; row < task.rows; row += warps) {
+    wire_copy_rows_of(task, row, lane);
+    if (lane == 0) stretch.keep_up(static_cast<double>(row + 1) / static_cast<double>(task.rows));
+    __syncwarp();
   }
-  if (threadIdx.x != 0) return;
+  if (lane != 0) return;
   __threadfence();
-  if (atomicAdd(&slot->finished, 1U) + 1 == gridDim.x) wire_finish(moments, slot);
+  if (atomicAdd(&slot->finished, 1U) + 1 == warps) wire_finish(moments, slot);
 }
 
 }  // namespace chokepoint

@@ -16,20 +16,23 @@ namespace chokepoint {
 inline constexpr int kWireBlocks = 24;
 
 // One message. Row i goes from row from_rows[i] of `from` to row to_rows[i] of `to`; without index arrays, from
-// row i to row i. Rows lie row_bytes apart on both sides. One contiguous piece: rows of any size that add up, the
-// last one shortened by `short_bytes`.
+// row i to row i. Rows lie row_bytes apart on both sides. A row may have a second part in other arrays (the scales
+// of fp8 codes). One contiguous piece: rows of any size that add up, the last one shortened by `short_bytes`.
 struct WireTask {
   const void* from = nullptr;  // addresses are the device's
   void* to = nullptr;
+  const void* from_2 = nullptr;
+  void* to_2 = nullptr;
+  std::int64_t row_bytes_2 = 0;
   const std::int32_t* from_rows = nullptr;
   const std::int32_t* to_rows = nullptr;
   std::int64_t rows = 0;
   std::int64_t row_bytes = 0;
   std::int64_t short_bytes = 0;
   Wire wire = Wire::link;
-  double memory_bytes = 0.0;  // charged on the memory clock; 2 x the message's bytes by convention, or 0
+  double memory_bytes = 0.0;  // charged on the memory clock, and waited for with the message
 
-  std::int64_t bytes() const { return rows * row_bytes - short_bytes; }
+  std::int64_t bytes() const { return rows * (row_bytes + row_bytes_2) - short_bytes; }
 };
 
 // A contiguous piece of `bytes`.
@@ -41,7 +44,7 @@ struct WireSlot {
   unsigned long long ready_ps[2] = {};  // alpha not included
   unsigned long long memory_ready_ps = 0;
   unsigned booked = 0;    // 1 once the moments are there
-  unsigned finished = 0;  // blocks that have copied their share
+  unsigned finished = 0;  // warps that have copied their share
 };
 
 // Sends one message after the other: calls on the same copier have to be ordered by their stream.

@@ -1,0 +1,167 @@
+// `verify_all`: many problems of a list, each checked against its reference, on one device: what a machine has to
+// pass before it measures anything.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <iostream>
+#include <iterator>
+#include <sstream>
+
+#include "harness/base/error.hpp"
+#include "harness/base/files.hpp"
+#include "harness/base/strings.hpp"
+#include "harness/cli/command.hpp"
+#include "harness/device/device.hpp"
+#include "harness/run/architecture.hpp"
+#include "harness/run/child.hpp"
+#include "harness/run/verify.hpp"
+
+namespace chokepoint {
+namespace {
+
+constexpr double kMostReferenceFlop = 2e10;  // per problem: all rows of small ones, a spread of large ones
+constexpr double kPatience_s = 60.0, kPatiencePerLine_s = 20.0;
+
+struct Flags {
+  std::vector<std::string> lists;
+  std::string device = "cpu";
+  bool worker = false;
+};
+
+// "matmul cuda_simple bf16 m=129,n=257,k=100"; '#' begins a comment.
+struct Line {
+  std::string operation, kernel, dtype, shape;
+};
+
+std::optional<Line> line_of(const std::string& text, const std::string& where) {
+  std::istringstream words(text.substr(0, text.find('#')));
+  Line line;
+  std::string more;
+  if (!(words >> line.operation)) return std::nullopt;
+  if (!(words >> line.kernel >> line.dtype >> line.shape) || words >> more)
+    throw Error(Fault::config, fmt::format("{}: \"{}\" is not a case", where, text),
+                "write: operation kernel dtype field=value,..");
+  return line;
+}
+
+std::string text_of(const Line& line) {
+  return fmt::format("{} {} {} {}", line.operation, line.kernel, line.dtype, line.shape);
+}
+
+// "ok", "WRONG" or "skipped", and the rest of the sentence.
+struct Outcome {
+  std::string verdict, text;
+};
+
+Outcome check_line(const Line& line, Device& device) {
+  const Operation& operation = find_operation(line.operation);
+  const Kernel& kernel = find_kernel(line.operation, line.kernel);
+  const Shape shape = complete_shape(operation, parse_shape(line.shape));
+  const std::optional<Dtype> dtype = dtype_from(line.dtype);
+  if (!dtype) throw Error(Fault::config, fmt::format("dtype \"{}\" is unknown", line.dtype), "correct the list");
+  if (const auto why = architecture_obstacle(kernel, device.facts())) return {"skipped", *why};
+  if (const auto why = kernel.unsupported(shape, *dtype)) return {"skipped", *why};
+  const std::unique_ptr<Problem> problem = operation.make(shape, *dtype, {});
+  const std::unique_ptr<Launch> launch = kernel.prepare(*problem, device, Pace{});
+  const Answer answer = answer_of(*problem, kMostReferenceFlop);
+  Verification verification;
+  for (int run = 0; run < 2; ++run) {  // twice: a launch has to be repeatable
+    launch->poison();
+    launch->run();
+    verification = compare(*problem, answer, launch->output());
+    if (!verification.passed) break;
+  }
+  return {verification.passed ? "ok" : "WRONG",
+          fmt::format("error {}, tolerance {:.3g}, {} of {} rows",
+                      verification.error ? fmt::format("{:.3g}", *verification.error) : "not finite",
+                      verification.tolerance, verification.rows_checked, verification.rows)};
+}
+
+// Reads cases on standard input, answers with one line each as it goes: what a fault cuts off is known by number.
+void serve(const std::string& device_name) {
+  const std::string input(std::istreambuf_iterator<char>(std::cin), {});
+  const int answers = ::dup(STDOUT_FILENO);  // libraries that print must not break the protocol
+  ::dup2(STDERR_FILENO, STDOUT_FILENO);
+  FILE* out = ::fdopen(answers, "w");
+  const std::unique_ptr<Device> device = open_device(device_name);
+  for (const std::string& text : split(input, '\n')) {
+    const std::optional<Line> line = line_of(text, "standard input");
+    if (!line) continue;
+    Outcome outcome;
+    try {
+      outcome = check_line(*line, *device);
+    } catch (const Error& error) {
+      if (error.fault() == Fault::config) throw;
+      outcome = {error.fault() == Fault::unsupported ? "skipped" : "FAILED", error.what()};
+    }
+    std::replace(outcome.text.begin(), outcome.text.end(), '\n', ' ');
+    fmt::print(out, "{}\t{}\n", outcome.verdict, outcome.text);
+    std::fflush(out);
+    if (outcome.verdict == "FAILED") std::_Exit(kSomeCaseFailed);  // a faulted GPU context serves no further case
+  }
+  std::fclose(out);
+}
+
+std::vector<Line> read_lists(const std::vector<std::string>& files) {
+  std::vector<Line> lines;
+  for (const std::string& file : files) {
+    int number = 0;
+    for (const std::string& text : split(read_file(file), '\n'))
+      if (const auto line = line_of(text, fmt::format("{}:{}", file, ++number))) lines.push_back(*line);
+  }
+  return lines;
+}
+
+void verify_all(const Flags& flags, Session& session) {
+  const std::vector<Line> lines = read_lists(flags.lists);
+  const std::vector<std::string> worker = {session.program, "--configs", session.configs, "verify_all",
+                                           "--worker",      "--device",  flags.device};
+  std::vector<Outcome> outcomes;
+  while (outcomes.size() < lines.size()) {
+    std::string input;
+    for (std::size_t i = outcomes.size(); i < lines.size(); ++i) input += text_of(lines[i]) + "\n";
+    const ChildOutcome child = run_child(
+        worker, input, kPatience_s + kPatiencePerLine_s * static_cast<double>(lines.size() - outcomes.size()));
+    const std::size_t before = outcomes.size();
+    for (const std::string& answer : child.lines) {
+      const std::size_t tab = answer.find('\t');
+      outcomes.push_back({answer.substr(0, tab), tab == std::string::npos ? "" : answer.substr(tab + 1)});
+    }
+    const bool cut_off = outcomes.size() == before || outcomes.back().verdict != "FAILED";
+    if (outcomes.size() < lines.size() && cut_off)
+      outcomes.push_back({"FAILED", child.trouble.empty() ? "the process ended without an answer" : child.trouble});
+  }
+  std::map<std::string, int> count;
+  Json json = Json::array();
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    ++count[outcomes[i].verdict];
+    json.push_back({{"case", text_of(lines[i])}, {"verdict", outcomes[i].verdict}, {"text", outcomes[i].text}});
+    if (!session.json) fmt::print("{:<8} {}: {}\n", outcomes[i].verdict, text_of(lines[i]), outcomes[i].text);
+  }
+  if (session.json) print_json(json);
+  fmt::print(stderr, "{} cases on {}: {} right, {} wrong, {} failed, {} skipped\n", lines.size(), flags.device,
+             count["ok"], count["WRONG"], count["FAILED"], count["skipped"]);
+  if (count["WRONG"] + count["FAILED"] > 0) session.exit_code = kSomeCaseFailed;
+  else if (count["ok"] == 0) session.exit_code = kNothingRan;
+}
+
+const Register<Command> command{
+    {.name = "verify_all",
+     .place = 6,
+     .summary = "check all problems of a list on one device",
+     .add = [](CLI::App& app, Session& session) {
+       auto flags = std::make_shared<Flags>();
+       app.add_option("lists", flags->lists, "files with a case per line: operation kernel dtype field=value,..")
+           ->option_text("FILE..");
+       app.add_option("--device", flags->device, "cpu or cuda:N")->option_text("DEVICE");
+       app.add_flag("--worker", flags->worker, "answer cases from standard input")->group("");
+       app.callback([flags, &session] {
+         if (flags->worker) return serve(flags->device);
+         if (flags->lists.empty())
+           throw Error(Fault::config, "verify_all needs a list", "tests/device/ has some");
+         verify_all(*flags, session);
+       });
+     }}};
+
+}  // namespace
+}  // namespace chokepoint
