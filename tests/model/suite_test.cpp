@@ -20,7 +20,7 @@ const std::vector<ModelShapes>& models() {
 
 Suite shipped(const std::string& id) { return load_suite(find_suite(shipped_configs(), id)); }
 
-const std::vector<std::string> kShipped = {"ci", "h800-vs-h100", "kernels", "link-sweep", "quick"};
+const std::vector<std::string> kShipped = {"ci", "energy", "h800-vs-h100", "kernels", "link-sweep", "quick"};
 
 // A suite "t" with one case.
 Suite suite_of(const std::string& suite_case, const std::string& more = "\"targets\": [\"host\"],") {
@@ -93,7 +93,8 @@ TEST(suite, kernels_runs_uncapped_with_the_libraries_beside_our_own) {
     kernels.insert(one.kernels.begin(), one.kernels.end());
     for (const auto& [kind, names] : one.kernels_by_device) kernels.insert(names.begin(), names.end());
   }
-  EXPECT_EQ(kernels, (std::set<std::string>{"cpu_native", "cpu_reference", "onednn", "openblas"}));
+  EXPECT_EQ(kernels, (std::set<std::string>{"cpu_native", "cpu_reference", "cublaslt", "cuda_simple", "cudnn",
+                                            "onednn", "openblas"}));
 }
 
 TEST(suite, lists_are_axes_whose_last_runs_fastest) {
