@@ -20,10 +20,10 @@ namespace chokepoint {
 
 struct InstantPower {
   double w = 0.0;
-  double stamp_s = 0.0;  // the instrument's own time of the reading, to tell repeated readings apart
+  double stamp_s = 0.0;  // the instrument's own time of the reading, to tell repeated readings apart; 0: none
 };
 
-// Called from one thread at a time, `now_s` from any.
+// Readings come from one thread at a time; `now_s` and `sleep_s` from any.
 class PowerInstrument {
  public:
   virtual ~PowerInstrument() = default;
@@ -50,7 +50,7 @@ struct CounterTick {
   double middle_s() const { return 0.5 * (after_s + at_s); }
 };
 struct PowerPoint {
-  double at_s = 0.0, last_seen_s = 0.0;  // first and last poll that read it
+  double at_s = 0.0, last_seen_s = 0.0;  // first and last fresh reading of this value
   double w = 0.0;
 };
 struct PowerTrace {
@@ -75,7 +75,7 @@ class TraceRecorder {
   PowerInstrument& instrument_;
   PowerTrace& trace_;
   std::optional<double> last_energy_j_;
-  double last_counter_poll_s_ = 0.0;
+  double last_counter_poll_s_ = 0.0;  // when the reading before began
   std::optional<double> last_stamp_s_;
 };
 
@@ -112,6 +112,7 @@ struct EnergySettings {
   double lead_in_s = 1.5, lead_out_s = 0.3;
   double rest_s = 0.0;  // cooling before every further trial
   double idle_s = 10.0;  // measured before and after; 0: not measured
+  std::optional<double> known_idle_w;  // measured elsewhere in the same run; used when idle_s is 0
   double least_duty = 0.98;
   double most_disagreement = 0.05;  // counter against integrated power
   double gain_error = 0.05;         // of the board's sensor, unless it was calibrated (Yang et al., SC'24)
