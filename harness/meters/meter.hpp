@@ -21,7 +21,7 @@ struct EnergyMeter {
   std::string name;
   std::string device;  // kind of device it speaks of
   std::string scope;   // "cpu_package", "gpu_board": scopes are never added up
-  // Null when the instrument is missing or not readable.
+  // Null when the instrument is missing, not readable, or ticks too slowly for a bare difference of two readings.
   std::function<std::unique_ptr<EnergyCounter>()> open;
   std::function<std::string()> describe;  // one line for `doctor`, with the remedy
 };

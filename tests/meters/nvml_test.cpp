@@ -1,0 +1,188 @@
+// NVML through a library that answers from a script: what is there is read, what is missing is absent, what goes
+// wrong says what to do.
+#include "harness/meters/nvml.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "harness/base/error.hpp"
+#include "harness/meters/meter.hpp"
+#include "harness/meters/nvml_instrument.hpp"
+#include "tests/fake_nvml/script.hpp"
+
+namespace chokepoint {
+namespace {
+
+std::string error_of(const std::function<void()>& action, std::optional<Fault> fault = std::nullopt) {
+  try {
+    action();
+  } catch (const Error& error) {
+    if (fault) EXPECT_EQ(error.fault(), *fault);
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(nvml, a_gpu_is_found_by_bus_id_of_any_width_and_by_uuid) {
+  const FakeNvmlScript script(
+      "[gpu]\nbus = 00000000:3B:00.0\nuuid = GPU-aaa\n"
+      "[gpu]\nbus = 00000000:86:00.0\nuuid = GPU-bbb\nname = Second\n");
+  const auto nvml = Nvml::open();
+  EXPECT_EQ(nvml->gpu_count(), 2);
+  EXPECT_EQ(nvml->driver_version(), "580.65.06");
+  EXPECT_EQ(nvml->find("GPU-bbb").name(), "Second");
+  EXPECT_EQ(nvml->find("0000:86:00.0").uuid(), "GPU-bbb");
+  EXPECT_EQ(nvml->find("00000000:3b:00.0").uuid(), "GPU-aaa");
+  EXPECT_EQ(nvml->find("GPU-aaa").bus_id(), "00000000:3B:00.0");
+  EXPECT_NE(error_of([&] { (void)nvml->find("0000:99:00.0"); }, Fault::device).find("0000:99:00.0"), std::string::npos);
+  EXPECT_NE(error_of([&] { (void)nvml->find("GPU-ccc"); }).find("nvidia-smi -L"), std::string::npos);
+}
+
+TEST(nvml, readings_come_in_base_units) {
+  const FakeNvmlScript script(
+      "[gpu]\nsm_mhz = 1755\nmax_sm_mhz = 1980\nmemory_mhz = 2619\nmax_memory_mhz = 2620\ntemperature_c = 61\n"
+      "power_w = 412\nmemory_power_w = 77\nlimit_w = 500\ndefault_limit_w = 700\nmig = 0\npersistence = 0\necc = 1\n"
+      "processes = 3\nthrottle = 132\nfield269_ns = 2500000000\n");
+  const NvmlGpu gpu = Nvml::open()->by_index(0);
+  EXPECT_DOUBLE_EQ(*gpu.sm_clock_hz(), 1755e6);
+  EXPECT_DOUBLE_EQ(*gpu.max_sm_clock_hz(), 1980e6);
+  EXPECT_DOUBLE_EQ(*gpu.memory_clock_hz(), 2619e6);
+  EXPECT_DOUBLE_EQ(*gpu.max_memory_clock_hz(), 2620e6);
+  EXPECT_DOUBLE_EQ(*gpu.temperature_c(), 61.0);
+  EXPECT_DOUBLE_EQ(gpu.instant_power()->w, 412.0);
+  EXPECT_DOUBLE_EQ(gpu.average_power()->w, 412.0);
+  EXPECT_DOUBLE_EQ(gpu.instant_power(PowerScope::memory)->w, 77.0);
+  EXPECT_FALSE(gpu.instant_power(PowerScope::module).has_value());
+  EXPECT_DOUBLE_EQ(*gpu.power_limit_w(), 500.0);
+  EXPECT_DOUBLE_EQ(*gpu.default_power_limit_w(), 700.0);
+  EXPECT_DOUBLE_EQ(gpu.power_limit_range()->least_w, 200.0);
+  EXPECT_EQ(gpu.mig_enabled(), false);
+  EXPECT_EQ(gpu.persistence_enabled(), false);
+  EXPECT_EQ(gpu.ecc_enabled(), true);
+  EXPECT_EQ(gpu.compute_processes(), 3);
+  EXPECT_EQ(throttle_words(*gpu.throttle_mask()), (std::vector<std::string>{"power_cap", "hw_power_brake"}));
+  EXPECT_DOUBLE_EQ(*gpu.slowed_s().sw_thermal, 2.5);
+  EXPECT_EQ(gpu.library().nvlink_bandwidth_mode(), 0U);
+}
+
+TEST(nvml, every_bit_of_the_throttle_mask_has_a_word) {
+  EXPECT_TRUE(throttle_words(0).empty());
+  EXPECT_EQ(throttle_words(0x1ff),
+            (std::vector<std::string>{"idle", "applications_clocks", "power_cap", "hw_slowdown", "sync_boost",
+                                      "sw_thermal", "hw_thermal", "hw_power_brake", "display_clocks"}));
+  EXPECT_EQ(throttle_words(1ULL << 40), (std::vector<std::string>{"bit_40"}));
+}
+
+TEST(nvml, what_the_gpu_lacks_is_absent) {
+  const FakeNvmlScript script(
+      "[gpu]\nmissing = energy fields sm_mhz temperature_c throttle limit_w mig persistence ecc processes vbios\n");
+  const NvmlGpu gpu = Nvml::open()->by_index(0);
+  EXPECT_FALSE(gpu.energy_j().has_value());
+  EXPECT_FALSE(gpu.instant_power().has_value());
+  EXPECT_FALSE(gpu.average_power().has_value());
+  EXPECT_FALSE(gpu.sm_clock_hz().has_value());
+  EXPECT_FALSE(gpu.temperature_c().has_value());
+  EXPECT_FALSE(gpu.throttle_mask().has_value());
+  EXPECT_FALSE(gpu.power_limit_w().has_value());
+  EXPECT_FALSE(gpu.mig_enabled().has_value());
+  EXPECT_FALSE(gpu.persistence_enabled().has_value());
+  EXPECT_FALSE(gpu.ecc_enabled().has_value());
+  EXPECT_FALSE(gpu.compute_processes().has_value());
+  EXPECT_FALSE(gpu.vbios_version().has_value());
+  EXPECT_FALSE(gpu.slowed_s().power_cap.has_value());
+  EXPECT_TRUE(gpu.memory_clock_hz().has_value());
+}
+
+TEST(nvml, energy_comes_from_a_field_where_the_counter_call_is_missing) {
+  for (const char* missing : {"energy", "energy field191"}) {
+    const FakeNvmlScript script(std::string("[gpu]\nmissing = ") + missing + "\n");
+    const auto joule = Nvml::open()->by_index(0).energy_j();
+    ASSERT_TRUE(joule.has_value()) << missing;
+    EXPECT_NEAR(*joule, 1e4, 100.0);  // the fake starts at 10 kJ
+  }
+  const FakeNvmlScript script("[gpu]\nmissing = energy field191 field83\n");
+  EXPECT_FALSE(Nvml::open()->by_index(0).energy_j().has_value());
+}
+
+TEST(nvml, a_field_is_read_in_whatever_type_it_comes) {
+  for (int type = 0; type <= 6; ++type) {
+    // Sixteen bits hold 65 W in milliwatts.
+    const FakeNvmlScript script("[gpu]\npower_w = 60\nvalue_type = " + std::to_string(type) + "\n");
+    EXPECT_DOUBLE_EQ(Nvml::open()->by_index(0).instant_power()->w, 60.0) << type;
+  }
+}
+
+TEST(nvml, trouble_is_one_line_with_a_remedy) {
+  {
+    const FakeNvmlScript script("init_code = 9\n");
+    EXPECT_EQ(error_of([] { (void)Nvml::open(); }, Fault::device),
+              "NVML cannot start: Driver Not Loaded (code 9); load the NVIDIA kernel driver (`nvidia-smi` must work)");
+  }
+  {
+    const FakeNvmlScript script("[gpu]\nlost_after_s = 0\n");
+    const NvmlGpu gpu = Nvml::open()->by_index(0);
+    EXPECT_NE(error_of([&] { (void)gpu.energy_j(); }, Fault::device).find("fell off the bus"), std::string::npos);
+  }
+  ::setenv("CHOKEPOINT_NVML", "/nowhere/libnvidia-ml.so", 1);
+  EXPECT_NE(error_of([] { (void)Nvml::open(); }, Fault::device).find("/nowhere/libnvidia-ml.so does not load"),
+            std::string::npos);
+  ::unsetenv("CHOKEPOINT_NVML");
+}
+
+TEST(nvml, mig_refuses_energy_and_says_how_to_go_on) {
+  const FakeNvmlScript script("[gpu]\nbus = 00000000:3B:00.0\nmig = 1\n");
+  const std::string text = error_of([] { NvmlInstrument instrument(Nvml::open()->by_index(0)); }, Fault::unsupported);
+  EXPECT_NE(text.find("MIG is on for GPU 00000000:3B:00.0"), std::string::npos) << text;
+  EXPECT_NE(text.find("nvidia-smi -i 00000000:3B:00.0 -mig 0"), std::string::npos) << text;
+}
+
+TEST(nvml, conditions_that_do_not_hold_come_with_their_remedy) {
+  const FakeNvmlScript script(
+      "[gpu]\nmig = 1\npersistence = 0\nprocesses = 2\nlimit_w = 500\nthrottle = 32\nmissing = energy field83 field191\n"
+      "[gpu]\n[gpu]\nmissing = mig persistence processes limit_w throttle\n");
+  const auto nvml = Nvml::open();
+  for (const EnergyCondition& condition : energy_conditions(nvml->by_index(0)))
+    EXPECT_EQ(condition.holds, false) << condition.name;
+  for (const EnergyCondition& condition : energy_conditions(nvml->by_index(1)))
+    EXPECT_EQ(condition.holds, true) << condition.name << ": " << condition.text;
+  for (const EnergyCondition& condition : energy_conditions(nvml->by_index(2)))
+    EXPECT_EQ(condition.holds, condition.name == "energy_counter" ? std::optional(true) : std::nullopt) << condition.name;
+}
+
+TEST(nvml, doctor_has_a_line_with_and_without_the_library) {
+  const EnergyMeter* meter = Registry<EnergyMeter>::instance().find("nvml");
+  ASSERT_NE(meter, nullptr);
+  {
+    const FakeNvmlScript script("[gpu]\n[gpu]\nmig = 1\nmissing = field186 energy field83 field191\n");
+    const std::string text = meter->describe();
+    EXPECT_NE(text.find("driver 580.65.06"), std::string::npos) << text;
+    EXPECT_NE(text.find("(energy counter, instant power)"), std::string::npos) << text;
+    EXPECT_NE(text.find("(no energy counter, so power is provisioned, no instant power, MIG is on"), std::string::npos)
+        << text;
+  }
+  ::setenv("CHOKEPOINT_NVML", "/nowhere/libnvidia-ml.so", 1);
+  EXPECT_NE(meter->describe().find("install the NVIDIA driver"), std::string::npos);
+  ::unsetenv("CHOKEPOINT_NVML");
+}
+
+// The one test in real time: constant 400 W through threads, a ticking and lagging counter and the real clock.
+TEST(nvml, constant_power_comes_back_through_the_whole_chain) {
+  const FakeNvmlScript script("[gpu]\npower_w = 400\ntick_ms = 25\nlag_ms = 25\nrefresh_ms = 10\n");
+  NvmlInstrument instrument(Nvml::open()->by_index(0));
+  const KeepBusy keep_busy = [&] {
+    const double began_s = instrument.now_s();
+    instrument.sleep_s(0.01);
+    return LoadStep{10, instrument.now_s() - began_s};
+  };
+  EnergySettings settings{.window_s = 0.4, .trials = 2, .lead_in_s = 0.1, .lead_out_s = 0.05, .idle_s = 0.0};
+  const EnergyMeasurement energy = measure_energy(instrument, {.tick_s = 0.025}, settings, keep_busy);
+  ASSERT_EQ(energy.refusal, "");
+  // A busy machine delays polls; the bound of the alignment, from the polls as they came, says by how much.
+  EXPECT_NEAR(*energy.power_w / 400.0, 1.0, std::max(0.002, energy.systematic->without_gain()));
+  EXPECT_LT(*energy.agreement, 0.05);
+  EXPECT_GT(*energy.duty, 0.98);
+}
+
+}  // namespace
+}  // namespace chokepoint
