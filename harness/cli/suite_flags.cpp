@@ -15,6 +15,9 @@ void add_suite_flags(CLI::App& app, SuiteFlags& flags) {
   app.add_option("--filter", flags.filter, "only cases whose name matches, e.g. 'moe_layer*@h800*'")
       ->option_text("GLOB");
   app.add_option("--budget", flags.budget, "time for the whole suite, e.g. 60s")->option_text("TIME");
+  app.add_option("--energy", flags.energy, "measure joules too, on a GPU: quick, standard or publish")
+      ->check(CLI::IsMember({"quick", "standard", "publish"}))
+      ->option_text("PROFILE");
   flags.seed_option =
       app.add_option("--seed", flags.seed, "seed of the inputs, instead of the suite's")->option_text("N");
   flags.dilation_option =
@@ -29,6 +32,7 @@ PlanOptions plan_options(const SuiteFlags& flags, const Session& session) {
   options.filter = flags.filter;
   if (!flags.device.empty()) options.device = flags.device;
   if (!flags.targets.empty()) options.targets = split(flags.targets, ',');
+  options.energy = flags.energy;
   if (!flags.budget.empty()) options.budget_s = parse_duration_s(flags.budget);
   if (flags.seed_option->count() > 0) options.seed = flags.seed;
   if (flags.dilation_option->count() > 0) options.dilation = flags.dilation;

@@ -9,7 +9,7 @@
 namespace chokepoint {
 
 struct SuiteFlags {
-  std::string suite, device, targets, filter = "*", budget;
+  std::string suite, device, targets, filter = "*", budget, energy;
   std::uint64_t seed = 0;
   double dilation = 0.0;
   CLI::Option *seed_option = nullptr, *dilation_option = nullptr;

@@ -26,6 +26,8 @@ constexpr std::int64_t kPastCache = 2, kPastGpuCache = 4;
 // between blocks is a small part; at most so often.
 constexpr double kLeastBlock_s = 3e-3;
 constexpr std::size_t kMostBlocksAtOnce = 16;
+constexpr double kSlice_s = 0.03;  // of steady load between two looks at the energy meter
+constexpr std::size_t kMostInSlice = 1000;
 constexpr double kBurst_s = 1.0, kSustained_s = 10.0;  // design.md section 6
 constexpr double kUnderchargeTolerance = 0.02;
 
@@ -41,6 +43,7 @@ struct Arm {
   std::unique_ptr<LaunchTimer> timer;
   std::optional<StoppingRule> rule;
   double sampled_s = 0.0;
+  std::optional<EnergyMeasurement> energy;
 
   bool is_native(std::size_t i) const { return plans[i].native; }
 };
@@ -48,8 +51,9 @@ struct Arm {
 class GroupDriver {
  public:
   GroupDriver(const CaseGroup& group, Device& device, const CaseContext& context, std::vector<Arm>& arms)
-      : group_(group), device_(device), context_(context), arms_(arms), own_prober_(device),
-        prober_(context.prober ? *context.prober : own_prober_) {}
+      : group_(group), device_(device), context_(context), arms_(arms),
+        own_prober_(device), prober_(context.prober ? *context.prober : own_prober_),
+        own_gpu_(device.facts()), gpu_(context.gpu ? *context.gpu : own_gpu_) {}
 
   void prepare() {
     const Operation& operation = find_operation(group_.operation);
@@ -121,6 +125,7 @@ class GroupDriver {
     const std::optional<OpenMeter> meter =
         arms_.size() == 1 ? open_meter(device_.facts().kind) : std::nullopt;
     const double joule_before = meter ? meter->counter->joule() : 0.0;
+    const std::unique_ptr<RegimeMonitor> monitor = gpu_.watch();
     const double start = device_.now_s();
     const auto done = [&] {
       return std::all_of(arms_.begin(), arms_.end(), [](const Arm& arm) { return arm.rule->done(); });
@@ -139,6 +144,7 @@ class GroupDriver {
         blocks = std::clamp<std::size_t>(static_cast<std::size_t>(kLeastBlock_s / block_s), 1, kMostBlocksAtOnce);
     }
     window_s_ = device_.now_s() - start;
+    if (monitor) regime_ = monitor->stop();
     if (meter) {
       joule_per_launch_ = (meter->counter->joule() - joule_before) / launches_timed(arms_.front());
       meter_ = meter->meter;
@@ -146,6 +152,12 @@ class GroupDriver {
     for (Arm& arm : arms_)
       for (std::size_t i = 0; i < arm.caps.size(); ++i)
         if (arm.caps[i]) note_delivered(arm, i);
+  }
+
+  // One target after the other, each under its own caps.
+  void measure_energy() {
+    if (group_.energy.empty()) return;
+    for (Arm& arm : arms_) arm.energy = gpu_.measure(group_.energy, [&] { return keep_busy(arm); });
   }
 
   void release() noexcept {
@@ -170,6 +182,8 @@ class GroupDriver {
     for (Arm& arm : arms_) {
       arm.record.time = summary(arm);
       arm.record.energy = energy(arm);
+      if (arm.energy) keep_energy(*arm.energy, !arm.target.is_host(), arm.record.energy);
+      if (!regime_.is_null()) arm.record.provenance["clocks"] = regime_;
       arm.record.basis = basis(arm);
       arm.record.status = Status::ok;
       for (std::size_t i = 0; i < arm.plans.size(); ++i) {
@@ -187,6 +201,19 @@ class GroupDriver {
   }
 
  private:
+  // About 30 ms of launches of one arm, back to back.
+  LoadStep keep_busy(Arm& arm) {
+    const double sample_s = std::max(1e-6, arm.sampled_s / static_cast<double>(arm.rule->samples().size()));
+    const auto samples = std::clamp<std::size_t>(static_cast<std::size_t>(kSlice_s / sample_s), 1, kMostInSlice);
+    const std::vector<LaunchTimer*> order(samples, arm.timer.get());
+    LoadStep step;
+    for (double launch_s : device_.time_in_turn(order)) {
+      step.launches += arm.timer->launches_per_sample();
+      step.busy_s += launch_s * arm.timer->launches_per_sample();
+    }
+    return step;
+  }
+
   // The order of `blocks` blocks A B C C B A.
   std::vector<LaunchTimer*> in_turn(std::size_t blocks) const {
     std::vector<LaunchTimer*> order;
@@ -356,6 +383,9 @@ class GroupDriver {
   std::vector<Arm>& arms_;
   Prober own_prober_;
   Prober& prober_;
+  GpuEnergy own_gpu_;
+  GpuEnergy& gpu_;
+  Json regime_;
   std::vector<std::unique_ptr<Problem>> problems_;
   Answer answer_;
   std::map<std::tuple<Resource, double, double>, double> probes_;

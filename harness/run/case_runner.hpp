@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "harness/model/record.hpp"
+#include "harness/run/gpu_energy.hpp"
 #include "harness/run/plan.hpp"
 #include "harness/run/probe.hpp"
 
@@ -15,6 +16,7 @@ struct CaseContext {
   const std::vector<Profile>& profiles;
   const Ceilings& ceilings;
   Prober* prober = nullptr;  // of this device, shared by many groups; null: one of the group's own
+  GpuEnergy* gpu = nullptr;  // readings beside the run, likewise
 };
 
 // Records of all targets of the group, in its order; never throws for what happens to a case: that is a

@@ -8,6 +8,7 @@
 #include "harness/base/error.hpp"
 #include "harness/base/random.hpp"
 #include "harness/base/strings.hpp"
+#include "harness/meters/instrument.hpp"
 
 namespace chokepoint {
 namespace {
@@ -48,6 +49,12 @@ void check_distribution(const std::string& name) {
   if (std::find(known.begin(), known.end(), name) == known.end())
     throw Error(Fault::config, fmt::format("input distribution \"{}\" is unknown", name),
                 suggestion(name, known));
+}
+
+double expected_energy_s(const EnergySettings& settings) {
+  const int loads = settings.rest_s > 0.0 ? settings.trials : 1;
+  return 2.0 * settings.idle_s + settings.trials * settings.window_s +
+         loads * (settings.lead_in_s + settings.lead_out_s + settings.rest_s);
 }
 
 std::optional<std::string> obstacle(const Operation& operation, const Kernel& kernel,
@@ -113,6 +120,7 @@ std::vector<CaseGroup> plan_suite(const Suite& suite, const PlanOptions& options
             group.sampling = sampling_of(entry.sampling);
             group.warm_up_s = entry.sampling.warm_up_s.value_or(group.warm_up_s);
             group.pinned_dilation = options.dilation;
+            group.energy = options.energy;
             const std::vector<std::string>& targets =
                 !options.targets.empty() ? options.targets : entry.targets;
             for (const std::string& target : targets)
@@ -142,7 +150,8 @@ std::vector<CaseGroup> plan_suite(const Suite& suite, const PlanOptions& options
 double expected_s(const CaseGroup& group) {
   if (group.unsupported) return 0.0;
   const auto targets = static_cast<double>(group.targets.size());
-  return kSetUpSeconds + group.warm_up_s + targets * (group.sampling.budget_s + kProbeSecondsPerTarget);
+  const double energy_s = group.energy.empty() ? 0.0 : expected_energy_s(energy_settings(group.energy));
+  return kSetUpSeconds + group.warm_up_s + targets * (group.sampling.budget_s + kProbeSecondsPerTarget + energy_s);
 }
 
 Json to_json(const CaseGroup& group) {
@@ -163,6 +172,7 @@ Json to_json(const CaseGroup& group) {
           {"half_width", sampling.half_width},
           {"confidence", sampling.confidence},
           {"warm_up_s", group.warm_up_s},
+          {"energy", group.energy},
           {"dilation", group.pinned_dilation ? Json(*group.pinned_dilation) : Json(nullptr)}};
 }
 
@@ -189,6 +199,7 @@ CaseGroup group_from_json(const JsonFile& file) {
   group.sampling.half_width = fields.positive("half_width");
   group.sampling.confidence = fields.positive("confidence");
   group.warm_up_s = fields.number("warm_up_s");
+  group.energy = fields.text("energy");
   group.pinned_dilation = fields.maybe_number("dilation");
   fields.finish();
   return group;

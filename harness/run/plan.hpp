@@ -25,6 +25,7 @@ struct CaseGroup {
   SamplingPlan sampling;             // budget_s is that of one case; the group has budget_s per target
   double warm_up_s = 0.5;
   std::optional<double> pinned_dilation;
+  std::string energy;  // "quick", "standard", "publish": joules are measured after the samples; empty: they are not
   std::optional<std::string> unsupported;  // why none of its cases can run
 
   std::string name() const;  // "moe_layer/cpu_native/bf16/ep=8,...", without target
@@ -45,6 +46,7 @@ struct PlanOptions {
   std::optional<double> budget_s;     // for all samples of the suite together
   std::optional<std::uint64_t> seed;  // instead of the cases'
   std::optional<double> dilation;
+  std::string energy;
 };
 
 // Checks everything that can be known before measuring: operations, kernels, shapes, targets and their rates.

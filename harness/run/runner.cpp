@@ -106,9 +106,10 @@ void serve_groups(const std::string& request, const std::function<void(const std
   if (groups.empty()) return;
   const std::unique_ptr<Device> device = open_device(groups.front().device);
   Prober prober(*device);
+  GpuEnergy gpu(device->facts());
   for (const CaseGroup& group : groups) {
     bool lost = false;
-    for (const Record& record : run_group(group, *device, {profiles, ceilings, &prober})) {
+    for (const Record& record : run_group(group, *device, {profiles, ceilings, &prober, &gpu})) {
       answer(to_json(record).dump());
       lost |= record.status == Status::failed;
     }

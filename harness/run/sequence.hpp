@@ -10,6 +10,7 @@ namespace chokepoint {
 //   measurement warm_up()         the load itself, uncapped, by time probe_before()    each cap alone, at the
 //   requested rate and at two others engage()          caps on; from here release() runs on every way out
 //   sample()          until the stopping rule ends
+//   measure_energy()  a longer, steady load, where that was asked for: power meters are slow
 //   release() noexcept
 //   verify_output()   what the timed launches wrote
 //   probe_after()
@@ -28,6 +29,7 @@ void measure(Driver& driver) {
     } const release{driver};
     driver.engage();
     driver.sample();
+    driver.measure_energy();
   }
   driver.verify_output();
   driver.probe_after();

@@ -19,6 +19,7 @@ class FakeDriver {
   void probe_before() { step("probe_before"); }
   void engage() { step("engage"); }
   void sample() { step("sample"); }
+  void measure_energy() { step("measure_energy"); }
   void release() noexcept { steps.emplace_back("release"); }
   void verify_output() { step("verify_output"); }
   void probe_after() { step("probe_after"); }
@@ -40,7 +41,7 @@ TEST(sequence, verifies_before_it_measures_and_probes_on_both_sides) {
   FakeDriver driver;
   measure(driver);
   EXPECT_EQ(driver.steps, (Steps{"prepare", "verify", "warm_up", "probe_before", "engage", "sample",
-                                 "release", "verify_output", "probe_after", "conclude"}));
+                                 "measure_energy", "release", "verify_output", "probe_after", "conclude"}));
 }
 
 TEST(sequence, a_wrong_result_is_never_measured) {

@@ -1,0 +1,40 @@
+// How are a GPU's power and clocks read beside the cases that run on it? Found by what the device says of itself;
+// the instrument is probed once per process.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "harness/device/device.hpp"
+#include "harness/meters/instrument.hpp"
+#include "harness/meters/nvml.hpp"
+#include "harness/meters/regime.hpp"
+#include "harness/model/record.hpp"
+
+namespace chokepoint {
+
+class GpuEnergy {
+ public:
+  // Without a GPU, NVML or a match every reading is absent and `why_not` says why.
+  explicit GpuEnergy(const DeviceFacts& facts);
+
+  const std::string& why_not() const { return why_not_; }
+
+  // A monitor of clocks, temperature and power until it is stopped; null without readings.
+  std::unique_ptr<RegimeMonitor> watch() const;
+
+  // Joules per launch of a load; `profile` as in energy_settings. Empty without readings.
+  std::optional<EnergyMeasurement> measure(const std::string& profile, const KeepBusy& keep_busy);
+
+ private:
+  std::optional<NvmlGpu> gpu_;
+  std::string why_not_;
+  std::optional<InstrumentFacts> instrument_;
+};
+
+// What a record keeps of it. `under_cap`: the machine played another one. Fields that say what was provisioned stay
+// when the measurement was refused.
+void keep_energy(const EnergyMeasurement& measured, bool under_cap, Energy& energy);
+
+}  // namespace chokepoint
