@@ -1,0 +1,73 @@
+// How does a .cu file start a kernel? As a function call with a shape; what CUDA refuses becomes an Error.
+#pragma once
+
+#include <cuda_runtime.h>
+#include <fmt/format.h>
+
+#include <cstddef>
+#include <source_location>
+#include <type_traits>
+
+#include "harness/base/error.hpp"
+
+namespace chokepoint {
+
+struct LaunchShape {
+  dim3 grid, block;
+  std::size_t shared_bytes = 0;  // dynamic
+  int cluster = 1;               // blocks along x that share their shared memory (sm_90); divides grid.x
+  bool cooperative = false;      // all blocks have to be resident at once, because they wait for one another
+};
+
+inline void check_launch(cudaError_t code, const char* step, const LaunchShape& shape,
+                         const std::source_location& at) {
+  if (code == cudaSuccess) return;
+  cudaGetLastError();  // or the next launch would report it again
+  throw Error(Fault::device,
+              // nvcc 13.0 cannot check a format of fmt 9 while it compiles.
+              fmt::format(fmt::runtime("{}, with {}x{}x{} blocks of {} threads and {} bytes of shared memory: {}"),
+                          step, shape.grid.x, shape.grid.y, shape.grid.z,
+                          shape.block.x * shape.block.y * shape.block.z, shape.shared_bytes,
+                          cudaGetErrorString(code)),
+              "this build may lack code for this GPU (see CMAKE_CUDA_ARCHITECTURES), or the shape needs more than "
+              "one of its SMs has; `chokepoint doctor` lists both",
+              at);
+}
+
+// Enqueues `kernel` on `stream` (a cudaStream_t) and returns; faults while it runs show when the stream is waited
+// for. Can be captured into a graph.
+template <class... Params>
+void launch(void (*kernel)(Params...), const LaunchShape& shape, void* stream,
+            std::type_identity_t<Params>... args) {
+  constexpr std::size_t kWithoutAskingBytes = 48 * 1024;  // Programming Guide, "Shared Memory", compute capability 7+
+  const auto at = std::source_location::current();
+  if (shape.shared_bytes > kWithoutAskingBytes)
+    check_launch(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                                      cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                      static_cast<int>(shape.shared_bytes)),
+                 "asking for shared memory", shape, at);
+  cudaLaunchAttribute attributes[2] = {};
+  cudaLaunchConfig_t config = {};
+  config.gridDim = shape.grid;
+  config.blockDim = shape.block;
+  config.dynamicSmemBytes = shape.shared_bytes;
+  config.stream = static_cast<cudaStream_t>(stream);
+  config.attrs = attributes;
+  if (shape.cluster > 1) {
+    attributes[config.numAttrs].id = cudaLaunchAttributeClusterDimension;
+    attributes[config.numAttrs++].val.clusterDim = {static_cast<unsigned>(shape.cluster), 1, 1};
+  }
+  if (shape.cooperative) {
+    attributes[config.numAttrs].id = cudaLaunchAttributeCooperative;
+    attributes[config.numAttrs++].val.cooperative = 1;
+  }
+  check_launch(cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...), "launching a kernel", shape, at);
+}
+
+template <class... Params>
+void launch(void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t shared_bytes, void* stream,
+            std::type_identity_t<Params>... args) {
+  launch(kernel, LaunchShape{.grid = grid, .block = block, .shared_bytes = shared_bytes}, stream, args...);
+}
+
+}  // namespace chokepoint
