@@ -3,8 +3,10 @@
 // the process ends. A SIGKILL of the parent itself cannot be survived: `nvidia-smi -rgc -rmc` undoes that.
 #pragma once
 
-#include <memory>
+#include <cstdint>
+#include <functional>
 #include <optional>
+#include <utility>
 
 #include "harness/meters/nvml.hpp"
 
@@ -24,18 +26,18 @@ class PrivilegedConsent {
 // Puts one knob back when destroyed; moves, never copies.
 class PrivilegedGuard {
  public:
-  PrivilegedGuard(PrivilegedGuard&&) noexcept;
-  PrivilegedGuard& operator=(PrivilegedGuard&&) noexcept;
+  PrivilegedGuard(PrivilegedGuard&& other) noexcept : id_(std::exchange(other.id_, 0)) {}
+  PrivilegedGuard& operator=(PrivilegedGuard&& other) noexcept;
+  // A refusal goes to standard error: nothing may throw here.
   ~PrivilegedGuard();
 
   // Puts the knob back now. Throws Error{device} when the driver refuses.
   void restore();
 
  private:
-  struct Knob;
-  explicit PrivilegedGuard(std::shared_ptr<Knob> knob);
+  explicit PrivilegedGuard(std::uint64_t id) : id_(id) {}
   friend class PrivilegedKnobs;
-  std::shared_ptr<Knob> knob_;
+  std::uint64_t id_;  // 0: holds nothing
 };
 
 // All throw Error{device} with a remedy when the driver refuses (no permission, not supported, out of range).
@@ -52,6 +54,7 @@ class PrivilegedKnobs {
   [[nodiscard]] PrivilegedGuard set_nvlink_bandwidth_mode(unsigned mode);
 
  private:
+  PrivilegedGuard hold(const std::function<void()>& turn, std::function<void()> put_back);
   NvmlGpu gpu_;
 };
 

@@ -163,6 +163,27 @@ Shape shape_from(Fields fields) {
   return shape;
 }
 
+Json energy_json(const Energy& energy) {
+  return {{"basis", energy.basis},
+          {"power_w", maybe(energy.power_w)},
+          {"scope", energy.scope},
+          {"source", energy.source},
+          {"verified", energy.verified},
+          {"host_joule_per_launch", maybe(energy.host_joule_per_launch)},
+          {"gross_j_per_launch", maybe(energy.gross_j_per_launch)},
+          {"net_j_per_launch", maybe(energy.net_j_per_launch)},
+          {"random_error", maybe(energy.random_error)},
+          {"systematic_error", maybe(energy.systematic_error)},
+          {"idle_w", maybe(energy.idle_w)},
+          {"static_share", maybe(energy.static_share)},
+          {"agreement", maybe(energy.agreement)},
+          {"window_s", maybe(energy.window_s)},
+          {"trials", energy.trials ? Json(*energy.trials) : Json(nullptr)},
+          {"tick_s", maybe(energy.tick_s)},
+          {"memory_scope_w", maybe(energy.memory_scope_w)},
+          {"flags", energy.flags}};
+}
+
 // A JSON object that is kept as it is; texts where the program reads them.
 Json free_object(Fields& fields, const std::string& key, std::initializer_list<const char*> texts) {
   Fields inner = fields.object(key);
@@ -178,6 +199,18 @@ Energy energy_from(Fields fields) {
   energy.source = fields.text("source");
   energy.verified = fields.boolean("verified");
   energy.host_joule_per_launch = fields.maybe_number("host_joule_per_launch");
+  energy.gross_j_per_launch = fields.maybe_number("gross_j_per_launch");
+  energy.net_j_per_launch = fields.maybe_number("net_j_per_launch");
+  energy.random_error = fields.maybe_number("random_error");
+  energy.systematic_error = fields.maybe_number("systematic_error");
+  energy.idle_w = fields.maybe_number("idle_w");
+  energy.static_share = fields.maybe_number("static_share");
+  energy.agreement = fields.maybe_number("agreement");
+  energy.window_s = fields.maybe_number("window_s");
+  energy.trials = fields.maybe_integer("trials");
+  energy.tick_s = fields.maybe_number("tick_s");
+  energy.memory_scope_w = fields.maybe_number("memory_scope_w");
+  energy.flags = fields.maybe_texts("flags");
   fields.finish();
   return energy;
 }
@@ -226,13 +259,7 @@ Json to_json(const Record& record) {
           {"interleave_group", record.interleave_group},
           {"verification", verification},
           {"work", work_json(record.work)},
-          {"energy",
-           {{"basis", record.energy.basis},
-            {"power_w", maybe(record.energy.power_w)},
-            {"scope", record.energy.scope},
-            {"source", record.energy.source},
-            {"verified", record.energy.verified},
-            {"host_joule_per_launch", maybe(record.energy.host_joule_per_launch)}}},
+          {"energy", energy_json(record.energy)},
           {"metrics", metrics},
           {"provenance", record.provenance}};
 }

@@ -58,14 +58,16 @@ class Board final : public PowerInstrument, public Poller {
   void stop() override { poll_ = nullptr; }
   bool is_polled() const { return poll_ != nullptr; }
 
-  // 30 launches of 1 ms, or fewer busy milliseconds.
+  // About 30 launches of 1 ms each; what is begun in one slice finishes in the next.
   KeepBusy load() {
     return [this] {
       is_loaded = true;
       const double began_s = now_;
       pass(0.03);
-      const double passed_s = now_ - began_s;
-      return LoadStep{static_cast<std::int64_t>(std::llround(passed_s * 1e3)), passed_s * duty};
+      begun_ += (now_ - began_s) * 1e3;
+      const auto launches = static_cast<std::int64_t>(begun_);
+      begun_ -= static_cast<double>(launches);
+      return LoadStep{launches, (now_ - began_s) * duty};
     };
   }
 
@@ -105,7 +107,7 @@ class Board final : public PowerInstrument, public Poller {
     }
   }
 
-  double now_ = 0.0, loaded_from_s_ = -1.0;
+  double now_ = 0.0, loaded_from_s_ = -1.0, begun_ = 0.0;
   std::vector<Moment> history_;
   std::function<void()> poll_;
 };
@@ -289,12 +291,13 @@ TEST(energy, the_random_error_is_the_t_interval_over_trials) {
   Board board;
   board.drift_w_per_s = 1.0;  // five windows of 5 s: 5.1 W apart
   const EnergyMeasurement energy = measured(board, without_idle());
-  double mean_w = 0.0, squares = 0.0;
-  for (const EnergyTrial& trial : energy.trials) mean_w += trial.power_w / 5.0;
-  for (const EnergyTrial& trial : energy.trials) squares += std::pow(trial.power_w - mean_w, 2);
-  // t(0.975, 4) = 2.776; s of 0, 1, 2, 3, 4 steps is 1.5811 steps.
-  EXPECT_NEAR(*energy.random_error, 2.776 * std::sqrt(squares / 4.0) / std::sqrt(5.0) / mean_w, 1e-5);
-  EXPECT_NEAR(*energy.random_error * mean_w, 2.776 * 1.5811 * 5.05 / std::sqrt(5.0), 0.3);
+  double mean_j = 0.0, squares = 0.0;
+  const auto joule = [](const EnergyTrial& trial) { return trial.power_w * trial.window_s / trial.launches; };
+  for (const EnergyTrial& trial : energy.trials) mean_j += joule(trial) / 5.0;
+  for (const EnergyTrial& trial : energy.trials) squares += std::pow(joule(trial) - mean_j, 2);
+  // t(0.975, 4) = 2.776; s of 0, 1, 2, 3, 4 steps is 1.5811 steps, here of 5.1 W on 415 W.
+  EXPECT_NEAR(*energy.random_error, 2.776445 * std::sqrt(squares / 4.0) / std::sqrt(5.0) / mean_j, 1e-8);
+  EXPECT_NEAR(*energy.random_error, 2.776 * 1.5811 * 5.1 / std::sqrt(5.0) / 415.0, 3e-4);
   EnergySettings one = without_idle();
   one.trials = 1;
   EXPECT_FALSE(measured(board, one).random_error.has_value());

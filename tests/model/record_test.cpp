@@ -60,6 +60,18 @@ Record full() {
   record.verification = Verification{0.001, 0.02, true, 8, 9};
   record.work = {1, 2, 3, 4, 5, 6, 7};
   record.energy = {"measured", 55.5, "cpu_package", "rapl", false, 0.25};
+  record.energy.gross_j_per_launch = 0.41;
+  record.energy.net_j_per_launch = 0.31;
+  record.energy.random_error = 0.003;
+  record.energy.systematic_error = 0.052;
+  record.energy.idle_w = 101.0;
+  record.energy.static_share = 0.26;
+  record.energy.agreement = 0.012;
+  record.energy.window_s = 5.1;
+  record.energy.trials = 11;
+  record.energy.tick_s = 0.09;
+  record.energy.memory_scope_w = 61.0;
+  record.energy.flags = {"low_confidence", "suspect"};
   record.metrics["tokens_per_s"] = {10.0, 9.0, 11.0, "token/s"};
   record.metrics["flop_per_s"] = {10.0, std::nullopt, std::nullopt, "FLOP/s"};
   record.provenance = {{"seed", 18446744073709551615ULL}, {"argv", {"a", "b"}}};
@@ -102,6 +114,18 @@ TEST(record, everything_comes_back) {
   EXPECT_EQ(back.time.mean_ci_high, 1.9);
   EXPECT_EQ(back.work.network_messages, 7);
   EXPECT_EQ(back.energy.host_joule_per_launch, 0.25);
+  EXPECT_EQ(back.energy.gross_j_per_launch, 0.41);
+  EXPECT_EQ(back.energy.net_j_per_launch, 0.31);
+  EXPECT_EQ(back.energy.random_error, 0.003);
+  EXPECT_EQ(back.energy.systematic_error, 0.052);
+  EXPECT_EQ(back.energy.idle_w, 101.0);
+  EXPECT_EQ(back.energy.static_share, 0.26);
+  EXPECT_EQ(back.energy.agreement, 0.012);
+  EXPECT_EQ(back.energy.window_s, 5.1);
+  EXPECT_EQ(back.energy.trials, 11);
+  EXPECT_EQ(back.energy.tick_s, 0.09);
+  EXPECT_EQ(back.energy.memory_scope_w, 61.0);
+  EXPECT_EQ(back.energy.flags, (std::vector<std::string>{"low_confidence", "suspect"}));
   EXPECT_EQ(back.metrics.at("tokens_per_s").ci_high, 11.0);
   EXPECT_FALSE(back.metrics.at("flop_per_s").ci_low.has_value());
   EXPECT_EQ(back.verification->rows, 9);
@@ -117,6 +141,21 @@ TEST(record, what_is_missing_is_null_and_never_zero) {
   EXPECT_EQ(json["energy"]["basis"], "absent");
   EXPECT_FALSE(minimal().target_time_s().has_value());
   EXPECT_DOUBLE_EQ(*full().target_time_s(), 1.5 / 5800.5);
+}
+
+TEST(record, a_record_written_before_energy_had_error_bars_is_still_read) {
+  Json json = to_json(full());
+  for (const char* key : {"gross_j_per_launch", "net_j_per_launch", "random_error", "systematic_error", "idle_w",
+                          "static_share", "agreement", "window_s", "trials", "tick_s", "memory_scope_w", "flags"}) {
+    ASSERT_EQ(json["energy"].erase(key), 1U) << key;
+  }
+  const Record back = read_back(json);
+  EXPECT_EQ(back.energy.power_w, 55.5);
+  EXPECT_FALSE(back.energy.gross_j_per_launch.has_value());
+  EXPECT_FALSE(back.energy.trials.has_value());
+  EXPECT_TRUE(back.energy.flags.empty());
+  for (const char* key : {"gross_j_per_launch", "random_error", "trials", "tick_s", "memory_scope_w"})
+    EXPECT_TRUE(to_json(back)["energy"][key].is_null()) << key;
 }
 
 TEST(record, samples_are_kept_to_a_tenth_of_a_nanosecond) {

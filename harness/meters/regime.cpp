@@ -1,0 +1,98 @@
+#include "harness/meters/regime.hpp"
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "harness/model/descriptive.hpp"
+
+namespace chokepoint {
+namespace {
+
+Json spread(const std::vector<double>& values) {
+  if (values.empty()) return nullptr;
+  return {{"min", *quantile(values, 0.0)}, {"median", *quantile(values, 0.5)}, {"max", *quantile(values, 1.0)}};
+}
+
+}  // namespace
+
+RegimeSample read_regime(const NvmlGpu& gpu) {
+  const std::optional<NvmlPower> power = gpu.instant_power();
+  return {gpu.sm_clock_hz(), gpu.memory_clock_hz(), gpu.temperature_c(),
+          power ? std::optional(power->w) : std::nullopt, gpu.throttle_mask()};
+}
+
+struct RegimeMonitor::State {
+  std::function<RegimeSample()> read;
+  std::chrono::duration<double> period;
+  std::mutex mutex;
+  std::condition_variable ended;
+  bool is_ending = false;
+  std::thread thread;
+
+  // The thread's until it ended.
+  std::int64_t samples = 0;
+  std::vector<double> sm_clock_hz, memory_clock_hz, temperature_c, power_w;
+  std::optional<std::uint64_t> throttle_mask;
+  std::string trouble;
+
+  void add(const RegimeSample& sample) {
+    const auto keep = [](const std::optional<double>& value, std::vector<double>& values) {
+      if (value) values.push_back(*value);
+    };
+    keep(sample.sm_clock_hz, sm_clock_hz);
+    keep(sample.memory_clock_hz, memory_clock_hz);
+    keep(sample.temperature_c, temperature_c);
+    keep(sample.power_w, power_w);
+    if (sample.throttle_mask) throttle_mask = throttle_mask.value_or(0) | *sample.throttle_mask;
+    ++samples;
+  }
+
+  // One sample at least, however short the run.
+  void watch() noexcept {
+    try {
+      std::unique_lock lock(mutex);
+      do {
+        lock.unlock();
+        add(read());
+        lock.lock();
+      } while (!ended.wait_for(lock, period, [this] { return is_ending; }));
+    } catch (const std::exception& error) {
+      trouble = error.what();
+    }
+  }
+
+  void end() {
+    {
+      const std::lock_guard lock(mutex);
+      is_ending = true;
+    }
+    ended.notify_all();
+    if (thread.joinable()) thread.join();
+  }
+};
+
+RegimeMonitor::RegimeMonitor(std::function<RegimeSample()> read, double period_s) : state_(std::make_unique<State>()) {
+  state_->read = std::move(read);
+  state_->period = std::chrono::duration<double>(period_s);
+  state_->thread = std::thread([state = state_.get()] { state->watch(); });
+}
+
+RegimeMonitor::~RegimeMonitor() { state_->end(); }
+
+Json RegimeMonitor::stop() {
+  state_->end();
+  const State& state = *state_;
+  return {{"samples", state.samples},
+          {"period_s", state.period.count()},
+          {"sm_clock_hz", spread(state.sm_clock_hz)},
+          {"memory_clock_hz", spread(state.memory_clock_hz)},
+          {"temperature_c", spread(state.temperature_c)},
+          {"power_w", spread(state.power_w)},
+          {"throttle_reasons", state.throttle_mask ? Json(throttle_words(*state.throttle_mask)) : Json(nullptr)},
+          {"trouble", state.trouble.empty() ? Json(nullptr) : Json(state.trouble)}};
+}
+
+}  // namespace chokepoint
