@@ -23,8 +23,8 @@ constexpr unsigned kSms = 4;
 constexpr std::size_t kSharedAlignment = 1024;
 constexpr std::size_t kCanaryBytes = 1024;
 constexpr std::byte kPoison{0xff}, kCanary{0xa5};
-// Turns in a row that only went to threads which wait in loops; a second or so of the host's time.
-constexpr std::uint64_t kIdleTurnsLimit = 20'000'000;
+// Turns in a row that only went to threads which wait in loops; less than a second of the host's time.
+constexpr std::uint64_t kIdleTurnsLimit = 4'000'000;
 
 using Slots = std::array<void*, kWarp>;  // each lane's arguments and results, on its own stack
 using Complete = void (*)(const Slots& slots, unsigned mask);

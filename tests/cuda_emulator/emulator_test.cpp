@@ -15,7 +15,7 @@
 namespace chokepoint {
 namespace {
 
-constexpr unsigned kAll = 0xffffffffU;
+constexpr unsigned kAll = 0xffffffffU;  // lanes of a warp, or shared memory that nobody wrote
 
 template <class... Params, class... Args>
 std::string failure_of(void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t shared_bytes, Args... args) {
@@ -307,6 +307,15 @@ TEST(emulator, cooperative_blocks_hand_flags_to_one_another) {
                    flags.data(), order.data(), &next);
   EXPECT_EQ(next, 4U);
   EXPECT_EQ(order, (std::vector<unsigned>{0, 1, 2, 3}));
+}
+
+__global__ void waits_for_nobody(const unsigned* flag) {
+  while (load_acquire(flag) == 0) nanosleep(100);
+}
+
+TEST(emulator, waiting_that_nobody_ends_is_found) {
+  const unsigned flag = 0;
+  EXPECT_CONTAINS(failure_of(waits_for_nobody, dim3(1), dim3(2), 0, &flag), "threads only wait in loops");
 }
 
 __global__ void sleeps(std::uint64_t* woke) {

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cuda_runtime.h>
-#include <fmt/format.h>
 
 #include <cstddef>
 #include <source_location>
+#include <string>
 #include <type_traits>
 
 #include "harness/base/error.hpp"
@@ -23,12 +23,12 @@ inline void check_launch(cudaError_t code, const char* step, const LaunchShape& 
                          const std::source_location& at) {
   if (code == cudaSuccess) return;
   cudaGetLastError();  // or the next launch would report it again
+  // Without fmt: nvcc 13.0 cannot compile version 9 of it as C++20.
+  const auto product = [](dim3 d) { return std::to_string(std::size_t{d.x} * d.y * d.z); };
   throw Error(Fault::device,
-              // nvcc 13.0 cannot check a format of fmt 9 while it compiles.
-              fmt::format(fmt::runtime("{}, with {}x{}x{} blocks of {} threads and {} bytes of shared memory: {}"),
-                          step, shape.grid.x, shape.grid.y, shape.grid.z,
-                          shape.block.x * shape.block.y * shape.block.z, shape.shared_bytes,
-                          cudaGetErrorString(code)),
+              std::string(step) + " of " + product(shape.grid) + " blocks of " + product(shape.block) +
+                  " threads with " + std::to_string(shape.shared_bytes) +
+                  " bytes of shared memory: " + cudaGetErrorString(code),
               "this build may lack code for this GPU (see CMAKE_CUDA_ARCHITECTURES), or the shape needs more than "
               "one of its SMs has; `chokepoint doctor` lists both",
               at);
@@ -45,7 +45,7 @@ void launch(void (*kernel)(Params...), const LaunchShape& shape, void* stream,
     check_launch(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                       cudaFuncAttributeMaxDynamicSharedMemorySize,
                                       static_cast<int>(shape.shared_bytes)),
-                 "asking for shared memory", shape, at);
+                 "preparing a launch", shape, at);
   cudaLaunchAttribute attributes[2] = {};
   cudaLaunchConfig_t config = {};
   config.gridDim = shape.grid;
@@ -61,7 +61,7 @@ void launch(void (*kernel)(Params...), const LaunchShape& shape, void* stream,
     attributes[config.numAttrs].id = cudaLaunchAttributeCooperative;
     attributes[config.numAttrs++].val.cooperative = 1;
   }
-  check_launch(cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...), "launching a kernel", shape, at);
+  check_launch(cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...), "launch", shape, at);
 }
 
 template <class... Params>
