@@ -23,7 +23,6 @@ inline void check_launch(cudaError_t code, const char* step, const LaunchShape& 
                          const std::source_location& at) {
   if (code == cudaSuccess) return;
   cudaGetLastError();  // or the next launch would report it again
-  // Without fmt: nvcc 13.0 cannot compile version 9 of it as C++20.
   const auto product = [](dim3 d) { return std::to_string(std::size_t{d.x} * d.y * d.z); };
   throw Error(Fault::device,
               std::string(step) + " of " + product(shape.grid) + " blocks of " + product(shape.block) +
