@@ -1,6 +1,7 @@
 // How is an optional shared library used without needing it at build time or at start? Opened at run time, by name.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,6 +29,12 @@ class Library {
 
   void* handle_;
   std::string name_;
+};
+
+// A library that some part of this build uses when it is there, for `doctor`; registered from the file that uses it.
+struct OptionalLibrary {
+  std::string name;
+  std::function<std::string()> describe;  // version and file, or what is missing with the remedy
 };
 
 }  // namespace chokepoint

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "harness/base/error.hpp"
+#include "harness/base/library.hpp"
 #include "harness/base/parallel.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/device/device.hpp"
@@ -20,11 +21,14 @@ struct Finding {
   std::string subject, text;
 };
 
-// Why a library kernel cannot run here, asked with a shape that every kernel takes.
+// Why a library kernel cannot run here, asked with a shape that every kernel takes; and libraries that speak for
+// themselves.
 std::vector<Finding> library_findings() {
   std::vector<Finding> findings;
+  for (const OptionalLibrary& library : Registry<OptionalLibrary>::instance().all())
+    findings.push_back({library.name, library.describe()});
   for (const Kernel* kernel : kernels_of("matmul")) {
-    if (!kernel->paces.empty()) continue;
+    if (!kernel->paces.empty() || Registry<OptionalLibrary>::instance().find(kernel->name)) continue;
     const Shape shape = complete_shape(
         find_operation("matmul"), {{"m", std::int64_t{1}}, {"n", std::int64_t{1}}, {"k", std::int64_t{1}}});
     findings.push_back({kernel->name, kernel->unsupported(shape, Dtype::f32).value_or("found")});
