@@ -39,9 +39,11 @@ struct GemmTask {
   std::int64_t c_stride = 0;    // elements between rows; 0: n
   bool accumulate = false;      // adds to what is there
 
-  // Lets products of few tiles be cut along k. gemm_workspace_bytes(task) bytes, ZEROED before the first use; kernels
-  // leave the counters in it zeroed. May be shared by products that follow each other on one stream. Null: no cut.
+  // Lets products of few tiles be cut along k: gemm_workspace_bytes(task) bytes, ZEROED before the first use; kernels
+  // leave the counters in it zeroed. Products that follow each other on one stream may share the largest. Without, or
+  // when it is too small, nothing is cut.
   void* workspace = nullptr;
+  std::int64_t workspace_bytes = 0;
 
   // Charges: 2 k FLOP per element of C that is computed, and `memory_bytes` in all, spread evenly over the tiles
   // (nothing where there is no tile). Null clocks charge nothing.
