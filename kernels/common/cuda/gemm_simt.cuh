@@ -65,8 +65,9 @@ class SimtTile {
 #pragma unroll
     for (int i = 0; i < kQuadsA; ++i) {
       const int row = work.row + quad(i) / (kSimtDepth / 4);
-      const int stored = row >= work.row_end ? 0 : args_.a_rows == nullptr ? row : __ldg(args_.a_rows + row);
-      a_row_[i] = row < work.row_end ? static_cast<const float*>(args_.a) + stored * args_.a_stride : nullptr;
+      a_valid_[i] = row < work.row_end;
+      const int stored = !a_valid_[i] ? 0 : args_.a_rows == nullptr ? row : __ldg(args_.a_rows + row);
+      a_row_[i] = static_cast<const float*>(args_.a) + stored * args_.a_stride;
     }
   }
 
@@ -87,7 +88,7 @@ class SimtTile {
 #pragma unroll
     for (int i = 0; i < kQuadsA; ++i) {
       const int k = step * kSimtDepth + quad(i) % (kSimtDepth / 4) * 4;
-      a_[i] = four(a_row_[i] + k, 1, a_row_[i] == nullptr ? 0 : args_.k - k);
+      a_[i] = four(a_row_[i] + k, 1, a_valid_[i] ? args_.k - k : 0);
     }
 #pragma unroll
     for (int i = 0; i < kQuadsB; ++i) {
@@ -157,6 +158,7 @@ class SimtTile {
   GemmTileWork work_;
   const float* b_ = nullptr;
   const float* a_row_[kQuadsA];
+  bool a_valid_[kQuadsA];
   float4 a_[kQuadsA], b_quads_[kQuadsB];
 };
 

@@ -133,10 +133,13 @@ class TensorTile {
     const auto matrix = static_cast<std::int64_t>(args_.n) * args_.k;
     b_ = static_cast<const unsigned char*>(args_.b) + work.group * matrix * kElementBytes;
     const auto* a = static_cast<const unsigned char*>(args_.a);
+    a_valid_ = 0;
 #pragma unroll
     for (int i = 0; i < kPiecesA; ++i) {
       const int row = work.row + row_ + i * kRowsAtOnce;
-      a_begin_[i] = row < work.row_end ? a + stored_row(row) * args_.a_stride * kElementBytes : nullptr;
+      const bool valid = row < work.row_end;
+      a_begin_[i] = valid ? a + stored_row(row) * args_.a_stride * kElementBytes : a;
+      a_valid_ |= static_cast<unsigned>(valid) << i;
     }
     if constexpr (kFp8) {
       const int k_blocks = args_.steps, n_blocks = (args_.n + 127) / 128, block = work.column / 128;
@@ -160,7 +163,7 @@ class TensorTile {
     const int k = step * kDepth + piece_ * kPieceElements;
 #pragma unroll
     for (int i = 0; i < kPiecesA; ++i) {
-      const bool valid = a_begin_[i] != nullptr && k < args_.k;
+      const bool valid = (a_valid_ >> i & 1U) != 0 && k < args_.k;
       const unsigned char* from = a_begin_[i] + static_cast<std::int64_t>(k) * kElementBytes;
       unsigned char* to = to_a + i * kRowsAtOnce * 128;
       if constexpr (kAsync)
@@ -210,7 +213,7 @@ class TensorTile {
 
   // 16 bytes of elements `stride` apart; those past `count` are zero.
   __device__ static void gather_16(unsigned char* to, const unsigned char* from, std::int64_t stride, int count) {
-    uint32_t words[4] = {};
+    std::uint32_t words[4] = {};
 #pragma unroll
     for (int e = 0; e < kPieceElements; ++e) {
       if (e >= count) break;
@@ -310,6 +313,7 @@ class TensorTile {
   GemmTileWork work_;
   const unsigned char* b_ = nullptr;
   const unsigned char* a_begin_[kPiecesA];
+  unsigned a_valid_ = 0;
   const float* b_scale_ = nullptr;
   int b_scale_stride_ = 0;
   int scale_row_[kFp8 ? 2 * kTilesM : 1];  // of A's scales: those of this thread's rows of C

@@ -41,6 +41,12 @@ bool vectors_fit(const GemmTask& task) {
          whole_vectors(b_row(task) * element) && aligned(task.a, kVectorBytes) && aligned(task.b, kVectorBytes);
 }
 
+// ldmatrix turns 16-bit elements: fp8 as [k, n] has to be gathered.
+bool can_copy(const GemmTask& task) {
+  const bool fp8_kn = task.dtype == Dtype::fp8_e4m3 && task.b_layout == GemmLayout::kn;
+  return task.dtype != Dtype::f32 && vectors_fit(task) && !fp8_kn;
+}
+
 std::int64_t rows_per_group(const GemmTask& task) {
   if (task.rows_per_group > 0) return task.rows_per_group;
   return std::max<std::int64_t>(1, up(task.m, std::max<std::int64_t>(1, task.groups)));
@@ -111,13 +117,6 @@ int choose_cuts(const GemmTask& task, const GemmTile& tile, std::int64_t slots) 
   return static_cast<int>(std::clamp<std::int64_t>(std::min(most, deepest), 1, kMostCuts));
 }
 
-std::int64_t workspace_bytes(const GemmTask& task, const GemmPlan& plan) {
-  if (plan.cuts == 1) return 0;
-  const GemmTile tile = plan.tile();
-  const std::int64_t tiles = up(task.m, tile.block_m) * up(task.n, tile.block_n);
-  return kGemmCounterBytes + tiles * plan.cuts * tile.block_m * tile.block_n * 4;
-}
-
 void check(const GemmTask& task) {
   const auto reject = [](const std::string& what, const char* remedy) {
     throw Error(Fault::unsupported, "cuda_gemm: " + what, remedy);
@@ -139,27 +138,30 @@ void check(const GemmTask& task) {
 
 }  // namespace
 
+GemmPlan gemm_plan_with(GemmTileName wanted, int cuts, const GemmTask& task, const GemmMachine& machine) {
+  const GemmTileName name = task.dtype == Dtype::f32 || can_copy(task) ? wanted : low;
+  const GemmTile tile = gemm_tile(name);
+  const std::int64_t columns = up(task.n, tile.block_n), rows = up(task.m, tile.block_m);
+  const bool one_group = task.groups == 1 && task.group_begin == nullptr;
+  const int slots = machine.multiprocessors * tile.blocks;
+  GemmPlan plan{.tile_name = name, .async = can_copy(task), .cuts = cuts, .band = choose_band(tile, slots)};
+  // Each group may end in a tile of its own.
+  const std::int64_t tiles = task.m == 0 ? 0 : one_group ? rows * columns * cuts : (rows + task.groups) * columns;
+  plan.grid = static_cast<int>(std::min<std::int64_t>(tiles, slots));
+  plan.shared_bytes = shared_bytes(task, tile);
+  if (cuts > 1) plan.workspace_bytes = kGemmCounterBytes + tiles * tile.block_m * tile.block_n * 4;
+  return plan;
+}
+
 GemmPlan gemm_plan(const GemmTask& task, const GemmMachine& machine, GemmCuts cuts) {
   check(task);
-  GemmPlan plan;
-  const bool transposes = task.dtype == Dtype::fp8_e4m3 && task.b_layout == GemmLayout::kn;  // of bytes: one by one
-  plan.async = task.dtype != Dtype::f32 && vectors_fit(task) && !transposes;
-  plan.tile_name = choose_tile(task, plan.async, machine);
-  const GemmTile tile = plan.tile();
-  plan.shared_bytes = shared_bytes(task, tile);
-  const int slots = machine.multiprocessors * tile.blocks;
-  plan.cuts = choose_cuts(task, tile, slots);
-  if (cuts == GemmCuts::as_workspace_allows &&
-      (task.workspace == nullptr || task.workspace_bytes < workspace_bytes(task, plan)))
-    plan.cuts = 1;
-  plan.workspace_bytes = workspace_bytes(task, plan);
-  plan.band = choose_band(tile, slots);
-  const std::int64_t tiles =
-      task.groups == 1 && task.group_begin == nullptr
-          ? up(task.m, tile.block_m) * up(task.n, tile.block_n) * plan.cuts
-          : (up(task.m, tile.block_m) + task.groups) * up(task.n, tile.block_n);
-  plan.grid = task.m == 0 ? 0 : static_cast<int>(std::min<std::int64_t>(tiles, slots));
-  return plan;
+  const GemmTileName name = choose_tile(task, can_copy(task), machine);
+  const GemmTile tile = gemm_tile(name);
+  const GemmPlan cut = gemm_plan_with(name, choose_cuts(task, tile, machine.multiprocessors * tile.blocks), task,
+                                      machine);
+  const bool room = task.workspace != nullptr && task.workspace_bytes >= cut.workspace_bytes;
+  if (cuts == GemmCuts::as_wanted || cut.cuts == 1 || room) return cut;
+  return gemm_plan_with(name, 1, task, machine);
 }
 
 GemmArgs gemm_args(const GemmTask& task, const GemmPlan& plan) {

@@ -120,6 +120,8 @@ enum class GemmCuts { as_wanted, as_workspace_allows };
 
 // Alignment is judged by the pointers that the task has. Throws Error{unsupported} for what is out of reach.
 GemmPlan gemm_plan(const GemmTask& task, const GemmMachine& machine, GemmCuts cuts);
+// The same with tiles and cuts of the caller's choice, as far as there is a choice: elements one by one go into `low`.
+GemmPlan gemm_plan_with(GemmTileName name, int cuts, const GemmTask& task, const GemmMachine& machine);
 GemmArgs gemm_args(const GemmTask& task, const GemmPlan& plan);
 
 }  // namespace chokepoint
