@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(kLatentTiles[kIndex].threads(), kLatentTiles[k
   }
   const auto copy_keys = [&](int tile) {
     if (tile < block.tile_end)
-      copy_tokens<kTile.keys, kTile.qk_dim, kThreads>(keys + (tile - block.tile_begin) % kStages * kTile.key_bytes(),
+      copy_tokens<kTile.keys, kTile.qk_dim, kThreads, 4>(keys + (tile - block.tile_begin) % kStages * kTile.key_bytes(),
                                                       state.keys, tile * kTile.keys, block.length - 1, a.qk_dim);
     cp_async_commit();
   };

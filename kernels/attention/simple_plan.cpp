@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "harness/base/error.hpp"
+
 namespace chokepoint {
 namespace {
 
@@ -87,7 +89,7 @@ std::optional<std::string> simple_limit(const AttentionSizes& sizes, Dtype dtype
                             : within(kRowsTiles.back().qk_dim, kRowsTiles.back().v_dim);
 }
 
-std::optional<SimplePlan> plan_simple(const AttentionSizes& sizes, Dtype dtype, const SimpleMachine& machine) {
+SimplePlan plan_simple(const AttentionSizes& sizes, Dtype dtype, const SimpleMachine& machine) {
   if (dtype == Dtype::f32)
     return spread({.method = SimpleMethod::plain,
                    .rows = PlainTile::kRows,
@@ -98,13 +100,17 @@ std::optional<SimplePlan> plan_simple(const AttentionSizes& sizes, Dtype dtype, 
     for (std::size_t i = sizes.rows_per_kv() <= kLatentFewRows ? 1 : 0; i < kLatentTiles.size(); ++i)
       if (holds(kLatentTiles[i], sizes, machine))
         return spread(plan_of(SimpleMethod::latent, i, kLatentTiles[i]), sizes, kLatentTiles[i].residents, machine);
-    return std::nullopt;
+  } else {
+    // Tiles of many rows come first, by columns; where one does not fit, its counterpart of few rows may.
+    for (std::size_t i = sizes.rows_per_kv() <= kFewRows ? kRowsTiles.size() / 2 : 0; i < kRowsTiles.size(); ++i)
+      if (holds(kRowsTiles[i], sizes, machine))
+        return spread(plan_of(SimpleMethod::rows, i, kRowsTiles[i]), sizes, kRowsTiles[i].residents, machine);
   }
-  // Tiles of many rows come first, by columns; where one does not fit, its counterpart of few rows may.
-  for (std::size_t i = sizes.rows_per_kv() <= kFewRows ? kRowsTiles.size() / 2 : 0; i < kRowsTiles.size(); ++i)
-    if (holds(kRowsTiles[i], sizes, machine))
-      return spread(plan_of(SimpleMethod::rows, i, kRowsTiles[i]), sizes, kRowsTiles[i].residents, machine);
-  return std::nullopt;
+  throw Error(Fault::unsupported,
+              fmt::format("attention with qk_dim={}, v_dim={} needs more shared memory than the {} bytes that a "
+                          "block of this GPU may have",
+                          sizes.qk_dim, sizes.v_dim, machine.shared_bytes_per_block),
+              "take another kernel (`chokepoint list kernels`) or a GPU with more");
 }
 
 }  // namespace chokepoint

@@ -96,7 +96,7 @@ struct SimplePlan {
 // Why cuda_simple cannot compute this on any machine; empty when it can.
 std::optional<std::string> simple_limit(const AttentionSizes& sizes, Dtype dtype);
 
-// Empty when no tile fits into the machine's shared memory. `sizes` is within simple_limit.
-std::optional<SimplePlan> plan_simple(const AttentionSizes& sizes, Dtype dtype, const SimpleMachine& machine);
+// `sizes` is within simple_limit. Throws Error{unsupported} when no tile fits into the machine's shared memory.
+SimplePlan plan_simple(const AttentionSizes& sizes, Dtype dtype, const SimpleMachine& machine);
 
 }  // namespace chokepoint

@@ -63,6 +63,7 @@ __global__ void __launch_bounds__(kRowsTiles[kIndex].threads(), kRowsTiles[kInde
   constexpr RowsTile kTile = kRowsTiles[kIndex];
   constexpr int kThreads = kTile.threads(), kStages = kTile.stages, kRowBlocks = kTile.row_blocks;
   constexpr int kQueryRow = kTile.qk_dim * 2, kValueRow = kTile.v_dim * 2;
+  constexpr int kTogether = kTile.key_warps == 1 ? 2 : 8;
   constexpr int kWarpKeys = kTile.keys / kTile.key_warps;
   static_assert(kWarpKeys % 16 == 0 && kTile.qk_dim % 64 == 0 && kTile.v_dim % 64 == 0);
 
@@ -86,14 +87,14 @@ __global__ void __launch_bounds__(kRowsTiles[kIndex].threads(), kRowsTiles[kInde
   // Copies in order k0 v0 k1 v1 ..., each a group of its own, empty past the end.
   const auto copy_keys = [&](int tile) {
     if (tile < block.tile_end)
-      copy_tokens<kTile.keys, kTile.qk_dim, kThreads>(
+      copy_tokens<kTile.keys, kTile.qk_dim, kThreads, kTogether>(
           keys + (tile - block.tile_begin) % kStages * kTile.key_bytes(), state.keys, tile * kTile.keys, block.length - 1,
           a.qk_dim);
     cp_async_commit();
   };
   const auto copy_values = [&](int tile) {
     if (tile < block.tile_end)
-      copy_tokens<kTile.keys, kTile.v_dim, kThreads>(
+      copy_tokens<kTile.keys, kTile.v_dim, kThreads, kTogether>(
           values + (tile - block.tile_begin) % kStages * kTile.value_bytes(), state.values, tile * kTile.keys,
           block.length - 1, a.v_dim);
     cp_async_commit();
@@ -124,7 +125,7 @@ __global__ void __launch_bounds__(kRowsTiles[kIndex].threads(), kRowsTiles[kInde
     float score[kRowBlocks][kWarpKeys / 8][4] = {};
     const unsigned char* const query_tile = queries + row_at * kQueryRow;
     const unsigned char* const key_tile = keys + slot * kTile.key_bytes() + key_at * kQueryRow;
-#pragma unroll
+#pragma unroll 4
     for (int k = 0; k < kTile.qk_dim / 16; ++k) {
       std::uint32_t q[kRowBlocks][4];
 #pragma unroll
@@ -135,9 +136,7 @@ __global__ void __launch_bounds__(kRowsTiles[kIndex].threads(), kRowsTiles[kInde
         std::uint32_t key[4];
         ldmatrix_x4(key, key_tile + n * 16 * kQueryRow + fragment(key_lane, 2 * k));
 #pragma unroll
-        for (int r = 0; r < kRowBlocks; ++r) {
-          multiply(score[r][2 * n], score[r][2 * n + 1], q[r], key);
-        }
+        for (int r = 0; r < kRowBlocks; ++r) multiply(score[r][2 * n], score[r][2 * n + 1], q[r], key);
       }
     }
 
@@ -170,9 +169,7 @@ __global__ void __launch_bounds__(kRowsTiles[kIndex].threads(), kRowsTiles[kInde
         std::uint32_t value[4];
         ldmatrix_x4_trans(value, value_tile + k * 16 * kValueRow + fragment(value_lane, 2 * n));
 #pragma unroll
-        for (int r = 0; r < kRowBlocks; ++r) {
-          multiply(mean[r][2 * n], mean[r][2 * n + 1], weight[k][r], value);
-        }
+        for (int r = 0; r < kRowBlocks; ++r) multiply(mean[r][2 * n], mean[r][2 * n + 1], weight[k][r], value);
       }
     }
     slot = slot + 1 == kStages ? 0 : slot + 1;

@@ -29,12 +29,13 @@ __device__ inline int lane_of_keys(int lane, int row_bytes) {
 }
 
 // Copies `kKeys` tokens from `first` on; those past `last` repeat it: they are masked, and whatever lies beyond the
-// sequence is never read. Chunks past `columns` stay as they are.
-template <int kKeys, int kDim, int kThreads>
+// sequence is never read. Chunks past `columns` stay as they are. `kTogether` copies are addressed at a time: each
+// takes registers, and hides a look-up in the block table.
+template <int kKeys, int kDim, int kThreads, int kTogether>
 __device__ inline void copy_tokens(unsigned char* tile, const TokenRows<Bf16>& from, int first, int last, int columns) {
   constexpr int kChunks = kDim / 8;
   static_assert(kKeys * kChunks % kThreads == 0, "every thread copies as many chunks");
-#pragma unroll
+#pragma unroll kTogether
   for (int pass = 0; pass < kKeys * kChunks / kThreads; ++pass) {
     const int i = pass * kThreads + static_cast<int>(threadIdx.x), key = i / kChunks, chunk = i % kChunks;
     if (chunk * 8 >= columns) continue;
