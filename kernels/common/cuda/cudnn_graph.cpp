@@ -91,6 +91,12 @@ void check(cudnnStatus_t status, const std::string& what) {
               "choose another kernel or shape; CUDNN_LOGLEVEL_DBG=2 CUDNN_LOGDEST_DBG=stderr says more");
 }
 
+std::string listed(const std::vector<std::int64_t>& numbers) {
+  std::string text;
+  for (const std::int64_t number : numbers) text += (text.empty() ? "" : ", ") + std::to_string(number);
+  return text;
+}
+
 std::vector<std::int64_t> row_major(const std::vector<std::int64_t>& dims) {
   std::vector<std::int64_t> strides(dims.size(), 1);
   for (std::size_t i = dims.size(); i-- > 1;) strides[i - 1] = strides[i] * dims[i];
@@ -163,8 +169,7 @@ TensorId Graph::add(cudnnDataType_t type, const std::vector<std::int64_t>& dims,
       .set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, kAlignmentBytes)
       .set(CUDNN_ATTR_TENSOR_IS_VIRTUAL, is_virtual)
       .set(CUDNN_ATTR_TENSOR_IS_BY_VALUE, by_value)
-      .finalize(fmt::format("tensor {} of [{}] with strides [{}]", id, fmt::join(dims, ", "),
-                            fmt::join(strides, ", ")));
+      .finalize(fmt::format("tensor {} of [{}] with strides [{}]", id, listed(dims), listed(strides)));
   tensors_.push_back(std::move(tensor));
   return id;
 }
