@@ -104,6 +104,68 @@ const Form kForms[] = {
 INSTANTIATE_TEST_SUITE_P(graphs, CudnnForms, testing::ValuesIn(kForms),
                          [](const auto& parameter) { return parameter.param.name; });
 
+// cuDNN takes any strides: what they address has to be what the problem says.
+class CudnnLayouts : public Cudnn {
+ protected:
+  // Element of `id` at these coordinates.
+  static std::int64_t at(const cudnn::Graph& graph, cudnn::TensorId id,
+                         const std::vector<std::int64_t>& where) {
+    const auto& [dims, strides] = graph.layout(id);
+    EXPECT_EQ(dims.size(), where.size());
+    std::int64_t element = 0;
+    for (std::size_t i = 0; i < where.size(); ++i) {
+      EXPECT_LT(where[i], dims[i]);
+      element += where[i] * strides[i];
+    }
+    return element;
+  }
+  static AttentionProblem problem_of(const std::string& shape) {
+    return {complete_shape(find_operation("attention"), parse_shape(shape)), Dtype::bf16, {}};
+  }
+};
+
+TEST_F(CudnnLayouts, of_prefill_address_queries_keys_and_values) {
+  const AttentionProblem problem =
+      problem_of("batch=2,heads_q=6,heads_kv=3,qk_dim=16,v_dim=8,seq_q=5,context=7");
+  const AttentionSizes& s = problem.sizes;
+  const SdpaGraph sdpa = sdpa_graph(s);
+  for (std::int64_t b = 0; b < s.batch; ++b) {
+    for (std::int64_t head = 0; head < s.heads_q; ++head)
+      for (std::int64_t i = 0; i < s.seq_q; ++i) {
+        const std::int64_t row = (b * s.seq_q + i) * s.heads_q + head;
+        EXPECT_EQ(at(sdpa.graph, sdpa.q, {b, head, i, 3}), row * s.qk_dim + 3);
+        EXPECT_EQ(at(sdpa.graph, sdpa.output, {b, head, i, 3}), row * s.v_dim + 3);
+      }
+    for (std::int64_t head = 0; head < s.heads_kv; ++head)
+      for (std::int64_t t = 0; t < s.context; ++t) {
+        EXPECT_EQ(at(sdpa.graph, sdpa.k, {b, head, 3, t}), problem.key_at(b, head, t) + 3);
+        EXPECT_EQ(at(sdpa.graph, sdpa.v, {b, head, t, 3}), problem.value_at(b, head, t) + 3);
+      }
+  }
+}
+
+TEST_F(CudnnLayouts, of_decode_address_keys_and_values_through_the_page_table) {
+  for (const char* shape :
+       {"mode=decode,batch=2,heads_q=6,heads_kv=3,qk_dim=16,v_dim=8,context=37,page_size=4",
+        "mode=decode,batch=2,heads_q=6,heads_kv=3,qk_dim=16,v_dim=8,context=37,page_size=4,seq_q=2",
+        "mode=decode,variant=mla,batch=2,heads_q=6,heads_kv=1,qk_dim=24,v_dim=16,context=37,page_size=4"}) {
+    const AttentionProblem problem = problem_of(shape);
+    const AttentionSizes& s = problem.sizes;
+    const SdpaGraph sdpa = sdpa_graph(s);
+    const auto table = problem.block_table.as<std::int32_t>();
+    const std::int64_t first_value = problem.value_at(0, 0, 0) - problem.key_at(0, 0, 0);
+    for (std::int64_t b = 0; b < s.batch; ++b)
+      for (std::int64_t head = 0; head < s.heads_kv; ++head)
+        for (std::int64_t t = 0; t < s.context; ++t) {
+          const std::int64_t page =
+              table[static_cast<std::size_t>(at(sdpa.graph, *sdpa.page_table, {b, 0, t / s.page_size, 0}))];
+          const std::vector<std::int64_t> where = {page, head, t % s.page_size, 3};
+          EXPECT_EQ(at(sdpa.graph, sdpa.k, where), problem.key_at(b, head, t) + 3) << shape;
+          EXPECT_EQ(first_value + at(sdpa.graph, sdpa.v, where), problem.value_at(b, head, t) + 3) << shape;
+        }
+  }
+}
+
 // The stand-in for the driver refuses to load what was compiled, which comes after everything else.
 TEST_F(Cudnn, kernels_compile) {
   if (driver() != Driver::stub) GTEST_SKIP() << "a real driver is here: plans are made where they run";

@@ -171,6 +171,7 @@ TensorId Graph::add(cudnnDataType_t type, const std::vector<std::int64_t>& dims,
       .set(CUDNN_ATTR_TENSOR_IS_BY_VALUE, by_value)
       .finalize(fmt::format("tensor {} of [{}] with strides [{}]", id, listed(dims), listed(strides)));
   tensors_.push_back(std::move(tensor));
+  layouts_.push_back({dims, strides});
   return id;
 }
 

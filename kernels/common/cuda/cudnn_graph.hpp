@@ -157,6 +157,11 @@ class Graph {
   // The descriptor of all of it; checks that the operations fit together.
   Descriptor finalize(const Target& target) const;
 
+  struct Layout {
+    std::vector<std::int64_t> dims, strides;
+  };
+  const Layout& layout(TensorId id) const { return layouts_.at(static_cast<std::size_t>(id - 1)); }
+
   struct Value {
     TensorId id;
     alignas(16) unsigned char bytes[16];
@@ -171,6 +176,7 @@ class Graph {
   const Descriptor& tensor(TensorId id) const { return tensors_.at(static_cast<std::size_t>(id - 1)); }
 
   std::vector<Descriptor> tensors_;  // id - 1 is the index
+  std::vector<Layout> layouts_;      // the same
   std::list<Descriptor> parts_;      // what operations refer to
   std::vector<Descriptor> operations_;
   std::list<Value> values_;  // a list: their addresses are handed out
