@@ -1,0 +1,81 @@
+// Clocks that kernels charge: what they serialise and count, on the emulator's virtual time.
+#include "tests/cuda_emulator/emulator.hpp"
+
+#include "kernels/common/cuda/device_clock.cuh"
+
+#include <gtest/gtest.h>
+
+namespace chokepoint {
+namespace {
+
+constexpr double kPsPerByte = 1000.0;  // 1 GB/s
+
+DeviceClock engaged() {
+  DeviceClock clock;
+  clock.ps_per_unit = kPsPerByte;
+  return clock;
+}
+
+__global__ void reserve_once(DeviceClock* clock, double amount, DeviceMoment* ready) {
+  if (threadIdx.x == 0) ready[blockIdx.x] = device_reserve(clock, amount);
+}
+
+TEST(device_clock, blocks_line_up_one_after_the_other) {
+  DeviceClock clock = engaged();
+  emulator::virtual_time() = {.now_ns = 5000, .per_turn_ns = 0, .per_read_ns = 0};
+  DeviceMoment ready[4] = {};
+  emulator::launch(reserve_once, dim3(4), dim3(32), 0, &clock, 100.0, ready);
+  std::sort(ready, ready + 4);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(ready[i] - ready[0], 100'000ULL * i) << i;  // 100 B at 1 GB/s: 100 ns each
+  EXPECT_EQ(clock.charged, 400U);
+}
+
+TEST(device_clock, idle_time_earns_nothing) {
+  DeviceClock clock = engaged();
+  emulator::virtual_time() = {.now_ns = 1000, .per_turn_ns = 0, .per_read_ns = 0};
+  DeviceMoment first = 0, second = 0;
+  emulator::launch(reserve_once, dim3(1), dim3(32), 0, &clock, 10.0, &first);
+  emulator::virtual_time().now_ns += 1'000'000;
+  emulator::launch(reserve_once, dim3(1), dim3(32), 0, &clock, 500.0, &second);
+  EXPECT_GE(second, 1'000'000'000ULL + 500'000ULL);  // all 500 ns, counted from now
+}
+
+TEST(device_clock, a_released_clock_counts_and_holds_nothing) {
+  DeviceClock clock;
+  DeviceMoment ready = 1;
+  emulator::launch(reserve_once, dim3(1), dim3(32), 0, &clock, 77.0, &ready);
+  EXPECT_EQ(ready, 0U);
+  EXPECT_EQ(clock.charged, 77U);
+  emulator::launch(reserve_once, dim3(1), dim3(32), 0, static_cast<DeviceClock*>(nullptr), 77.0, &ready);
+  EXPECT_EQ(ready, 0U);
+}
+
+__global__ void paced_tiles(DevicePace clocks, int tiles, std::uint64_t* end_ns) {
+  BlockPace<3> pace(clocks);
+  for (int i = 0; i < tiles; ++i) {
+    if (threadIdx.x == 0) pace.begin(1000.0, 4000.0);
+    __syncthreads();
+  }
+  if (threadIdx.x == 0) {
+    pace.drain();
+    end_ns[blockIdx.x] = globaltimer_ns();
+  }
+}
+
+// 2 blocks x 8 tiles: 16 kB at 1 GB/s take 16 us, 64 kFLOP at 8 GFLOP/s 8 us: memory decides, and nothing is added.
+TEST(device_clock, a_paced_loop_ends_with_the_slower_of_its_clocks) {
+  DeviceClock memory = engaged(), compute = engaged();
+  compute.ps_per_unit = 125.0;
+  emulator::virtual_time() = {.now_ns = 1000, .per_turn_ns = 1, .per_read_ns = 1};
+  std::uint64_t end_ns[2] = {};
+  emulator::launch({.grid = dim3(2), .block = dim3(32), .cooperative = true}, paced_tiles,
+                   DevicePace{.compute = &compute, .memory = &memory}, 8, end_ns);
+  EXPECT_EQ(memory.charged, 16'000U);
+  EXPECT_EQ(compute.charged, 64'000U);
+  const double last_us = static_cast<double>(std::max(end_ns[0], end_ns[1]) - 1000) * 1e-3;
+  EXPECT_GE(last_us, 16.0);
+  EXPECT_LT(last_us, 17.0);
+}
+
+}  // namespace
+}  // namespace chokepoint
