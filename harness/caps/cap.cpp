@@ -60,9 +60,9 @@ class WireClocks final : public InstalledCap {
 
 }  // namespace
 
-const Cap* find_cap(Resource resource, const std::string& device) {
+const Cap* find_cap(Resource resource, const std::string& device, bool kernel_paces) {
   for (const Cap& cap : Registry<Cap>::instance().all())
-    if (cap.resource == resource && cap.device == device) return &cap;
+    if (cap.resource == resource && cap.device == device && cap.kernel_charges == kernel_paces) return &cap;
   return nullptr;
 }
 
@@ -79,7 +79,7 @@ std::unique_ptr<InstalledCap> wire_capped_by_clocks(const CapPlan& plan, std::un
 
 CapStatus judge(const CapRecord& cap) {
   const bool native = cap.mechanism == "native";
-  const double tolerance = native ? kNativeTolerance : kCapTolerance;
+  const double tolerance = native ? kNativeTolerance : cap.tolerance.value_or(kCapTolerance);
   if (!cap.delivered_before || !cap.delivered_after) return CapStatus::unverified;
   const auto off = [&](double delivered) { return delivered / cap.requested - 1.0; };
   const bool wire = cap.resource == Resource::link || cap.resource == Resource::network;

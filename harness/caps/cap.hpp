@@ -1,6 +1,6 @@
-// What is a cap? A limit on one resource that is installed into a launch's pace, engaged while sampling, and
-// whose effect is counted by a clock of its own. One file per cap; how it is probed is said by the operations
-// (kernel.hpp).
+// What is a cap? A limit on one resource that is engaged while sampling. Most are clocks that kernels charge, put
+// into a launch's pace, and count what goes through them; others act on any kernel, from outside, and count
+// nothing. One file per cap; how it is probed is said by the operations (kernel.hpp).
 #pragma once
 
 #include <functional>
@@ -19,10 +19,14 @@ namespace chokepoint {
 
 // Delivered during a stretch of sampling, seen by the cap.
 struct Delivered {
-  double charged = 0.0;        // amount that kernels charged
-  std::optional<double> rate;  // amount per second while the resource was in use; absent when it was not
-  std::optional<double> busy_share;  // of the elapsed time
+  std::optional<double> charged = std::nullopt;  // amount that kernels charged; absent when the cap does not count
+  // Amount per second while the resource was in use; absent when it was not.
+  std::optional<double> rate = std::nullopt;
+  std::optional<double> busy_share = std::nullopt;  // of the elapsed time
 };
+
+// Tolerance within which a delivered rate counts as the requested one.
+inline constexpr double kCapTolerance = 0.02;
 
 // A cap in force or ready to be. Destruction lifts it on every way out.
 class InstalledCap {
@@ -32,26 +36,42 @@ class InstalledCap {
   virtual void release() noexcept = 0;
   virtual void reset_tally() = 0;
   virtual Delivered delivered(double elapsed_s) const = 0;
+
+  // Runs `enqueue`, which launches what this cap is to hold, or makes a timer over it. For caps that hang on where
+  // work is enqueued; a clock is in the launch already.
+  virtual void hold(const std::function<void()>& enqueue) { enqueue(); }
+  // Whether, while engaged, it acts on all of the device: then nothing else may be timed meanwhile.
+  virtual bool device_wide() const { return false; }
+  // The mechanism with what was granted, where that says more than the cap's own.
+  virtual std::optional<std::string> mechanism() const { return std::nullopt; }
+  virtual double tolerance() const { return kCapTolerance; }  // of delivered rates, relative to the requested one
 };
 
+// What a probe gets with a setting of a cap's mechanism.
+using DeliveredWith = std::function<double(double setting)>;
+
 struct Cap {
-  std::string name;  // the resource's name
+  std::string name;  // the resource's name; of the mechanism where the resource has a clock too
   Resource resource = Resource::compute;
   std::string device;     // kind of device it works on
   std::string mechanism;  // as records call it
   std::string needs;      // privileges or hardware, in words
+  bool kernel_charges = true;  // false: works on kernels that do not charge the resource
   // Puts its clocks into `pace`, which must not outlive the result.
   std::function<std::unique_ptr<InstalledCap>(const CapPlan&, Device&, Pace& pace)> install;
+  // Where the mechanism acts on the rate through something else (multiprocessors, traffic of others): finds the
+  // plan's `setting` from what a probe gets. Throws Error{cap_not_held} when no setting will do.
+  std::function<double(const CapPlan&, const DeviceFacts&, const DeliveredWith&)> tune = nullptr;
 };
 
-// One cap per resource and kind of device.
 template <>
 inline std::string registry_key<Cap>(const Cap& cap) {
   return cap.device + "/" + cap.name;
 }
 
-// The cap of a resource on a kind of device; null when there is none.
-const Cap* find_cap(Resource resource, const std::string& device);
+// The cap of a resource on a kind of device for a kernel that paces the resource (its clock) or does not (one that
+// works on any kernel); null when there is none.
+const Cap* find_cap(Resource resource, const std::string& device, bool kernel_paces = true);
 
 // Rate is charged / elapsed: for resources that all of a launch shares (compute, memory).
 std::unique_ptr<InstalledCap> share_capped_by_clock(const CapPlan& plan, std::unique_ptr<TalliedClock> clock,
@@ -62,11 +82,9 @@ std::unique_ptr<InstalledCap> wire_capped_by_clocks(const CapPlan& plan, std::un
                                                     std::unique_ptr<TalliedClock> receiver, ResourceClock*& send,
                                                     ResourceClock*& receive);
 
-// Tolerance within which a delivered rate counts as the requested one.
-inline constexpr double kCapTolerance = 0.02;
-
 // design.md section 5. leaked: some probe, or the run, got more than was granted. missed: a probe got less,
-// the probes are not linear, or a wire in use was slower than granted. unverified: a probe is missing.
+// the probes are not linear, or a wire in use was slower than granted. unverified: a probe is missing. Within the
+// record's own tolerance.
 CapStatus judge(const CapRecord& cap);
 
 }  // namespace chokepoint

@@ -1,64 +1,139 @@
-// `calibrate`: what this device delivers of each resource today, and whether each cap can be held.
+// `calibrate`: what this device delivers of each resource today, whether each cap can be held, and on a GPU whether
+// parts of it are what they say and caps leave alone what they are not about.
 #include <fmt/format.h>
 
 #include "harness/base/units.hpp"
-#include "harness/caps/cap.hpp"
 #include "harness/cli/command.hpp"
-#include "harness/run/probe.hpp"
+#include "harness/run/cap_trials.hpp"
+#include "harness/run/controls.hpp"
 
 namespace chokepoint {
 namespace {
 
-constexpr double kSeconds = 0.5;          // of uncapped runs per resource
-constexpr double kShares[] = {0.1, 0.5};  // of the ceiling, at which a cap is tried
-
-struct Held {
-  double requested, delivered;
-};
+constexpr double kSeconds = 0.5;  // of uncapped runs per resource
 
 std::string unit_text(Resource resource) { return fmt::format("{}/s", unit_of(resource)); }
 
-std::vector<Held> try_cap(Prober& prober, Resource resource, Dtype dtype, double ceiling) {
-  std::vector<Held> held;
-  for (double share : kShares) {
-    const CapPlan plan{.demand = {.resource = resource}, .requested = share * ceiling, .ceiling = ceiling};
-    held.push_back({plan.requested, prober.delivered(plan, dtype, 0.1, 5)});
+Json maybe(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+Json reason(const std::string& why) { return why.empty() ? Json(nullptr) : Json(why); }
+
+class Calibration {
+ public:
+  Calibration(const std::string& name, Session& session)
+      : session_(session), device_(open_device(name)), prober_(*device_) {
+    line(fmt::format("{}: {}", name, device_->facts().name));
+    json_ = {{"device", device_->facts().name},
+             {"resources", Json::array()},
+             {"partitions", Json::array()},
+             {"controls", Json::array()}};
   }
-  return held;
-}
+
+  void resources() {
+    for (Resource resource : kResources)
+      for (Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::fp8_e4m3})
+        if (resource == Resource::compute || dtype == Dtype::f32) one_resource(resource, dtype);
+  }
+
+  void partitions() {
+    const std::optional<double>& ceiling = compute_[Dtype::bf16];
+    if (!ceiling) return;
+    for (const PartitionTrial& trial : try_partitions(*device_, prober_, Dtype::bf16, *ceiling)) {
+      std::string text = trial.why;
+      if (trial.granted)
+        text = fmt::format("granted {}, ran on {}{}{}{}", *trial.granted, trial.ran_on.size(),
+                           trial.within ? "" : " TOO MANY", trial.why.empty() ? "" : "; ", trial.why);
+      if (trial.delivered)
+        text += fmt::format("; bf16 {}, {:.1f} % of the ceiling", with_unit(*trial.delivered, "FLOP/s"),
+                            100 * *trial.delivered / *ceiling);
+      line(fmt::format("  {:<17} {}", fmt::format("{} SMs", trial.wanted), text));
+      json_["partitions"].push_back({{"wanted", trial.wanted},
+                                     {"granted", trial.granted ? Json(*trial.granted) : Json(nullptr)},
+                                     {"ran_on", trial.ran_on},
+                                     {"within", trial.within},
+                                     {"bf16_flop_per_s", maybe(trial.delivered)},
+                                     {"why", reason(trial.why)}});
+    }
+  }
+
+  // On a CPU `selftest` has them.
+  void controls() {
+    if (!device_->facts().own_memory || !rate_[Resource::memory] || !rate_[Resource::link]) return;
+    for (const Control& control :
+         negative_controls(*device_, prober_, *rate_[Resource::memory], *rate_[Resource::link])) {
+      const auto& interval = control.slowdown.interval;
+      line(fmt::format("  {} under {} capped at {} ({}): {:.4f}x{}{}", control.work, to_string(control.capped),
+                       with_unit(control.requested, "B/s"), control.mechanism, control.slowdown.ratio,
+                       interval ? fmt::format(" [{:.4f}, {:.4f}]", interval->low, interval->high) : "",
+                       control.good() ? "" : "  THE CAP LEAKS"));
+      json_["controls"].push_back({{"work", control.work},
+                                   {"capped", to_string(control.capped)},
+                                   {"mechanism", control.mechanism},
+                                   {"requested", control.requested},
+                                   {"slowdown", control.slowdown.ratio},
+                                   {"slowdown_ci_low", interval ? Json(interval->low) : Json(nullptr)},
+                                   {"slowdown_ci_high", interval ? Json(interval->high) : Json(nullptr)},
+                                   {"good", control.good()}});
+    }
+  }
+
+  void finish() const {
+    if (session_.json) print_json(json_);
+  }
+
+ private:
+  void line(const std::string& text) const {
+    if (session_.json) return;
+    fmt::print("{}\n", text);
+    std::fflush(stdout);
+  }
+
+  void one_resource(Resource resource, Dtype dtype) {
+    const bool compute = resource == Resource::compute;
+    const std::string unit = unit_text(resource);
+    const std::optional<double> ceiling = prober_.ceiling(resource, dtype, kSeconds);
+    (compute ? compute_[dtype] : rate_[resource]) = ceiling;
+    line(fmt::format("  {:<17} {}", compute ? fmt::format("{} {}", to_string(resource), to_string(dtype))
+                                            : std::string(to_string(resource)),
+                     ceiling ? with_unit(*ceiling, unit) : "no kernel here probes it"));
+    Json entry = {{"resource", to_string(resource)},
+                  {"dtype", to_string(dtype)},
+                  {"ceiling", maybe(ceiling)},
+                  {"unit", unit},
+                  {"held", Json::array()}};
+    if (ceiling) held(resource, dtype, *ceiling, entry["held"]);
+    json_["resources"].push_back(entry);
+  }
+
+  void held(Resource resource, Dtype dtype, double ceiling, Json& json) {
+    const DeviceFacts& facts = device_->facts();
+    const std::vector<CapTrial> trials =
+        try_caps(prober_, facts, resource, dtype, ceiling, rates_to_try(resource, ceiling, facts));
+    if (trials.empty()) line("    no cap on this device");
+    for (const CapTrial& trial : trials) {
+      line(fmt::format("    {:<28} asked {} {}", trial.mechanism, with_unit(trial.requested, unit_text(resource)),
+                       trial.delivered ? fmt::format("got {:+.2f} %", 100 * (*trial.delivered / trial.requested - 1))
+                                       : trial.why));
+      json.push_back({{"mechanism", trial.mechanism},
+                      {"requested", trial.requested},
+                      {"delivered", maybe(trial.delivered)},
+                      {"why", reason(trial.why)}});
+    }
+  }
+
+  Session& session_;
+  std::unique_ptr<Device> device_;
+  Prober prober_;
+  std::map<Dtype, std::optional<double>> compute_;
+  PerResource<std::optional<double>> rate_;
+  Json json_;
+};
 
 void calibrate_device(const std::string& device_name, Session& session) {
-  const std::unique_ptr<Device> device = open_device(device_name);
-  if (!session.json) fmt::print("{}: {}\n", device_name, device->facts().name);
-  Prober prober(*device);
-  Json json = Json::array();
-  for (Resource resource : kResources)
-    for (Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::fp8_e4m3}) {
-      if (resource != Resource::compute && dtype != Dtype::f32) continue;
-      const std::string name = resource == Resource::compute
-                                   ? fmt::format("{} {}", to_string(resource), to_string(dtype))
-                                   : std::string(to_string(resource));
-      const std::optional<double> ceiling = prober.ceiling(resource, dtype, kSeconds);
-      const Cap* cap = find_cap(resource, device->facts().kind);
-      Json entry = {{"resource", to_string(resource)},
-                    {"dtype", to_string(dtype)},
-                    {"ceiling", ceiling ? Json(*ceiling) : Json(nullptr)},
-                    {"unit", unit_text(resource)},
-                    {"mechanism", cap ? Json(cap->mechanism) : Json(nullptr)},
-                    {"held", Json::array()}};
-      std::string text = ceiling ? with_unit(*ceiling, unit_text(resource)) : "no kernel here probes it";
-      if (ceiling && cap)
-        for (const Held& held : try_cap(prober, resource, dtype, *ceiling)) {
-          const double off = held.delivered / held.requested - 1.0;
-          text += fmt::format("; asked {} got {:+.2f} %", with_unit(held.requested, unit_text(resource)),
-                              100 * off);
-          entry["held"].push_back({{"requested", held.requested}, {"delivered", held.delivered}});
-        }
-      if (ceiling && !cap) text += "; no cap on this device";
-      if (!session.json) fmt::print("  {:<17} {}\n", name, text);
-      json.push_back(entry);
-    }
-  if (session.json) print_json(json);
+  Calibration calibration(device_name, session);
+  calibration.resources();
+  calibration.partitions();
+  calibration.controls();
+  calibration.finish();
 }
 
 const Register<Command> command{

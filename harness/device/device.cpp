@@ -47,6 +47,16 @@ void Device::upload(void* to, const void* from, std::size_t bytes) { std::memcpy
 void Device::download(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
 void Device::set_bytes(void* to, int value, std::size_t bytes) { std::memset(to, value, bytes); }
 
+std::unique_ptr<Restriction> Device::restrict_multiprocessors(int) {
+  throw Error(Fault::unsupported, fmt::format("{} has no multiprocessors to leave out", facts().name),
+              "cap compute with a kernel that charges it");
+}
+
+std::unique_ptr<BackgroundCopies> Device::background_copies() {
+  throw Error(Fault::unsupported, fmt::format("{} cannot copy beside its launches", facts().name),
+              "cap memory with a kernel that charges it");
+}
+
 std::unique_ptr<Device> open_device(const std::string& name) {
   const std::size_t colon = name.find(':');
   const std::string kind = name.substr(0, colon);

@@ -40,6 +40,27 @@ class LaunchTimer {
 // Streams of a device that enqueues. `wire` has the higher priority: transfers start while kernels compute.
 enum class Lane { compute, wire };
 
+// Some of a device's multiprocessors, and no others, for what is enqueued while it is entered. Timers made then
+// stay restricted, so that restricted and free ones can be taken in turn. Given back on destruction, which comes
+// after that of those timers and before that of the device.
+class Restriction {
+ public:
+  virtual ~Restriction() = default;
+  virtual int multiprocessors() const = 0;  // granted: what was wanted, rounded up to what the hardware can split
+  virtual std::vector<int> ran_on() = 0;    // ids, ascending, of those that work enough for all of them ran on
+  virtual void enter() = 0;                 // stream(Lane::compute) leads here
+  virtual void leave() noexcept = 0;
+};
+
+// Copies within a device's memory beside its launches, on a stream of their own. May be used by a thread other
+// than that of the device, by one at a time.
+class BackgroundCopies {
+ public:
+  virtual ~BackgroundCopies() = default;                // waits for what is in flight
+  virtual void enqueue(std::size_t moved_bytes) = 0;    // read plus written; returns at once
+  virtual std::size_t take_done_bytes() = 0;            // moved since the last call
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -72,6 +93,10 @@ class Device {
 
   // Where launches are enqueued (a cudaStream_t); null where nothing is.
   virtual void* stream(Lane) { return nullptr; }
+
+  // Both throw Error{unsupported} where there is no such thing.
+  virtual std::unique_ptr<Restriction> restrict_multiprocessors(int wanted);
+  virtual std::unique_ptr<BackgroundCopies> background_copies();
 };
 
 // How to reach a kind of device; registered from the file that implements it.

@@ -35,6 +35,8 @@ struct CapPlan {
   double latency_s = 0.0;  // alpha * dilation
   double ceiling = 0.0;    // H
   bool native = false;
+  // Of the mechanism, where it acts on the rate through something else: multiprocessors, say.
+  std::optional<double> setting = std::nullopt;
   double headroom() const { return ceiling / requested; }
 };
 

@@ -46,6 +46,7 @@ Json cap_json(const CapRecord& cap) {
           {"ceiling", cap.ceiling},
           {"headroom", cap.headroom},
           {"mechanism", cap.mechanism},
+          {"tolerance", maybe(cap.tolerance)},
           {"busy_share", maybe(cap.busy_share)},
           {"status", to_string(cap.status)}};
 }
@@ -67,6 +68,7 @@ CapRecord cap_from(Fields fields) {
   cap.ceiling = fields.number("ceiling");
   cap.headroom = fields.number("headroom");
   cap.mechanism = fields.text("mechanism");
+  cap.tolerance = fields.maybe_number("tolerance");
   cap.busy_share = fields.maybe_number("busy_share");
   cap.status = static_cast<CapStatus>(index_of(fields, "status", kCapStatusNames));
   fields.finish();

@@ -40,7 +40,8 @@ struct CapRecord {
       linearity_error;               // largest |delivered/requested - 1| at the other probe rates, before
   double ceiling = 0.0;              // what the host was measured to deliver uncapped
   double headroom = 0.0;             // ceiling / requested
-  std::string mechanism;             // "resource clock", "native"
+  std::string mechanism;             // "resource clock", "native", "green context, 24 of 132 SMs"
+  std::optional<double> tolerance;   // of delivered rates; absent in records from before it was kept
   std::optional<double> busy_share;  // part of the sampled time this resource was in use, 0 to 1
   CapStatus status = CapStatus::unverified;
 };

@@ -11,6 +11,7 @@
 #include "harness/meters/meter.hpp"
 #include "harness/model/roofline.hpp"
 #include "harness/run/architecture.hpp"
+#include "harness/run/in_turn.hpp"
 #include "harness/run/sequence.hpp"
 #include "harness/run/verify.hpp"
 
@@ -37,7 +38,8 @@ struct Arm {
   Record record;
   std::vector<CapPlan> plans;
   Pace pace;
-  std::vector<std::unique_ptr<InstalledCap>> caps;  // same order as plans; null for native ones
+  std::vector<const Cap*> mechanisms;               // same order as plans; null for native ones
+  std::vector<std::unique_ptr<InstalledCap>> caps;  // the same
   std::vector<CapRecord> cap_records;
   std::vector<std::unique_ptr<Launch>> launches;
   std::unique_ptr<LaunchTimer> timer;
@@ -45,8 +47,18 @@ struct Arm {
   double sampled_s = 0.0;
   std::optional<EnergyMeasurement> energy;
 
-  bool is_native(std::size_t i) const { return plans[i].native; }
+  // Clocks pace in proportion to their rate; what is tuned is tuned at the one rate.
+  bool is_clock(std::size_t i) const { return mechanisms[i] != nullptr && mechanisms[i]->kernel_charges; }
+  Contender contender() const { return {timer.get(), caps}; }
 };
+
+bool paces(const Kernel& kernel, Resource resource) {
+  return std::find(kernel.paces.begin(), kernel.paces.end(), resource) != kernel.paces.end();
+}
+
+const Cap* mechanism_for(const Kernel& kernel, Resource resource, const DeviceFacts& facts) {
+  return find_cap(resource, facts.kind, paces(kernel, resource));
+}
 
 class GroupDriver {
  public:
@@ -64,7 +76,7 @@ class GroupDriver {
     for (std::int64_t copy = 1; copy < copies && !device_.facts().own_memory; ++copy)
       problems_.push_back(problems_.front()->clone());
     answer_ = answer_of(*problems_.front());
-    install_caps();
+    install_caps(kernel);
     for (Arm& arm : arms_)
       for (std::int64_t copy = 0; copy < copies; ++copy) {
         const auto which = static_cast<std::size_t>(copy) % problems_.size();
@@ -82,7 +94,7 @@ class GroupDriver {
     for (Arm& arm : arms_) {
       std::vector<std::function<void()>> runs;
       for (const auto& launch : arm.launches) runs.push_back([&launch = *launch] { launch.run(); });
-      arm.timer = device_.timer(std::move(runs));
+      hold_under(arm.caps, [&] { arm.timer = device_.timer(std::move(runs)); });
     }
   }
 
@@ -96,13 +108,13 @@ class GroupDriver {
   void probe_before() {
     for (Arm& arm : arms_)
       for (std::size_t i = 0; i < arm.plans.size(); ++i) {
-        arm.cap_records[i].delivered_before = probed(arm.plans[i]);
-        if (arm.is_native(i)) continue;
+        arm.cap_records[i].delivered_before = probed(arm, i, arm.plans[i]);
+        if (!arm.is_clock(i)) continue;
         double worst = 0.0;
         for (double share : {0.5, 0.75}) {
           CapPlan other = arm.plans[i];
           other.requested *= share;
-          worst = std::max(worst, std::abs(probed(other) / other.requested - 1.0));
+          worst = std::max(worst, std::abs(probed(arm, i, other) / other.requested - 1.0));
         }
         arm.cap_records[i].linearity_error = worst;
       }
@@ -115,8 +127,7 @@ class GroupDriver {
       SamplingPlan plan = group_.sampling;
       plan.budget_s *= static_cast<double>(arms_.size());
       arm.rule.emplace(plan);
-      for (const auto& cap : arm.caps)
-        if (cap) cap->engage();
+      engage_caps(arm.contender(), false);
     }
   }
 
@@ -131,7 +142,7 @@ class GroupDriver {
       return std::all_of(arms_.begin(), arms_.end(), [](const Arm& arm) { return arm.rule->done(); });
     };
     for (std::size_t blocks = 1; !done();) {
-      const std::vector<double> times = device_.time_in_turn(in_turn(blocks));
+      const std::vector<double> times = time_capped(blocks);
       double block_s = 0.0;
       for (std::size_t i = 0; i < times.size(); ++i) {
         Arm& arm = arms_[arm_of(i)];
@@ -162,8 +173,7 @@ class GroupDriver {
 
   void release() noexcept {
     for (Arm& arm : arms_)
-      for (const auto& cap : arm.caps)
-        if (cap) cap->release();
+      for (bool device_wide : {true, false}) release_caps(arm.contender(), device_wide);
   }
 
   void verify_output() {
@@ -175,7 +185,7 @@ class GroupDriver {
   void probe_after() {
     for (Arm& arm : arms_)
       for (std::size_t i = 0; i < arm.plans.size(); ++i)
-        arm.cap_records[i].delivered_after = probed(arm.plans[i]);
+        arm.cap_records[i].delivered_after = probed(arm, i, arm.plans[i]);
   }
 
   void conclude() {
@@ -205,9 +215,10 @@ class GroupDriver {
   LoadStep keep_busy(Arm& arm) {
     const double sample_s = std::max(1e-6, arm.sampled_s / static_cast<double>(arm.rule->samples().size()));
     const auto samples = std::clamp<std::size_t>(static_cast<std::size_t>(kSlice_s / sample_s), 1, kMostInSlice);
-    const std::vector<LaunchTimer*> order(samples, arm.timer.get());
     LoadStep step;
-    for (double launch_s : device_.time_in_turn(order)) {
+    const Contender contender = arm.contender();
+    const std::vector<const Contender*> order(samples, &contender);
+    for (double launch_s : time_contenders(device_, order)) {
       step.launches += arm.timer->launches_per_sample();
       step.busy_s += launch_s * arm.timer->launches_per_sample();
     }
@@ -219,6 +230,15 @@ class GroupDriver {
     std::vector<LaunchTimer*> order;
     for (std::size_t i = 0; i < 2 * arms_.size() * blocks; ++i) order.push_back(arms_[arm_of(i)].timer.get());
     return order;
+  }
+
+  // The same, under the arms' caps.
+  std::vector<double> time_capped(std::size_t blocks) const {
+    std::vector<Contender> contenders;
+    for (const Arm& arm : arms_) contenders.push_back(arm.contender());
+    std::vector<const Contender*> turns;
+    for (std::size_t i = 0; i < 2 * arms_.size() * blocks; ++i) turns.push_back(&contenders[arm_of(i)]);
+    return time_contenders(device_, turns);
   }
 
   // The arm of the i-th sample of such an order.
@@ -241,9 +261,9 @@ class GroupDriver {
                                     1, kMostCopies);
   }
 
-  void install_caps() {
+  void install_caps(const Kernel& kernel) {
     for (Arm& arm : arms_)
-      for (const CapPlan& plan : arm.plans) {
+      for (CapPlan& plan : arm.plans) {
         CapRecord cap;
         cap.resource = plan.demand.resource;
         cap.target_rate = plan.demand.target_rate;
@@ -253,9 +273,18 @@ class GroupDriver {
         cap.latency_s = plan.latency_s;
         cap.ceiling = plan.ceiling;
         cap.headroom = plan.headroom();
-        const Cap* mechanism = find_cap(plan.demand.resource, device_.facts().kind);
-        cap.mechanism = plan.native ? "native" : mechanism->mechanism;
-        arm.caps.push_back(plan.native ? nullptr : mechanism->install(plan, device_, arm.pace));
+        const Cap* mechanism = plan.native ? nullptr : mechanism_for(kernel, plan.demand.resource, device_.facts());
+        arm.mechanisms.push_back(mechanism);
+        if (mechanism == nullptr) {
+          cap.mechanism = "native";
+          cap.tolerance = kNativeTolerance;
+          arm.caps.push_back(nullptr);
+        } else {
+          plan = prober_.tuned(plan, group_.dtype, *mechanism);
+          const auto& installed = arm.caps.emplace_back(mechanism->install(plan, device_, arm.pace));
+          cap.mechanism = installed->mechanism().value_or(mechanism->mechanism);
+          cap.tolerance = installed->tolerance();
+        }
         arm.cap_records.push_back(cap);
       }
   }
@@ -276,10 +305,10 @@ class GroupDriver {
   }
 
   // Targets of a comparison share most caps: each (resource, rate) is probed once per phase.
-  double probed(const CapPlan& plan) {
+  double probed(const Arm& arm, std::size_t i, const CapPlan& plan) {
     const auto key = std::tuple(plan.demand.resource, plan.requested, plan.latency_s);
     if (const auto found = probes_.find(key); found != probes_.end()) return found->second;
-    return probes_[key] = prober_.delivered(plan, group_.dtype);
+    return probes_[key] = prober_.delivered(plan, group_.dtype, 0.02, 5, arm.mechanisms[i]);
   }
 
   void note_delivered(Arm& arm, std::size_t i) {
@@ -288,9 +317,9 @@ class GroupDriver {
     arm.cap_records[i].busy_share = delivered.busy_share;
     const Resource resource = arm.plans[i].demand.resource;
     const double owed = arm.record.work.of(resource) * launches_timed(arm);
-    if (std::abs(delivered.charged / owed - 1.0) > kUnderchargeTolerance)
+    if (delivered.charged && std::abs(*delivered.charged / owed - 1.0) > kUnderchargeTolerance)
       arm_complaints_[&arm].push_back(
-          fmt::format("the kernel charged {:.4g} {} of {} where the work is {:.4g}", delivered.charged,
+          fmt::format("the kernel charged {:.4g} {} of {} where the work is {:.4g}", *delivered.charged,
                       unit_of(resource), to_string(resource), owed));
   }
 
@@ -362,11 +391,14 @@ class GroupDriver {
 
   // Independent of every clock of ours: a run cannot be faster than its work at the capped rates.
   void check_plausible(Arm& arm) {
-    Roof roof;
-    for (const CapPlan& plan : arm.plans) roof.rate[plan.demand.resource] = plan.requested;
     if (arm.plans.empty()) return;
+    Roof roof;
+    for (std::size_t i = 0; i < arm.plans.size(); ++i) {
+      const double slack = arm.caps[i] ? arm.caps[i]->tolerance() : kCapTolerance;
+      roof.rate[arm.plans[i].demand.resource] = arm.plans[i].requested / (1.0 - slack);
+    }
     const double floor_s = roofline_time_s(arm.record.work, roof);
-    if (*arm.record.time.median < floor_s * (1.0 - kCapTolerance))
+    if (*arm.record.time.median < floor_s)
       invalidate(arm, fmt::format("implausible: {} is faster than the roofline of its caps, {}",
                                   duration_text(*arm.record.time.median, 4), duration_text(floor_s, 4)));
   }
@@ -401,9 +433,10 @@ std::optional<std::string> cap_obstacle(const Kernel& kernel, const Target& targ
   for (const CapPlan& plan : plans) {
     if (plan.native) continue;
     const Resource resource = plan.demand.resource;
+    if (mechanism_for(kernel, resource, facts) != nullptr) continue;
     if (find_cap(resource, facts.kind) == nullptr)
       return fmt::format("there is no cap for {} on {}", to_string(resource), facts.kind);
-    if (std::find(kernel.paces.begin(), kernel.paces.end(), resource) == kernel.paces.end())
+    if (!paces(kernel, resource))
       return fmt::format("kernel {} does not pace {}, which {} caps at {} here", kernel.name,
                          to_string(resource), target.id,
                          with_unit(plan.requested, fmt::format("{}/s", unit_of(resource))));

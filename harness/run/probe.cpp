@@ -19,6 +19,10 @@ constexpr int kMostRounds = 4;
 // Launches per reading of the clock for the ceiling of a device that enqueues: hides the gaps between them.
 constexpr int kCeilingRepeats = 8;
 
+// A probe while a setting is looked for.
+constexpr double kTuning_s = 0.01;
+constexpr int kTuningRepeats = 5;
+
 // The dtype in which a resource is probed: only compute depends on it.
 Dtype probe_dtype(const Operation& operation, Resource resource, Dtype dtype) {
   return resource == Resource::compute ? dtype : operation.dtypes.front();
@@ -212,7 +216,71 @@ Prober::Prepared& Prober::prepared(const CapPlan& plan, Dtype dtype, double seco
   return *known;
 }
 
-double Prober::delivered(const CapPlan& plan, Dtype dtype, double seconds, int repeats) {
+struct Prober::Free {
+  std::string key;
+  Probe probe;
+};
+
+Prober::Free& Prober::free_probe(const CapPlan& plan, Dtype dtype, double seconds) {
+  const Resource resource = plan.demand.resource;
+  const std::optional<Choice> choice = choose(resource, dtype, false);
+  if (!choice)
+    throw Error(Fault::unsupported,
+                fmt::format("nothing probes {} on {}", to_string(resource), device_.facts().kind),
+                "see `chokepoint list kernels`");
+  const Dtype probed = probe_dtype(*choice->operation, resource, dtype);
+  const std::optional<Shape> shape =
+      probe_shape(*choice->operation, resource, probed, first_amount(resource, device_.facts()), device_.facts());
+  const std::string key = fmt::format("{}/{}/{}/{}", choice->operation->name, choice->kernel->name,
+                                      to_string(probed), shape->text());
+  if (!free_ || free_->key != key) {
+    free_.reset();  // before its successor asks for memory
+    auto fresh = std::make_unique<Free>();
+    fresh->key = key;
+    fresh->probe = prepare_probe(*choice->kernel, resource, problem(*choice->operation, *shape, probed), device_,
+                                 Pace{});
+    fresh->probe.run();  // first touch
+    device_.finish();
+    free_ = std::move(fresh);
+  }
+  free_->probe.repeats = std::max(1, static_cast<int>(plan.requested * seconds / free_->probe.amount + 0.5));
+  return *free_;
+}
+
+double Prober::delivered_from_outside(const CapPlan& plan, Dtype dtype, double seconds, int repeats,
+                                      const Cap& cap) {
+  const CapPlan ready = tuned(plan, dtype, cap);
+  const Probe& probe = free_probe(plan, dtype, seconds).probe;
+  Pace no_clocks;
+  const std::unique_ptr<InstalledCap> installed = cap.install(ready, device_, no_clocks);
+  installed->engage();
+  std::vector<double> rates;
+  for (int i = 0; i < repeats; ++i)
+    installed->hold([&] {
+      rates.push_back(probe.amount * probe.repeats / device_.time_s([&] { probe.run(); }));
+    });
+  installed->release();
+  installed->delivered(0.0);  // throws what the cap met meanwhile
+  return median(rates).value();
+}
+
+CapPlan Prober::tuned(const CapPlan& plan, Dtype dtype, const Cap& mechanism) {
+  CapPlan ready = plan;
+  if (!mechanism.tune || plan.setting) return ready;
+  const auto key = std::tuple(mechanism.name, dtype, plan.requested);
+  if (!settings_.contains(key))
+    settings_[key] = mechanism.tune(plan, device_.facts(), [&](double setting) {
+      CapPlan trial = plan;
+      trial.setting = setting;
+      return delivered_from_outside(trial, dtype, kTuning_s, kTuningRepeats, mechanism);
+    });
+  ready.setting = settings_[key];
+  return ready;
+}
+
+double Prober::delivered(const CapPlan& plan, Dtype dtype, double seconds, int repeats, const Cap* mechanism) {
+  if (!plan.native && mechanism != nullptr && !mechanism->kernel_charges)
+    return delivered_from_outside(plan, dtype, seconds, repeats, *mechanism);
   Prepared& prepared = this->prepared(plan, dtype, seconds);
   const Probe& probe = prepared.probe;
   if (prepared.cap) prepared.cap->engage();

@@ -7,6 +7,7 @@
 #include <string>
 #include <tuple>
 
+#include "harness/caps/cap.hpp"
 #include "harness/device/device.hpp"
 #include "harness/model/emulation.hpp"
 #include "kernels/kernel.hpp"
@@ -38,22 +39,36 @@ class Prober {
   // each, and of more while even the fastest is too slow. A cap is an upper limit: what it lets through at
   // best is what has to be right, and a leak shows in the fastest first; slower ones are disturbances of the
   // machine, which the samples' interval shows. A latency is taken off, so that what is left is a rate. A
-  // native plan is probed uncapped.
-  double delivered(const CapPlan& plan, Dtype dtype, double seconds = 0.02, int repeats = 5);
+  // native plan is probed uncapped. The cap is `mechanism`, or the resource's clock where none is given. One that
+  // works on any kernel is probed with the fastest, and by the median: what it does varies either way.
+  double delivered(const CapPlan& plan, Dtype dtype, double seconds = 0.02, int repeats = 5,
+                   const Cap* mechanism = nullptr);
 
- private:
+  // The plan with the setting that this mechanism needs for its rate; unchanged where it needs none, or has one.
+  CapPlan tuned(const CapPlan& plan, Dtype dtype, const Cap& mechanism);
+
+  // What probes a resource fastest, of the kernels that pace it or of all.
   struct Choice {
     const Operation* operation;
     const Kernel* kernel;
   };
-  struct Prepared;
   std::optional<Choice> choose(Resource resource, Dtype dtype, bool has_to_pace);
+
+ private:
+  struct Prepared;
+  struct Free;
   const Problem& problem(const Operation& operation, const Shape& shape, Dtype dtype);
+  Free& free_probe(const CapPlan& plan, Dtype dtype, double seconds);
+  double delivered_from_outside(const CapPlan& plan, Dtype dtype, double seconds, int repeats, const Cap& cap);
   Prepared& prepared(const CapPlan& plan, Dtype dtype, double seconds);
 
   Device& device_;
   std::map<std::tuple<Resource, Dtype, bool>, std::optional<Choice>> choices_;
   std::map<std::string, std::unique_ptr<Problem>> problems_;  // by operation, dtype and shape
+  // By mechanism, dtype and rate: looking for one takes many probes.
+  std::map<std::tuple<std::string, Dtype, double>, double> settings_;
+  // The last probe that no clock is part of: it serves every setting of a mechanism.
+  std::unique_ptr<Free> free_;
   // By resource, dtype, rate, latency and duration: setting up a probe takes longer than running it.
   std::map<std::tuple<Resource, Dtype, double, double, double>, std::unique_ptr<Prepared>> prepared_;
 };

@@ -9,7 +9,9 @@
 #include <cstring>
 
 #include "harness/base/error.hpp"
+#include "harness/device/cuda/background_copies.hpp"
 #include "harness/device/cuda/check.hpp"
+#include "harness/device/cuda/green_context.hpp"
 #include "harness/device/cuda/timer.hpp"
 #include "harness/device/device.hpp"
 
@@ -95,14 +97,14 @@ constexpr std::size_t kMostInOneBlock = 128;
 
 class Cuda final : public Device {
  public:
-  explicit Cuda(int index) : facts_((check(cudaSetDevice(index)), facts_of(index))) {}
+  explicit Cuda(int index) : index_(index), facts_((check(cudaSetDevice(index)), facts_of(index))) {}
 
   const DeviceFacts& facts() const override { return facts_; }
 
   double time_s(const std::function<void()>& work) override {
-    check(cudaEventRecord(events_.before(0), compute_.get()));
+    check(cudaEventRecord(events_.before(0), lane_));
     work();
-    check(cudaEventRecord(events_.after(0), compute_.get()));
+    check(cudaEventRecord(events_.after(0), lane_));
     check(cudaEventSynchronize(events_.after(0)));
     finish();
     return events_.elapsed_s(0);
@@ -113,7 +115,7 @@ class Cuda final : public Device {
   }
 
   std::unique_ptr<LaunchTimer> timer(std::vector<std::function<void()>> launches) override {
-    return std::make_unique<CudaGraphTimer>(std::move(launches), compute_.get());
+    return std::make_unique<CudaGraphTimer>(std::move(launches), lane_);
   }
 
   std::vector<double> time_in_turn(std::span<LaunchTimer* const> order) override {
@@ -122,16 +124,24 @@ class Cuda final : public Device {
       const auto block = order.subspan(first, std::min(kMostInOneBlock, order.size() - first));
       gate_.close();
       try {
+        cudaEvent_t turn = gate_passed_.before(0);
+        cudaStream_t of_turn = compute_.get();
+        check(cudaEventRecord(turn, of_turn));
         for (std::size_t i = 0; i < block.size(); ++i) {
-          check(cudaEventRecord(events_.before(i), compute_.get()));
-          dynamic_cast<CudaGraphTimer&>(*block[i]).enqueue();
-          check(cudaEventRecord(events_.after(i), compute_.get()));
+          auto& timer = dynamic_cast<CudaGraphTimer&>(*block[i]);
+          if (timer.stream() != of_turn) check(cudaStreamWaitEvent(timer.stream(), turn));
+          check(cudaEventRecord(events_.before(i), timer.stream()));
+          timer.enqueue();
+          check(cudaEventRecord(events_.after(i), timer.stream()));
+          turn = events_.after(i);
+          of_turn = timer.stream();
         }
       } catch (...) {
         gate_.open();
         throw;
       }
       gate_.open();
+      check(cudaEventSynchronize(events_.after(block.size() - 1)));  // others may keep the device busy
       finish();
       for (std::size_t i = 0; i < block.size(); ++i)
         times.push_back(events_.elapsed_s(i) / block[i]->launches_per_sample());
@@ -164,13 +174,20 @@ class Cuda final : public Device {
     check(cudaStreamSynchronize(compute_.get()));
   }
 
-  void* stream(Lane lane) override { return lane == Lane::compute ? compute_.get() : wire_.get(); }
+  void* stream(Lane lane) override { return lane == Lane::compute ? lane_ : wire_.get(); }
+
+  std::unique_ptr<Restriction> restrict_multiprocessors(int wanted) override {
+    return green_context(wanted, facts_.workers, lane_);
+  }
+  std::unique_ptr<BackgroundCopies> background_copies() override { return background_copies_on(index_); }
 
  private:
+  int index_;
   DeviceFacts facts_;
   Stream compute_{false}, wire_{true};
+  cudaStream_t lane_ = compute_.get();  // of compute: a restriction's while that is entered
   Gate gate_{compute_.get()};
-  EventPairs events_;
+  EventPairs events_, gate_passed_;
 };
 
 const Register<DeviceDriver> driver{

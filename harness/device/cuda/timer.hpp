@@ -33,6 +33,7 @@ class CudaGraphTimer final : public LaunchTimer {
 
   int launches_per_sample() const override { return per_sample_; }
   void enqueue();  // the next graph
+  cudaStream_t stream() const { return stream_; }  // where it was captured, and runs
 
  private:
   cudaStream_t stream_;

@@ -1,0 +1,97 @@
+#include "harness/run/cap_trials.hpp"
+
+#include <fmt/format.h>
+
+#include "harness/base/error.hpp"
+#include "harness/device/multiprocessors.hpp"
+
+namespace chokepoint {
+namespace {
+
+constexpr double kSeconds = 0.1;  // of one transfer
+constexpr int kRepeats = 5;
+// Per direction: an H800's effective range and its datasheet figure; a NIC of 200 and of 400 Gbit/s.
+constexpr double kLinkRates[] = {100e9, 143e9, 160e9, 200e9};
+constexpr double kNetworkRates[] = {25e9, 50e9};
+constexpr double kMemoryShares[] = {0.5, 0.7, 0.9};
+constexpr double kShares[] = {0.1, 0.5};  // of other ceilings
+constexpr int kPartitions[] = {8, 24, 64, 104};
+
+std::vector<double> shares_of(double ceiling, std::span<const double> shares) {
+  std::vector<double> rates;
+  for (double share : shares) rates.push_back(share * ceiling);
+  return rates;
+}
+
+CapTrial try_cap(Prober& prober, const Cap& cap, const CapPlan& plan, Dtype dtype) {
+  CapTrial trial{cap.mechanism, plan.requested, std::nullopt, {}};
+  if (cap.kernel_charges && plan.headroom() < kPacingHeadroom) {
+    trial.why = fmt::format("refused: {:.2f}x headroom, pacing needs {}x", plan.headroom(), kPacingHeadroom);
+    return trial;
+  }
+  try {
+    trial.delivered = prober.delivered(plan, dtype, kSeconds, kRepeats, &cap);
+  } catch (const Error& error) {
+    trial.why = error.message();
+  }
+  return trial;
+}
+
+void try_partition(Device& device, Prober& prober, const Cap& cap, CapPlan plan, Dtype dtype,
+                   PartitionTrial& trial) {
+  try {
+    {
+      const std::unique_ptr<Restriction> restriction = device.restrict_multiprocessors(trial.wanted);
+      trial.granted = restriction->multiprocessors();
+      trial.ran_on = restriction->ran_on();
+      trial.within = within_partition(trial.ran_on, *trial.granted);
+    }
+    plan.setting = trial.wanted;
+    trial.delivered = prober.delivered(plan, dtype, kSeconds, kRepeats, &cap);
+  } catch (const Error& error) {
+    trial.why = error.message();
+  }
+}
+
+}  // namespace
+
+std::vector<double> rates_to_try(Resource resource, double ceiling, const DeviceFacts& facts) {
+  if (!facts.own_memory) return shares_of(ceiling, kShares);
+  switch (resource) {
+    case Resource::memory: return shares_of(ceiling, kMemoryShares);
+    case Resource::link: return {std::begin(kLinkRates), std::end(kLinkRates)};
+    case Resource::network: return {std::begin(kNetworkRates), std::end(kNetworkRates)};
+    default: return shares_of(ceiling, kShares);
+  }
+}
+
+std::vector<CapTrial> try_caps(Prober& prober, const DeviceFacts& facts, Resource resource, Dtype dtype,
+                               double ceiling, const std::vector<double>& rates) {
+  std::vector<CapTrial> trials;
+  for (bool clock : {true, false})
+    if (const Cap* cap = find_cap(resource, facts.kind, clock))
+      for (double rate : rates) {
+        const CapPlan plan{.demand = {.resource = resource}, .requested = rate, .ceiling = ceiling};
+        trials.push_back(try_cap(prober, *cap, plan, dtype));
+      }
+  return trials;
+}
+
+std::vector<PartitionTrial> try_partitions(Device& device, Prober& prober, Dtype dtype, double ceiling) {
+  std::vector<PartitionTrial> trials;
+  const Cap* cap = find_cap(Resource::compute, device.facts().kind, false);
+  if (cap == nullptr) return trials;
+  const int total = device.facts().workers;
+  for (int wanted : kPartitions)
+    if (wanted < total) trials.push_back({.wanted = wanted});
+  trials.push_back({.wanted = total});
+  for (PartitionTrial& trial : trials) {
+    const CapPlan plan{.demand = {.resource = Resource::compute},
+                       .requested = ceiling * trial.wanted / total,
+                       .ceiling = ceiling};
+    try_partition(device, prober, *cap, plan, dtype, trial);
+  }
+  return trials;
+}
+
+}  // namespace chokepoint

@@ -1,0 +1,116 @@
+#include "harness/run/controls.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/run/in_turn.hpp"
+
+namespace chokepoint {
+namespace {
+
+constexpr int kBlocks = 40;  // A B B A
+constexpr double kConfidence = 0.95;
+
+// One launch of a few hundred microseconds on a GPU of this class.
+constexpr double kProductFlop = 2.0 * 4096 * 4096 * 4096;
+constexpr double kStreamBytes = 1e9;
+
+// One side of the comparison. What holds the launch goes after it, the timer first.
+struct Side {
+  Pace pace;
+  std::vector<std::unique_ptr<InstalledCap>> caps;
+  std::unique_ptr<Launch> launch;
+  std::unique_ptr<LaunchTimer> timer;
+
+  Contender contender() const { return {timer.get(), caps}; }
+};
+
+void make_timer(Device& device, Side& side) {
+  hold_under(side.caps, [&] {
+    side.timer = device.timer({[&launch = *side.launch] { launch.run(); }});
+  });
+}
+
+RatioEstimate slowdown(Device& device, const Side& capped, const Side& free) {
+  const Contender a = capped.contender(), b = free.contender();
+  const std::vector<const Contender*> block = {&a, &b, &b, &a};
+  struct Release {
+    const Contender& contender;
+    ~Release() { release_caps(contender, false); }
+  } const release{a};
+  engage_caps(a, false);
+  time_contenders(device, block);  // the first of each finds cold caches
+  std::vector<double> with, without;
+  for (int i = 0; i < kBlocks; ++i) {
+    const std::vector<double> times = time_contenders(device, block);
+    with.insert(with.end(), {times[0], times[3]});
+    without.insert(without.end(), {times[1], times[2]});
+  }
+  return estimate_ratio(with, without, kConfidence);
+}
+
+struct Subject {
+  Prober::Choice choice;
+  Dtype dtype;
+  Shape shape;
+};
+
+std::optional<Subject> subject(Prober& prober, Resource bound, Dtype dtype, double amount, bool has_to_pace) {
+  const std::optional<Prober::Choice> choice = prober.choose(bound, dtype, has_to_pace);
+  if (!choice) return std::nullopt;
+  const Dtype own = bound == Resource::compute ? dtype : choice->operation->dtypes.front();
+  return Subject{*choice, own, complete_shape(*choice->operation, *choice->operation->probe(bound, amount))};
+}
+
+Control control(Device& device, Prober& prober, const Subject& subject, const CapPlan& wanted, const Cap& cap) {
+  const CapPlan plan = prober.tuned(wanted, subject.dtype, cap);
+  const Kernel& kernel = *subject.choice.kernel;
+  const std::unique_ptr<Problem> problem =
+      subject.choice.operation->make(subject.shape, subject.dtype, InputSpec{});
+  Side capped, free;
+  capped.caps.push_back(cap.install(plan, device, capped.pace));
+  for (Side* side : {&capped, &free}) {
+    side->launch = kernel.prepare(*problem, device, side->pace);
+    make_timer(device, *side);
+  }
+  Control result;
+  result.work = fmt::format("{}/{} {} {}", subject.choice.operation->name, kernel.name, to_string(subject.dtype),
+                            subject.shape.text());
+  result.capped = cap.resource;
+  result.mechanism = cap.mechanism;
+  result.requested = plan.requested;
+  result.slowdown = slowdown(device, capped, free);
+  return result;
+}
+
+bool paces(const Kernel& kernel, Resource resource) {
+  return std::find(kernel.paces.begin(), kernel.paces.end(), resource) != kernel.paces.end();
+}
+
+}  // namespace
+
+bool Control::good() const {
+  const double least = slowdown.interval ? slowdown.interval->low : slowdown.ratio;
+  return least <= 1.0 + kControlTolerance;
+}
+
+std::vector<Control> negative_controls(Device& device, Prober& prober, double memory, double link) {
+  std::vector<Control> controls;
+  const auto plan = [](Resource resource, double ceiling) {
+    return CapPlan{.demand = {.resource = resource}, .requested = ceiling / kPacingHeadroom, .ceiling = ceiling};
+  };
+  for (bool clock : {true, false}) {
+    const std::optional<Subject> product =
+        subject(prober, Resource::compute, Dtype::bf16, kProductFlop, clock);
+    const Cap* cap = find_cap(Resource::memory, device.facts().kind, clock);
+    if (product && cap && paces(*product->choice.kernel, Resource::memory) == clock)
+      controls.push_back(control(device, prober, *product, plan(Resource::memory, memory), *cap));
+  }
+  const std::optional<Subject> stream = subject(prober, Resource::memory, Dtype::f32, kStreamBytes, true);
+  if (const Cap* cap = find_cap(Resource::link, device.facts().kind); stream && cap)
+    controls.push_back(control(device, prober, *stream, plan(Resource::link, link), *cap));
+  return controls;
+}
+
+}  // namespace chokepoint
