@@ -255,7 +255,7 @@ inline __global__ void gate_choose(GateChoice task) {
   const int lane = static_cast<int>(threadIdx.x % 32), warp = static_cast<int>(threadIdx.x / 32);
   const std::int64_t token = std::int64_t{blockIdx.x} * (blockDim.x / 32) + warp;
   if (token >= task.tokens) return;
-  float* scores = static_cast<float*>(dynamic_shared()) + warp * (task.experts + task.groups);
+  float* scores = reinterpret_cast<float*>(dynamic_shared()) + warp * (task.experts + task.groups);
   score_token(task, token, lane, scores);
   __syncwarp();
   if (task.gate_decides && !chooses_its_ids(task, token, lane, scores, scores + task.experts) && lane == 0)

@@ -178,7 +178,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
     const DevicePlan plan = device_plan(plan_batch(problem, tokens));
     const std::int64_t choices = tokens.count() * spec_.gate.top_k, x_bytes = tokens.count() * spec_.combine_row_bytes();
     const std::byte* x = problem.x().data() + tokens.begin * spec_.combine_row_bytes();
-    auto batch = std::make_unique<DeviceBatch>(DeviceBatch{
+    std::unique_ptr<DeviceBatch> batch(new DeviceBatch{  // built in place: its events cannot be moved
         .tokens = tokens,
         .plan = plan,
         .ids = {on, problem.ids().data() + tokens.begin * spec_.gate.top_k, 4 * choices},
@@ -265,7 +265,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
                             .sigmoid = rule.scoring == Scoring::sigmoid,
                             .renormalise = rule.renormalise,
                             .routed_scaling = static_cast<float>(rule.routed_scaling),
-                            .bias = gate_bias_.as<float>(),
+                            .bias = gate_bias_.bytes() > 0 ? gate_bias_.as<float>() : nullptr,
                             .ids = batch.ids.as<std::int32_t>(),
                             .gate_decides = gate_decides_,
                             .weights = batch.weights.as<float>(),

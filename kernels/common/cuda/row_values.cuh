@@ -19,9 +19,7 @@ constexpr bool rows_are_aligned(std::int64_t length) {
 }
 
 __device__ inline float value_of(float stored) { return stored; }
-__device__ inline float value_of(std::uint16_t stored) {
-  return __uint_as_float(static_cast<unsigned>(stored) << 16);
-}
+__device__ inline float value_of(std::uint16_t stored) { return bf16_to_float(stored); }
 
 template <class T>
 __device__ inline T stored_as(float value);
@@ -31,7 +29,7 @@ __device__ inline float stored_as<float>(float value) {
 }
 template <>
 __device__ inline std::uint16_t stored_as<std::uint16_t>(float value) {
-  return static_cast<std::uint16_t>(pack_bf16(value, 0.0F) & 0xffffU);
+  return bf16_from_float_rounded(value);
 }
 
 // kCount is 1, or a multiple of what 16 bytes hold; then `from` is aligned to 16 bytes.
@@ -43,7 +41,7 @@ __device__ inline void load_values(const T* from, float (&values)[kCount]) {
     static_assert(kCount % kValuesPer16Bytes<T> == 0, "whole vectors");
 #pragma unroll
     for (int v = 0; v < kCount / kValuesPer16Bytes<T>; ++v) {
-      const uint4 bits = reinterpret_cast<const uint4*>(from)[v];
+      const uint4 bits = load_16(from + v * kValuesPer16Bytes<T>);
       const unsigned words[4] = {bits.x, bits.y, bits.z, bits.w};
       float* to = values + v * kValuesPer16Bytes<T>;
 #pragma unroll
@@ -51,8 +49,8 @@ __device__ inline void load_values(const T* from, float (&values)[kCount]) {
         if constexpr (sizeof(T) == 4) {
           to[w] = __uint_as_float(words[w]);
         } else {
-          to[2 * w] = __uint_as_float(words[w] << 16);
-          to[2 * w + 1] = __uint_as_float(words[w] & 0xffff0000U);
+          to[2 * w] = low_bf16_to_float(words[w]);
+          to[2 * w + 1] = high_bf16_to_float(words[w]);
         }
       }
     }
@@ -76,7 +74,7 @@ __device__ inline void store_values(T* to, const float (&values)[kCount]) {
         else
           words[w] = pack_bf16(from[2 * w], from[2 * w + 1]);
       }
-      reinterpret_cast<uint4*>(to)[v] = make_uint4(words[0], words[1], words[2], words[3]);
+      store_16(to + v * kValuesPer16Bytes<T>, make_uint4(words[0], words[1], words[2], words[3]));
     }
   }
 }
