@@ -84,36 +84,6 @@ __global__ void __launch_bounds__(kQuantiseThreads) quantise_rows(Quantise task)
   *reinterpret_cast<uint2*>(codes) = make_uint2(words[0], words[1]);
 }
 
-// ---- Scales on a wire ----
-
-inline constexpr int kScaleRowsThreads = 256;
-
-// Scales travel with their codes: they are booked on the same clocks just before that message, without a latency of
-// their own, and the message's wait covers them.
-struct ScaleRows {
-  const float* from = nullptr;
-  float* to = nullptr;
-  const std::int32_t* from_rows = nullptr;  // row i comes from row from_rows[i]
-  std::int64_t rows = 0, scales_per_row = 0;
-  DeviceClock* clocks[2] = {};  // send, receive
-};
-
-inline __global__ void __launch_bounds__(kScaleRowsThreads) copy_scale_rows(ScaleRows task) {
-  const std::int64_t count = task.rows * task.scales_per_row;
-  if (blockIdx.x == 0 && threadIdx.x == 0) {
-    const double bytes = 4.0 * static_cast<double>(count);
-    for (DeviceClock* clock : task.clocks) {
-      if (clock == nullptr) continue;
-      device_reserve(clock, bytes);
-      const double ps_per_unit = *const_cast<volatile double*>(&clock->ps_per_unit);
-      atomicAdd(device_counter(clock->active_ps), static_cast<unsigned long long>(bytes * ps_per_unit + 0.5));
-    }
-  }
-  const std::int64_t step = std::int64_t{gridDim.x} * kScaleRowsThreads;
-  for (std::int64_t i = std::int64_t{blockIdx.x} * kScaleRowsThreads + threadIdx.x; i < count; i += step)
-    task.to[i] = task.from[task.from_rows[i / task.scales_per_row] * task.scales_per_row + i % task.scales_per_row];
-}
-
 // ---- Sums of rows ----
 
 inline constexpr int kSumThreads = 128;

@@ -293,26 +293,15 @@ class CudaSimpleLaunch final : public DeviceLaunch {
   // Rows of one leg from their places in the inbox to the leg's own, one message.
   void deliver(const DeviceBatch& batch, const DeviceArray& from_rows, std::int64_t rows, std::int64_t first_row,
                Wire wire, void* on) const {
-    if (rows == 0) return;
-    if (spec_.quantised()) {
-      const bool link = wire == Wire::link;
-      const std::int64_t per_row = scale_blocks(hidden());
-      float* scales = batch.inbox.scales.as<float>();
-      launch(copy_scale_rows,
-             dim3(std::min<unsigned>(kWireBlocks, blocks_for(rows * per_row, kScaleRowsThreads))),
-             dim3(kScaleRowsThreads), 0, on,
-             ScaleRows{.from = scales,
-                       .to = scales + first_row * per_row,
-                       .from_rows = from_rows.as<std::int32_t>(),
-                       .rows = rows,
-                       .scales_per_row = per_row,
-                       .clocks = {link ? pace_.link_send : pace_.network_send,
-                                  link ? pace_.link_receive : pace_.network_receive}});
-    }
     const std::int64_t row_bytes = hidden() * bytes_of(row_dtype());
+    const std::int64_t scales = spec_.quantised() ? scale_blocks(hidden()) : 0;
     auto* data = batch.inbox.data.as<std::byte>();
+    auto* scale = batch.inbox.scales.as<float>();
     wire_.send({.from = data,
                 .to = data + first_row * row_bytes,
+                .from_2 = scale,
+                .to_2 = scale + first_row * scales,
+                .row_bytes_2 = 4 * scales,
                 .from_rows = from_rows.as<std::int32_t>(),
                 .rows = rows,
                 .row_bytes = row_bytes,
@@ -328,7 +317,6 @@ class CudaSimpleLaunch final : public DeviceLaunch {
   }
 
   void give_back(const DeviceArray& from, std::byte* to, std::int64_t rows, Wire wire, void* on) const {
-    if (rows == 0) return;
     const std::int64_t row_bytes = spec_.combine_row_bytes();
     wire_.send({.from = from.as<void>(),
                 .to = to,
