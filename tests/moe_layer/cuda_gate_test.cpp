@@ -5,6 +5,7 @@
 
 #include "harness/base/dtype.hpp"
 #include "harness/base/random.hpp"
+#include "harness/base/strings.hpp"
 #include "kernels/moe_layer/cuda_gate.cuh"
 #include "kernels/moe_layer/routing.hpp"
 

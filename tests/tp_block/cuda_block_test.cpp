@@ -4,6 +4,7 @@
 // The emulator comes first.
 #include <gtest/gtest.h>
 
+#include "harness/base/random.hpp"
 #include "kernels/tp_block/cuda_simple.cuh"
 
 namespace chokepoint::tp_block {
