@@ -382,6 +382,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
             .c = gate_up_.as<void>(),
             .c_dtype = gate_up_dtype(),
             .workspace = workspace_.as<void>(),
+            .workspace_bytes = workspace_.bytes(),
             .memory_bytes = static_cast<double>(mlp.groups_hit * spec_.up_bytes(mlp.width)),
             .pace = pace_};
   }
@@ -401,6 +402,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
             .c = mlp.result,
             .c_dtype = spec_.activation(),
             .workspace = workspace_.as<void>(),
+            .workspace_bytes = workspace_.bytes(),
             .memory_bytes = static_cast<double>(mlp.groups_hit * spec_.down_bytes(mlp.width)),
             .pace = pace_};
   }

@@ -112,6 +112,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
             .c = up_.as<void>(),
             .c_dtype = sizes_.dtype,
             .workspace = workspace_.as<void>(),
+            .workspace_bytes = workspace_.bytes(),
             .memory_bytes = static_cast<double>(gathered_.bytes() + w_up_.bytes()),
             .pace = pace_};
   }
@@ -128,6 +129,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
             .c = output_data<void>(),
             .c_dtype = sizes_.dtype,
             .workspace = workspace_.as<void>(),
+            .workspace_bytes = workspace_.bytes(),
             .memory_bytes = static_cast<double>(w_down_.bytes() + sizes_.shard_bytes()),
             .pace = pace_};
   }
