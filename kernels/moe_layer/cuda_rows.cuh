@@ -91,7 +91,7 @@ inline constexpr int kSumThreads = 128;
 // out[r] = sum of weights[use_choice[u]] * results[use_row[u]] for u in [use_begin[r], use_begin[r + 1])
 //        + sum of returned[term_row[t]] for t in [term_begin[r], term_begin[r + 1])
 //        + shared[r], where there is one.
-// Summed in f32. All rows are of type T, `length` long and dense.
+// Summed in f32. Rows are `length` long and dense; `results` and `shared` are of type Result, the others of type T.
 struct SumRows {
   std::int64_t rows = 0, length = 0;
   const std::int32_t *use_begin = nullptr, *use_row = nullptr, *use_choice = nullptr;
@@ -114,7 +114,7 @@ __device__ inline void add_row(const void* rows, std::int64_t row, std::int64_t 
 }
 
 // Grid: rows x pieces of kSumThreads * kCount values.
-template <class T, int kCount>
+template <class Result, class T, int kCount>
 __global__ void __launch_bounds__(kSumThreads) sum_rows(SumRows task) {
   const std::int64_t row = blockIdx.x, block = std::int64_t{blockIdx.y} * gridDim.x + blockIdx.x;
   const bool charges = threadIdx.x == 0;
@@ -124,10 +124,10 @@ __global__ void __launch_bounds__(kSumThreads) sum_rows(SumRows task) {
   if (i < task.length) {
     float sum[kCount] = {};
     for (std::int32_t u = task.use_begin[row]; u < task.use_begin[row + 1]; ++u)
-      add_row<T, kCount>(task.results, task.use_row[u], task.length, i, task.weights[task.use_choice[u]], sum);
+      add_row<Result, kCount>(task.results, task.use_row[u], task.length, i, task.weights[task.use_choice[u]], sum);
     for (std::int32_t t = task.term_begin[row]; t < task.term_begin[row + 1]; ++t)
       add_row<T, kCount>(task.returned, task.term_row[t], task.length, i, 1.0F, sum);
-    if (task.shared != nullptr) add_row<T, kCount>(task.shared, row, task.length, i, 1.0F, sum);
+    if (task.shared != nullptr) add_row<Result, kCount>(task.shared, row, task.length, i, 1.0F, sum);
     if (task.mismatches != nullptr && *task.mismatches != 0) {
 #pragma unroll
       for (int v = 0; v < kCount; ++v) sum[v] = NAN;

@@ -12,8 +12,8 @@
 // With overlap, the exchange of one micro-batch runs on the stream for wires while the other computes:
 //   wires    dispatch A | dispatch B | combine A | combine B
 //   compute  gate A  gate B  shared A | experts A | shared B  experts B | finish A | finish B
-// Rounding: bf16 keeps gate and up, silu(g) * u, results and sums that travel in bf16; fp8 keeps gate and up in f32,
-// since a code may flip with the last bits, and results and sums in bf16; f32 keeps all in f32.
+// Rounding: sums that travel and the output are bf16, unless all is f32. Besides, bf16 rounds silu(g) * u, and fp8,
+// whose tolerance is wider, the experts' results; gate and up stay in f32, since a code may flip with their last bits.
 #pragma once
 
 #include <algorithm>
@@ -164,9 +164,12 @@ class CudaSimpleLaunch final : public DeviceLaunch {
 
   std::int64_t hidden() const { return spec_.hidden; }
   Dtype row_dtype() const { return spec_.quantised() ? Dtype::fp8_e4m3 : spec_.dtype; }
-  Dtype gate_up_dtype() const { return spec_.dtype == Dtype::bf16 ? Dtype::bf16 : Dtype::f32; }
+  Dtype result_dtype() const { return spec_.quantised() ? Dtype::bf16 : Dtype::f32; }
 
   DeviceArray combine_rows(std::int64_t rows) const { return {device(), rows * spec_.combine_row_bytes()}; }
+  DeviceArray result_rows(std::int64_t rows) const {
+    return {device(), rows * hidden() * bytes_of(result_dtype())};
+  }
 
   DeviceRows make_rows(std::int64_t rows, std::int64_t length) const {
     return {.data = {device(), rows * length * bytes_of(row_dtype())},
@@ -192,11 +195,11 @@ class CudaSimpleLaunch final : public DeviceLaunch {
         .to_network = {on, plan.to_network},
         .to_tokens = {on, plan.to_tokens},
         .inbox = make_rows(plan.inbox_rows(), hidden()),
-        .results = combine_rows(plan.expert_rows()),
+        .results = result_rows(plan.expert_rows()),
         .link_out = combine_rows(plan.link_rows),
         .network_out = combine_rows(plan.network_rows),
         .returned = combine_rows(plan.link_rows + plan.network_rows),
-        .shared = combine_rows(spec_.shared_experts > 0 ? tokens.count() : 0)});
+        .shared = result_rows(spec_.shared_experts > 0 ? tokens.count() : 0)});
     if (spec_.quantised())
       batch->x = {on, x, x_bytes};
     else
@@ -222,7 +225,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
       hidden_rows = std::max(hidden_rows, batch->plan.expert_rows());
     }
     partial_logits_ = {device(), gate_bytes};
-    gate_up_ = {device(), gate_up_values * bytes_of(gate_up_dtype())};
+    gate_up_ = {device(), 4 * gate_up_values};
     activated_ = {.data = {device(), hidden_values * bytes_of(row_dtype())},
                   .scales = {device(), spec_.quantised() ? 4 * hidden_blocks : 0}};
     workspace_ = {device(), workspace_bytes};
@@ -380,7 +383,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
             .groups = mlp.groups,
             .rows_per_group = mlp.rows / std::max<std::int64_t>(1, mlp.groups_hit),
             .c = gate_up_.as<void>(),
-            .c_dtype = gate_up_dtype(),
+            .c_dtype = Dtype::f32,
             .workspace = workspace_.as<void>(),
             .workspace_bytes = workspace_.bytes(),
             .memory_bytes = static_cast<double>(mlp.groups_hit * spec_.up_bytes(mlp.width)),
@@ -400,7 +403,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
             .groups = mlp.groups,
             .rows_per_group = mlp.rows / std::max<std::int64_t>(1, mlp.groups_hit),
             .c = mlp.result,
-            .c_dtype = spec_.activation(),
+            .c_dtype = result_dtype(),
             .workspace = workspace_.as<void>(),
             .workspace_bytes = workspace_.bytes(),
             .memory_bytes = static_cast<double>(mlp.groups_hit * spec_.down_bytes(mlp.width)),
@@ -420,7 +423,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
                       on);
     else
       launch_activate({.in = gate_up_.as<void>(), .out = activated_.data.as<void>(), .rows = mlp.rows, .width = mlp.width},
-                      spec_.dtype, on);
+                      Dtype::f32, spec_.dtype, on);
     cuda_gemm(down_task(mlp), on);
   }
 
@@ -448,7 +451,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
   }
 
   void add_up(const DeviceBatch& batch, const DeviceSums& sums, void* out, void* on) const {
-    launch_sums(sum_task(batch, sums, out), spec_.activation(), on);
+    launch_sums(sum_task(batch, sums, out), on);
   }
 
   void finish(const DeviceBatch& batch, void* on) const {
@@ -458,23 +461,25 @@ class CudaSimpleLaunch final : public DeviceLaunch {
     task.mismatches = batch.mismatches.as<unsigned>();
     task.memory_bytes = static_cast<double>(batch.tokens.count() * row_bytes);
     task.pace = pace_;
-    launch_sums(task, spec_.activation(), on);
+    launch_sums(task, on);
   }
 
-  static void launch_sums(const SumRows& task, Dtype dtype, void* on) {
-    if (dtype == Dtype::f32)
-      launch_sums_of<float>(task, on);
+  void launch_sums(const SumRows& task, void* on) const {
+    if (spec_.activation() == Dtype::f32)
+      launch_sums_of<float, float>(task, on);
+    else if (result_dtype() == Dtype::f32)
+      launch_sums_of<float, std::uint16_t>(task, on);
     else
-      launch_sums_of<std::uint16_t>(task, on);
+      launch_sums_of<std::uint16_t, std::uint16_t>(task, on);
   }
 
-  template <class T>
+  template <class Result, class T>
   static void launch_sums_of(const SumRows& task, void* on) {
     if (task.rows == 0) return;
     constexpr int kVector = kValuesPer16Bytes<T>;
     const bool aligned = rows_are_aligned<T>(task.length);
     const dim3 grid(static_cast<unsigned>(task.rows), blocks_for(task.length, kSumThreads * (aligned ? kVector : 1)));
-    launch(aligned ? sum_rows<T, kVector> : sum_rows<T, 1>, grid, dim3(kSumThreads), 0, on, task);
+    launch(aligned ? sum_rows<Result, T, kVector> : sum_rows<Result, T, 1>, grid, dim3(kSumThreads), 0, on, task);
   }
 
   MoeSpec spec_;

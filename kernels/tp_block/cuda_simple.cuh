@@ -85,7 +85,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
                      .rows = sizes_.tokens,
                      .width = sizes_.columns(),
                      .gated = sizes_.gated},
-                    sizes_.dtype, stream());
+                    sizes_.dtype, sizes_.dtype, stream());
     cuda_gemm(down_task(), stream());
     reduce_scatter();
   }

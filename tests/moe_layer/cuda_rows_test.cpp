@@ -73,12 +73,13 @@ TEST(cuda_rows, activated_rows_have_the_bits_of_the_host) {
 }
 
 // Output row 0 adds two weighted results and two returned rows, row 1 nothing, row 2 one of each.
-template <class T, int kCount>
+template <class Result, class T, int kCount>
 void expect_sums(std::int64_t length, bool with_shared, unsigned mismatches) {
   SCOPED_TRACE(testing::Message() << length << " x " << kCount);
-  const Dtype dtype = dtype_of<T>();
-  const Tensor results = normal("results", {4, length}, dtype), returned = normal("returned", {3, length}, dtype),
-               shared = normal("shared", {3, length}, dtype);
+  const Dtype dtype = dtype_of<T>(), result_dtype = dtype_of<Result>();
+  const Tensor results = normal("results", {4, length}, result_dtype),
+               returned = normal("returned", {3, length}, dtype),
+               shared = normal("shared", {3, length}, result_dtype);
   const std::vector<float> weights = {0.5F, -2.0F, 3.0F};
   const std::vector<std::int32_t> use_begin = {0, 2, 2, 3}, use_row = {3, 0, 2}, use_choice = {1, 0, 2};
   const std::vector<std::int32_t> term_begin = {0, 2, 2, 3}, term_row = {2, 0, 1};
@@ -101,7 +102,7 @@ void expect_sums(std::int64_t length, bool with_shared, unsigned mismatches) {
                      .memory_bytes = 12345.0,
                      .pace = {.memory = &memory}};
   const auto pieces = static_cast<unsigned>((length + kSumThreads * kCount - 1) / (kSumThreads * kCount));
-  emulator::launch(sum_rows<T, kCount>, dim3(3, pieces), dim3(kSumThreads), 0, task);
+  emulator::launch(sum_rows<Result, T, kCount>, dim3(3, pieces), dim3(kSumThreads), 0, task);
   EXPECT_EQ(memory.charged, 12345U);
   for (std::int64_t row = 0; row < 3; ++row)
     for (std::int64_t i = 0; i < length; ++i) {
@@ -120,18 +121,20 @@ void expect_sums(std::int64_t length, bool with_shared, unsigned mismatches) {
 
 TEST(cuda_rows, sums_take_the_rows_they_name_whatever_the_length) {
   for (std::int64_t length : {1, 3, 129, 257}) {
-    expect_sums<float, 1>(length, true, 0);
-    expect_sums<std::uint16_t, 1>(length, false, 0);
+    expect_sums<float, float, 1>(length, true, 0);
+    expect_sums<float, std::uint16_t, 1>(length, false, 0);
+    expect_sums<std::uint16_t, std::uint16_t, 1>(length, true, 0);
   }
   for (std::int64_t length : {8, 136, 1032}) {
-    expect_sums<float, 4>(length, false, 0);
-    expect_sums<std::uint16_t, 8>(length, true, 0);
+    expect_sums<float, float, 4>(length, false, 0);
+    expect_sums<float, std::uint16_t, 8>(length, true, 0);
+    expect_sums<std::uint16_t, std::uint16_t, 8>(length, true, 0);
   }
 }
 
 TEST(cuda_rows, sums_of_an_exchange_that_carried_other_tokens_are_no_numbers) {
-  expect_sums<float, 4>(8, true, 1);
-  expect_sums<std::uint16_t, 1>(9, true, 2);
+  expect_sums<float, float, 4>(8, true, 1);
+  expect_sums<float, std::uint16_t, 1>(9, true, 2);
 }
 
 TEST(cuda_rows, shares_of_a_charge_are_whole_numbers_that_add_up) {
