@@ -58,7 +58,7 @@ std::vector<std::int64_t> list_deliveries(const Placement& placement, std::size_
         ranks.push_back(rank);
       }
       plan.deliveries.back().last_use += 1;
-      plan.uses.push_back({.weight = weights[at]});
+      plan.uses.push_back({.choice = static_cast<std::int32_t>(at), .weight = weights[at]});
       use_expert.push_back(static_cast<std::int32_t>(ids[at] % placement.experts_per_rank()));
     }
   }

@@ -30,7 +30,8 @@ struct Delivery {
 
 // One chosen expert at one rank.
 struct Use {
-  std::int32_t row = 0;  // among the rows of all local experts, expert after expert
+  std::int32_t row = 0;     // among the rows of all local experts, expert after expert
+  std::int32_t choice = 0;  // its place in ids and weights
   float weight = 0.0F;
 };
 

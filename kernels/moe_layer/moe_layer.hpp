@@ -115,6 +115,9 @@ class MoeProblem final : public Problem {
   const MlpWeights& routed() const { return routed_; }  // [local experts, ...]
   const MlpWeights& shared() const { return shared_; }  // empty without shared experts
 
+  // What the tokens choose, imposed or by the gate, for kernels that lay out their exchange before they run.
+  std::span<const std::int32_t> ids() const { return ids_; }
+
   // The ids a kernel has to use; empty when the gate decides.
   std::span<const std::int32_t> imposed_ids() const;
 

@@ -1,5 +1,10 @@
 // How does a .cu file start a kernel? As a function call with a shape; what CUDA refuses becomes an Error.
+//
+// Without nvcc, after tests/cuda_emulator/emulator.hpp, a kernel runs at once and streams mean nothing: so host code
+// around kernels can be tested with them.
 #pragma once
+
+#if defined(__CUDACC__)
 
 #include <cuda_runtime.h>
 
@@ -70,3 +75,17 @@ void launch(void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t shared
 }
 
 }  // namespace chokepoint
+
+#else
+
+namespace chokepoint {
+
+template <class... Params>
+void launch(void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t shared_bytes, void*,
+            std::type_identity_t<Params>... args) {
+  emulator::launch(kernel, grid, block, shared_bytes, args...);
+}
+
+}  // namespace chokepoint
+
+#endif

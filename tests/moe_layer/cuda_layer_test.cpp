@@ -1,0 +1,81 @@
+// Does the whole layer on a GPU compute what it should and charge what it says? Emulated, with plain loops for the
+// matrix products.
+#include "tests/kernels/host_cuda.hpp"
+// The emulator comes first.
+#include <gtest/gtest.h>
+
+#include "kernels/moe_layer/cuda_simple.cuh"
+
+namespace chokepoint::moe {
+namespace {
+
+const Dtype kDtypes[] = {Dtype::f32, Dtype::bf16, Dtype::fp8_e4m3};
+
+const char* const kShapes[] = {
+    // one rank
+    "tokens=1,hidden=8,intermediate=8,experts=1,top_k=1",
+    "tokens=5,hidden=129,intermediate=37,experts=4,top_k=1,shared_experts=1",
+    "tokens=7,hidden=33,intermediate=17,experts=5,top_k=5,routing=random,shared_experts=2",
+    "tokens=3,hidden=136,intermediate=40,experts=64,top_k=2,routing=random",
+    // one node
+    "tokens=13,hidden=64,intermediate=48,experts=8,top_k=3,ep=4,routing=zipf,shared_experts=1",
+    "tokens=1,hidden=72,intermediate=48,experts=8,top_k=8,ep=8",
+    // several nodes
+    "tokens=11,hidden=64,intermediate=40,experts=16,top_k=4,ep=8,node_size=2,routing=random",
+    "tokens=9,hidden=64,intermediate=24,experts=16,top_k=3,ep=16,node_size=1,routing=random",
+    "tokens=17,hidden=256,intermediate=130,experts=64,top_k=8,ep=16,node_size=8,groups=8,group_limit=4,"
+    "scoring=sigmoid,routing=random,routed_scaling_milli=2500,shared_experts=1",
+};
+
+double rms_limit(Dtype dtype) { return dtype == Dtype::f32 ? 2e-6 : dtype == Dtype::bf16 ? 0x1p-8 : 0x1p-7; }
+
+void expect_right_and_charged(const std::string& text) {
+  const Operation& operation = find_operation("moe_layer");
+  const Shape shape = complete_shape(operation, parse_shape(text));
+  for (Dtype dtype : kDtypes) {
+    SCOPED_TRACE(text + " " + std::string(to_string(dtype)));
+    const MoeProblem problem(spec_of(shape, dtype), {});
+    const EmulatedRun run = run_emulated(problem, [&](Device& device, const Pace& pace) {
+      return std::make_unique<CudaSimpleLaunch>(problem, device, pace);
+    });
+    EXPECT_LE(run.errors.worst, problem.tolerance());
+    EXPECT_LE(run.errors.rms, rms_limit(dtype));
+    const Work work = problem.work();
+    EXPECT_EQ(run.charged.flop, work.flop);
+    EXPECT_EQ(run.charged.memory_bytes, work.memory_bytes);
+    EXPECT_EQ(run.charged.link_bytes, work.link_bytes);
+    EXPECT_EQ(run.charged.network_bytes, work.network_bytes);
+    EXPECT_EQ(run.charged.link_messages, work.link_messages);
+    EXPECT_EQ(run.charged.network_messages, work.network_messages);
+  }
+}
+
+TEST(moe_layer_cuda, matches_the_reference_and_charges_exactly_the_work) {
+  for (const char* shape : kShapes) expect_right_and_charged(shape);
+}
+
+TEST(moe_layer_cuda, matches_the_reference_and_charges_exactly_the_work_with_overlap) {
+  for (const char* shape : kShapes) expect_right_and_charged(std::string(shape) + ",overlap=1");
+}
+
+// The tokens of another seed are put under ids that the gate chose for the first.
+TEST(moe_layer_cuda, an_exchange_that_was_laid_out_for_another_choice_leaves_no_number) {
+  const Operation& operation = find_operation("moe_layer");
+  for (const char* overlap : {"0", "1"}) {
+    const Shape shape = complete_shape(
+        operation,
+        parse_shape(std::string("tokens=6,hidden=16,intermediate=8,experts=32,top_k=2,ep=4,routing=random,overlap=") +
+                    overlap));
+    MoeProblem problem(spec_of(shape, Dtype::f32), {});
+    const MoeProblem other(spec_of(shape, Dtype::f32), {.seed = 77});
+    std::copy_n(other.x().data(), other.x().bytes(), const_cast<std::byte*>(problem.x().data()));
+    UnusedDevice device;
+    CudaSimpleLaunch launch(problem, device, {});
+    launch.run();
+    const Tensor& output = launch.output();
+    for (std::int64_t i = 0; i < output.count(); ++i) ASSERT_TRUE(std::isnan(output.at(i))) << i;
+  }
+}
+
+}  // namespace
+}  // namespace chokepoint::moe
