@@ -1,0 +1,185 @@
+// How is a product described to cuBLASLt? The library found at run time, and descriptors that need no GPU.
+//
+// cuBLASLt thinks in columns: our row-major output [m, n] is its n x m matrix D = op(W) X. W is our b: [n, k] is k x n to
+// it, taken transposed; [k, n] is n x k, taken as it is. X is our a, k x m.
+// fp8: W has a scale per 128 x 128 block, X one per 128 of k (cuBLAS 13.1 header, cublasLtMatmulMatrixScale_t). Scales
+// lie as they want them: of W, [n / 128, k / 128] with rows padded to 4; of X, [k / 128, m].
+#pragma once
+
+#include <cublasLt.h>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "harness/base/error.hpp"
+#include "harness/base/library.hpp"
+#include "kernels/matmul/matmul.hpp"
+
+namespace chokepoint {
+
+// Block scales came with cuBLAS 12.9.
+#if CUBLAS_VER_MAJOR > 12 || (CUBLAS_VER_MAJOR == 12 && CUBLAS_VER_MINOR >= 9)
+#define CHOKEPOINT_CUBLASLT_BLOCK_SCALES 1
+#else
+#define CHOKEPOINT_CUBLASLT_BLOCK_SCALES 0
+#endif
+
+struct CublasLt {
+  std::string missing;  // why it cannot be used; empty when it can
+  std::string name;     // of the library that was opened
+  decltype(&cublasLtCreate) create = nullptr;
+  decltype(&cublasLtGetVersion) version = nullptr;
+  decltype(&cublasLtGetStatusString) status_text = nullptr;
+  decltype(&cublasLtMatmulDescCreate) product_create = nullptr;
+  decltype(&cublasLtMatmulDescDestroy) product_destroy = nullptr;
+  decltype(&cublasLtMatmulDescSetAttribute) product_set = nullptr;
+  decltype(&cublasLtMatmulDescGetAttribute) product_get = nullptr;
+  decltype(&cublasLtMatrixLayoutCreate) layout_create = nullptr;
+  decltype(&cublasLtMatrixLayoutDestroy) layout_destroy = nullptr;
+  decltype(&cublasLtMatrixLayoutGetAttribute) layout_get = nullptr;
+  decltype(&cublasLtMatmulPreferenceCreate) preference_create = nullptr;
+  decltype(&cublasLtMatmulPreferenceDestroy) preference_destroy = nullptr;
+  decltype(&cublasLtMatmulPreferenceSetAttribute) preference_set = nullptr;
+  decltype(&cublasLtMatmulAlgoGetHeuristic) suggest = nullptr;
+  decltype(&cublasLtMatmulAlgoConfigGetAttribute) algorithm_get = nullptr;
+  decltype(&cublasLtMatmul) multiply = nullptr;
+};
+
+inline CublasLt open_cublaslt() {
+  const std::array<std::string, 3> names = {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"};
+  const auto library = Library::open(names);
+  if (!library)
+    return {.missing = "libcublasLt.so.13 is not installed; it comes with the CUDA toolkit. Name its folder in "
+                       "CHOKEPOINT_LIBRARY_PATH"};
+  CublasLt found{.name = library->name()};
+  const auto find = [&](auto& function, const char* symbol) {
+    function = library->find<std::remove_pointer_t<std::remove_reference_t<decltype(function)>>>(symbol);
+    if (function == nullptr) found.missing = found.name + " lacks " + symbol;
+  };
+  find(found.create, "cublasLtCreate");
+  find(found.version, "cublasLtGetVersion");
+  find(found.status_text, "cublasLtGetStatusString");
+  find(found.product_create, "cublasLtMatmulDescCreate");
+  find(found.product_destroy, "cublasLtMatmulDescDestroy");
+  find(found.product_set, "cublasLtMatmulDescSetAttribute");
+  find(found.product_get, "cublasLtMatmulDescGetAttribute");
+  find(found.layout_create, "cublasLtMatrixLayoutCreate");
+  find(found.layout_destroy, "cublasLtMatrixLayoutDestroy");
+  find(found.layout_get, "cublasLtMatrixLayoutGetAttribute");
+  find(found.preference_create, "cublasLtMatmulPreferenceCreate");
+  find(found.preference_destroy, "cublasLtMatmulPreferenceDestroy");
+  find(found.preference_set, "cublasLtMatmulPreferenceSetAttribute");
+  find(found.suggest, "cublasLtMatmulAlgoGetHeuristic");
+  find(found.algorithm_get, "cublasLtMatmulAlgoConfigGetAttribute");
+  find(found.multiply, "cublasLtMatmul");
+  return found;
+}
+
+inline const CublasLt& cublaslt() {
+  static const CublasLt found = open_cublaslt();
+  return found;
+}
+
+inline void check_cublaslt(cublasStatus_t status, const char* step) {
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  throw Error(Fault::device, std::string("matmul/cublaslt: ") + step + ": " + cublaslt().status_text(status),
+              "`chokepoint doctor` shows the GPU and the library that was found");
+}
+
+// Why the library cannot compute this product; empty when it may be asked.
+inline std::optional<std::string> cublaslt_unsupported(const Shape& shape, Dtype dtype) {
+  if (!cublaslt().missing.empty()) return cublaslt().missing;
+  if (dtype != Dtype::fp8_e4m3) return std::nullopt;
+  if (CHOKEPOINT_CUBLASLT_BLOCK_SCALES == 0) return "built with headers of a cuBLAS before 12.9: no block scales for fp8";
+  if (cublaslt().version() < 120900) return cublaslt().name + " is older than 12.9: no block scales for fp8";
+  if (shape.has("b_layout") && shape.word("b_layout") != "nk") return "cuBLASLt multiplies fp8 with b as [n, k] only";
+  for (const auto& [field, multiple] : {std::pair{"m", 4}, {"n", 16}, {"k", 16}})
+    if (shape[field] % multiple != 0)
+      return std::string(field) + " is " + std::to_string(shape[field]) + ": cuBLASLt's fp8 wants a multiple of " +
+             std::to_string(multiple);
+  return std::nullopt;
+}
+
+// Descriptors of one product, freed with it.
+class CublasLtProduct {
+ public:
+  CublasLtProduct(std::int64_t m, std::int64_t n, std::int64_t k, BLayout b_layout, Dtype dtype) {
+    const bool nk = b_layout == BLayout::nk;
+    const auto cols = static_cast<std::uint64_t>(n), depth = static_cast<std::uint64_t>(k);
+    const cudaDataType_t in = type_of(dtype), out = dtype == Dtype::f32 ? CUDA_R_32F : CUDA_R_16BF;
+    w_ = layout(in, nk ? depth : cols, nk ? cols : depth);
+    x_ = layout(in, depth, static_cast<std::uint64_t>(m));
+    d_ = layout(out, cols, static_cast<std::uint64_t>(m));
+    // Pedantic: nothing but f32 arithmetic for f32 (no TF32).
+    const cublasComputeType_t compute = dtype == Dtype::f32 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_32F;
+    cublasLtMatmulDesc_t product = nullptr;
+    check_cublaslt(cublaslt().product_create(&product, compute, CUDA_R_32F), "creating a product");
+    product_ = {product, [](cublasLtMatmulDesc_t made) { cublaslt().product_destroy(made); }};
+    set(CUBLASLT_MATMUL_DESC_TRANSA, nk ? CUBLAS_OP_T : CUBLAS_OP_N);
+    set(CUBLASLT_MATMUL_DESC_TRANSB, CUBLAS_OP_N);
+  }
+
+  // Device pointers to scales in cuBLASLt's order.
+  void set_scales([[maybe_unused]] const float* of_w, [[maybe_unused]] const float* of_x) {
+#if CHOKEPOINT_CUBLASLT_BLOCK_SCALES
+    set(CUBLASLT_MATMUL_DESC_A_SCALE_MODE, CUBLASLT_MATMUL_MATRIX_SCALE_BLK128x128_32F);
+    set(CUBLASLT_MATMUL_DESC_B_SCALE_MODE, CUBLASLT_MATMUL_MATRIX_SCALE_VEC128_32F);
+    set(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, of_w);
+    set(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, of_x);
+#endif
+  }
+
+  cublasLtMatmulDesc_t product() const { return product_.get(); }
+  cublasLtMatrixLayout_t w() const { return w_.get(); }
+  cublasLtMatrixLayout_t x() const { return x_.get(); }
+  cublasLtMatrixLayout_t d() const { return d_.get(); }
+
+ private:
+  template <class Handle>
+  using Owned = std::unique_ptr<std::remove_pointer_t<Handle>, void (*)(Handle)>;
+
+  static cudaDataType_t type_of(Dtype dtype) {
+    return dtype == Dtype::f32 ? CUDA_R_32F : dtype == Dtype::bf16 ? CUDA_R_16BF : CUDA_R_8F_E4M3;
+  }
+
+  // Columns follow each other without gaps.
+  static Owned<cublasLtMatrixLayout_t> layout(cudaDataType_t type, std::uint64_t rows, std::uint64_t cols) {
+    cublasLtMatrixLayout_t made = nullptr;
+    check_cublaslt(cublaslt().layout_create(&made, type, rows, cols, static_cast<std::int64_t>(rows)),
+                   "describing a matrix");
+    return {made, [](cublasLtMatrixLayout_t old) { cublaslt().layout_destroy(old); }};
+  }
+
+  template <class Value>
+  void set(cublasLtMatmulDescAttributes_t attribute, Value value) {
+    check_cublaslt(cublaslt().product_set(product_.get(), attribute, &value, sizeof value), "describing a product");
+  }
+
+  Owned<cublasLtMatmulDesc_t> product_{nullptr, nullptr};
+  Owned<cublasLtMatrixLayout_t> w_{nullptr, nullptr}, x_{nullptr, nullptr}, d_{nullptr, nullptr};
+};
+
+// The problem's scales in cuBLASLt's order; see the top.
+inline std::vector<float> cublaslt_w_scales(const Tensor& b_scale) {
+  const std::int64_t rows = b_scale.dims()[0], cols = b_scale.dims()[1], padded = (cols + 3) / 4 * 4;
+  std::vector<float> scales(static_cast<std::size_t>(rows * padded), 0.0F);
+  for (std::int64_t i = 0; i < rows; ++i)
+    for (std::int64_t j = 0; j < cols; ++j)
+      scales[static_cast<std::size_t>(i * padded + j)] =
+          b_scale.as<float>()[static_cast<std::size_t>(i * cols + j)];
+  return scales;
+}
+inline std::vector<float> cublaslt_x_scales(const Tensor& a_scale) {
+  const std::int64_t rows = a_scale.dims()[0], cols = a_scale.dims()[1];
+  std::vector<float> scales(static_cast<std::size_t>(rows * cols));
+  for (std::int64_t i = 0; i < rows; ++i)
+    for (std::int64_t j = 0; j < cols; ++j)
+      scales[static_cast<std::size_t>(j * rows + i)] = a_scale.as<float>()[static_cast<std::size_t>(i * cols + j)];
+  return scales;
+}
+
+}  // namespace chokepoint
