@@ -30,7 +30,11 @@ struct SimpleArguments {
   DevicePace pace;
 };
 
-constexpr int kSimpleAhead = 4;  // tiles that a block may be ahead of the clocks
+// A block books some tiles at a time, so that atomics on clocks that all blocks share do not hold it up, and may be
+// that many bookings ahead.
+constexpr int kBookedTiles = 4, kBookedAhead = 3;
+
+constexpr int kNeighbours = 4;  // tiles of rows of a KV head whose blocks are neighbours
 
 // A query sees the keys before visible(row), at least one.
 struct BlockRows {
@@ -42,16 +46,21 @@ struct BlockRows {
   int all_see;        // keys that all rows see
   int tile_begin, tile_end;
 
-  // Blocks are numbered with the rows slowest and the last rows, which have the most keys, first: long ones start
-  // early, and blocks that run at the same time read the same keys.
+  // Blocks that read the same keys are neighbours while a KV head has few tiles of rows. Where it has many, rows are
+  // slowest and the last ones, which have the most keys, first: long blocks start early.
   template <class T>
   __device__ BlockRows(const SimpleArguments<T>& a, unsigned block, int tile_rows, int tile_keys) {
-    split = static_cast<int>(block % static_cast<unsigned>(a.splits));
-    block /= static_cast<unsigned>(a.splits);
-    head_kv = static_cast<int>(block % static_cast<unsigned>(a.heads_kv));
-    block /= static_cast<unsigned>(a.heads_kv);
-    b = static_cast<int>(block % static_cast<unsigned>(a.batch));
-    const int tile = a.row_tiles - 1 - static_cast<int>(block / static_cast<unsigned>(a.batch));
+    const auto next = [&block](int count) {
+      const auto digit = static_cast<int>(block % static_cast<unsigned>(count));
+      block /= static_cast<unsigned>(count);
+      return digit;
+    };
+    const bool few = a.row_tiles <= kNeighbours;
+    int tile = few ? next(a.row_tiles) : 0;
+    split = next(a.splits);
+    head_kv = next(a.heads_kv);
+    b = next(a.batch);
+    if (!few) tile = a.row_tiles - 1 - static_cast<int>(block);
     row = tile * tile_rows;
     const int all = a.seq_q * a.heads_per_kv;
     rows = all - row < tile_rows ? all - row : tile_rows;
@@ -95,14 +104,20 @@ struct BlockRows {
   }
 };
 
+template <class T>
+__device__ inline bool paces(const SimpleArguments<T>& a) {
+  return a.pace.memory != nullptr || a.pace.compute != nullptr;
+}
+
 // Books tiles of one block; see AttentionCost::charge, whose sums these are: the bytes of keys and values are
 // spread over all pairs of the KV head, those of the rows come with the first key. For one thread of the block.
 template <class T>
 struct TilePace {
-  BlockPace<kSimpleAhead> pace;
+  BlockPace<kBookedAhead> pace;
   double kv_bytes_per_pair, flop_per_pair, row_bytes;
 
   __device__ TilePace(const SimpleArguments<T>& a, const BlockRows& block) : pace(a.pace) {
+    if (!paces(a)) return;
     const double columns = a.qk_dim + (a.shared_value ? 0 : a.v_dim);
     const double all_pairs = static_cast<double>(block.pairs_before(a.seq_q * a.heads_per_kv, INT_MAX));
     kv_bytes_per_pair = block.length * columns * sizeof(T) / all_pairs;
@@ -110,16 +125,14 @@ struct TilePace {
     row_bytes = static_cast<double>(a.qk_dim + a.v_dim) * sizeof(T) * block.rows;
   }
 
-  __device__ void begin(const BlockRows& block, int key_begin, int key_end) {
-    const auto pairs = static_cast<double>(block.pairs(key_begin, key_end));
-    pace.begin(pairs * kv_bytes_per_pair + (key_begin == 0 ? row_bytes : 0.0), pairs * flop_per_pair);
+  // Before work on `tile` of `keys` keys begins.
+  __device__ void begin(const BlockRows& block, int tile, int keys) {
+    if ((tile - block.tile_begin) % kBookedTiles != 0) return;
+    const int end = tile + kBookedTiles < block.tile_end ? tile + kBookedTiles : block.tile_end;
+    const auto pairs = static_cast<double>(block.pairs(tile * keys, end * keys));
+    pace.begin(pairs * kv_bytes_per_pair + (tile == 0 ? row_bytes : 0.0), pairs * flop_per_pair);
   }
 };
-
-template <class T>
-__device__ inline bool paces(const SimpleArguments<T>& a) {
-  return a.pace.memory != nullptr || a.pace.compute != nullptr;
-}
 
 // Where the keys or the values of one KV head of one sequence lie.
 template <class T>

@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kLatentTiles[kIndex].threads(), kLatentTiles[k
   for (int tile = block.tile_begin; tile < block.tile_end; ++tile) {
     const int key_begin = tile * kTile.keys;
     const unsigned char* const key_tile = keys + (tile - block.tile_begin) % kStages * kTile.key_bytes();
-    if (paced) state.pace.begin(block, key_begin, key_begin + kTile.keys);
+    if (paced) state.pace.begin(block, tile, kTile.keys);
     cp_async_wait<0>();
     __syncthreads();  // the tile is here; nobody reads the last one any more
     copy_keys(tile + 1);
@@ -102,7 +102,7 @@ __global__ void __launch_bounds__(kLatentTiles[kIndex].threads(), kLatentTiles[k
           *reinterpret_cast<std::uint32_t*>(weights + swizzled(at, part * 2 + n, kWeightRow) + lane % 4 * 4) =
               pack_bf16(score[r][n][2 * half], score[r][n][2 * half + 1]);
       }
-      scale(mean[r], carry[0], carry[1]);
+      if (__any_sync(0xffffffffU, carry[0] != 1.0F || carry[1] != 1.0F)) scale(mean[r], carry[0], carry[1]);
     }
     __syncthreads();  // the weights of all keys are there
 

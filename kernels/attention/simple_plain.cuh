@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(PlainTile::kThreads) attend_plain(SimpleArgume
 
   for (int tile = block.tile_begin; tile < block.tile_end; ++tile) {
     const int key_begin = tile * kKeys;
-    if (paced) state.pace.begin(block, key_begin, key_begin + kKeys);
+    if (paced) state.pace.begin(block, tile, kKeys);
     __syncthreads();  // nobody reads the last tile's weights any more
     float score = plain_score(a, block, state.keys, key_begin, shared);
     if (key_begin + lane >= visible) score = -INFINITY;

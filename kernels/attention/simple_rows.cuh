@@ -117,7 +117,7 @@ __global__ void __launch_bounds__(kRowsTiles[kIndex].threads(), kRowsTiles[kInde
 
   for (int tile = block.tile_begin, slot = 0; tile < block.tile_end; ++tile) {
     const int key_begin = tile * kTile.keys;
-    if (paced) state.pace.begin(block, key_begin, key_begin + kTile.keys);
+    if (paced) state.pace.begin(block, tile, kTile.keys);
     cp_async_wait<2 * kStages - 2>();
     __syncthreads();  // the keys are here; nobody reads the last tile's values any more
     copy_values(tile + kStages - 1);
@@ -152,7 +152,7 @@ __global__ void __launch_bounds__(kRowsTiles[kIndex].threads(), kRowsTiles[kInde
       for (int half = 0; half < 2; ++half)
         carry[half] = take_weights(score[r], half, fmaxf(sums[r].largest[half], largest_of(score[r], half)), a.factor,
                                    sums[r]);
-      scale(mean[r], carry[0], carry[1]);
+      if (__any_sync(0xffffffffU, carry[0] != 1.0F || carry[1] != 1.0F)) scale(mean[r], carry[0], carry[1]);
 #pragma unroll
       for (int k = 0; k < kWarpKeys / 16; ++k) pack_weights(score[r], k, weight[k][r]);
     }
