@@ -1,5 +1,5 @@
-// What do the kernels of cuda_simple share? Their arguments, which rows and keys a block has, where a token lies
-// in memory, what a tile costs, and how a row of the output is written.
+// What do the kernels of cuda_simple share? Their arguments, which rows and keys a block has, where a token
+// lies in memory, what a tile costs, and how a row of the output is written.
 #pragma once
 
 #include <climits>
@@ -20,7 +20,8 @@ struct SimpleArguments {
   const int* context_lengths;  // [batch]
   const int* block_table;      // null in prefill
   T* output;
-  float* partial;      // [rows of the output, splits, v_dim]: mean of the values of a split; null when splits is 1
+  float*
+      partial;  // [rows of the output, splits, v_dim]: mean of the values of a split; null when splits is 1
   float* partial_log;  // [rows of the output, splits]: log2 of the sum of the split's 2^(factor * score)
   int batch, heads_q, heads_kv, heads_per_kv, seq_q, context, qk_dim, v_dim;
   int page_size, page_shift, pages_per_sequence;  // page_shift: of a power of two, else -1
@@ -30,8 +31,8 @@ struct SimpleArguments {
   DevicePace pace;
 };
 
-// A block books some tiles at a time, so that atomics on clocks that all blocks share do not hold it up, and may be
-// that many bookings ahead.
+// A block books some tiles at a time, so that atomics on clocks that all blocks share do not hold it up, and
+// may be that many bookings ahead.
 constexpr int kBookedTiles = 4, kBookedAhead = 3;
 
 constexpr int kNeighbours = 4;  // tiles of rows of a KV head whose blocks are neighbours
@@ -46,8 +47,8 @@ struct BlockRows {
   int all_see;        // keys that all rows see
   int tile_begin, tile_end;
 
-  // Blocks that read the same keys are neighbours while a KV head has few tiles of rows. Where it has many, rows are
-  // slowest and the last ones, which have the most keys, first: long blocks start early.
+  // Blocks that read the same keys are neighbours while a KV head has few tiles of rows. Where it has many,
+  // rows are slowest and the last ones, which have the most keys, first: long blocks start early.
   template <class T>
   __device__ BlockRows(const SimpleArguments<T>& a, unsigned block, int tile_rows, int tile_keys) {
     const auto next = [&block](int count) {
@@ -99,8 +100,8 @@ struct BlockRows {
   }
 
   __device__ long long pairs(int key_begin, int key_end) const {
-    return pairs_before(row + rows, key_end) - pairs_before(row, key_end) - pairs_before(row + rows, key_begin) +
-           pairs_before(row, key_begin);
+    return pairs_before(row + rows, key_end) - pairs_before(row, key_end) -
+           pairs_before(row + rows, key_begin) + pairs_before(row, key_begin);
   }
 };
 
@@ -110,7 +111,8 @@ __device__ inline bool paces(const SimpleArguments<T>& a) {
 }
 
 // Books tiles of one block; see AttentionCost::charge, whose sums these are: the bytes of keys and values are
-// spread over all pairs of the KV head, those of the rows come with the first key. For one thread of the block.
+// spread over all pairs of the KV head, those of the rows come with the first key. For one thread of the
+// block.
 template <class T>
 struct TilePace {
   BlockPace<kBookedAhead> pace;
@@ -138,7 +140,7 @@ struct TilePace {
 template <class T>
 struct TokenRows {
   const T* first;
-  const int* pages;  // of the sequence; null: tokens follow each other
+  const int* pages;                     // of the sequence; null: tokens follow each other
   long long token_stride, page_stride;  // elements
   int page_size, page_shift;
 
@@ -150,13 +152,15 @@ struct TokenRows {
 };
 
 template <class T>
-__device__ TokenRows<T> contiguous_rows(const SimpleArguments<T>& a, const BlockRows& block, const T* array, int dim) {
+__device__ TokenRows<T> contiguous_rows(const SimpleArguments<T>& a, const BlockRows& block, const T* array,
+                                        int dim) {
   const long long before = (static_cast<long long>(block.b) * a.context * a.heads_kv + block.head_kv) * dim;
   return {array + before, nullptr, static_cast<long long>(a.heads_kv) * dim, 0, 1, 0};
 }
 
 template <class T>
-__device__ TokenRows<T> paged_rows(const SimpleArguments<T>& a, const BlockRows& block, const T* array, int column) {
+__device__ TokenRows<T> paged_rows(const SimpleArguments<T>& a, const BlockRows& block, const T* array,
+                                   int column) {
   const int row_length = a.qk_dim + (a.shared_value ? 0 : a.v_dim);
   const long long head_stride = static_cast<long long>(a.page_size) * row_length;
   return {array + block.head_kv * head_stride + column,
@@ -169,7 +173,8 @@ __device__ TokenRows<T> paged_rows(const SimpleArguments<T>& a, const BlockRows&
 
 template <class T>
 __device__ TokenRows<T> key_rows(const SimpleArguments<T>& a, const BlockRows& block) {
-  return a.block_table == nullptr ? contiguous_rows(a, block, a.keys, a.qk_dim) : paged_rows(a, block, a.keys, 0);
+  return a.block_table == nullptr ? contiguous_rows(a, block, a.keys, a.qk_dim)
+                                  : paged_rows(a, block, a.keys, 0);
 }
 
 template <class T>
@@ -186,13 +191,18 @@ struct BlockState {
   TilePace<T> pace;  // of thread 0
 
   __device__ BlockState(const SimpleArguments<T>& a, int tile_rows, int tile_keys)
-      : rows(a, blockIdx.x, tile_rows, tile_keys), keys(key_rows(a, rows)), values(value_rows(a, rows)), pace(a, rows) {}
+      : rows(a, blockIdx.x, tile_rows, tile_keys),
+        keys(key_rows(a, rows)),
+        values(value_rows(a, rows)),
+        pace(a, rows) {}
 };
-static_assert(sizeof(BlockState<float>) <= kSimpleStateBytes, "a block's state does not fit where it is kept");
+static_assert(sizeof(BlockState<float>) <= kSimpleStateBytes,
+              "a block's state does not fit where it is kept");
 
 // Made by thread 0, and seen by all when this returns.
 template <class T>
-__device__ BlockState<T>& share_state(void* memory, const SimpleArguments<T>& a, int tile_rows, int tile_keys) {
+__device__ BlockState<T>& share_state(void* memory, const SimpleArguments<T>& a, int tile_rows,
+                                      int tile_keys) {
   auto* const state = static_cast<BlockState<T>*>(memory);
   if (threadIdx.x == 0) new (state) BlockState<T>(a, tile_rows, tile_keys);
   __syncthreads();

@@ -1,4 +1,5 @@
-// How cuda_simple cuts attention: tiles by rows and columns, splits by blocks and multiprocessors, and what fits.
+// How cuda_simple cuts attention: tiles by rows and columns, splits by blocks and multiprocessors, and what
+// fits.
 #include "kernels/attention/simple_plan.hpp"
 
 #include <gtest/gtest.h>
@@ -13,8 +14,8 @@ AttentionSizes sizes_of(const Shape& shape) {
 }
 
 Shape llama(const char* mode, std::int64_t batch, std::int64_t seq_q, std::int64_t context) {
-  return {{"mode", mode},    {"batch", batch}, {"heads_q", 64},  {"heads_kv", 8},
-          {"qk_dim", 128},   {"v_dim", 128},   {"seq_q", seq_q}, {"context", context}};
+  return {{"mode", mode},  {"batch", batch}, {"heads_q", 64},  {"heads_kv", 8},
+          {"qk_dim", 128}, {"v_dim", 128},   {"seq_q", seq_q}, {"context", context}};
 }
 
 Shape deepseek(std::int64_t batch, std::int64_t heads, std::int64_t context) {
@@ -23,12 +24,10 @@ Shape deepseek(std::int64_t batch, std::int64_t heads, std::int64_t context) {
 }
 
 constexpr SimpleMachine kH100{};
-constexpr SimpleMachine kA100{.multiprocessors = 108,
-                              .shared_bytes_per_block = 166912,
-                              .shared_bytes_per_multiprocessor = 167936};
-constexpr SimpleMachine kConsumer{.multiprocessors = 84,
-                                  .shared_bytes_per_block = 101376,
-                                  .shared_bytes_per_multiprocessor = 102400};
+constexpr SimpleMachine kA100{
+    .multiprocessors = 108, .shared_bytes_per_block = 166912, .shared_bytes_per_multiprocessor = 167936};
+constexpr SimpleMachine kConsumer{
+    .multiprocessors = 84, .shared_bytes_per_block = 101376, .shared_bytes_per_multiprocessor = 102400};
 
 TEST(simple_plan, prefill_takes_tiles_of_many_rows_and_no_splits) {
   const SimplePlan plan = plan_simple(sizes_of(llama("prefill", 1, 16384, 16384)), Dtype::bf16, kH100);
