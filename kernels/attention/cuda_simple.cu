@@ -1,9 +1,10 @@
 // cuda_simple: attention on any GPU from sm_80 on, written with nothing that sm_80 lacks.
 //
-// bf16 on tensor cores (mma.sync): simple_rows.cuh for keys and values that lie apart, simple_latent.cuh for the
-// cached rows of absorbed MLA; f32 on CUDA cores: simple_plain.cuh. Tiles, shared memory and splits of the keys:
-// simple_plan.hpp. Registers (ptxas 13.0, sm_90a, no spills): 214 to 254 in tiles of many rows, 96 to 240 in tiles
-// of few, 246 and 255 for MLA. Meets: compute in prefill, memory in decode. Not supported: see simple_limit.
+// bf16 on tensor cores (mma.sync): simple_rows.cuh for keys and values that lie apart, simple_latent.cuh for
+// the cached rows of absorbed MLA; f32 on CUDA cores: simple_plain.cuh. Tiles, shared memory and splits of
+// the keys: simple_plan.hpp. Registers (ptxas 13.0, sm_90a, no spills): 214 to 254 in tiles of many rows, 96
+// to 240 in tiles of few, 246 and 255 for MLA. Meets: compute in prefill, memory in decode. Not supported:
+// see simple_limit.
 #include <cuda_runtime.h>
 
 #include <string>
@@ -50,7 +51,8 @@ class SimpleLaunch final : public DeviceLaunch {
         partial_(device, plan_.partial_floats(problem.sizes) * static_cast<std::int64_t>(sizeof(float))) {
     const AttentionSizes& sizes = problem.sizes;
     const std::vector<std::int32_t> lengths = lengths_of(sizes);
-    lengths_ = DeviceArray(device, lengths.data(), static_cast<std::int64_t>(lengths.size() * sizeof(std::int32_t)));
+    lengths_ =
+        DeviceArray(device, lengths.data(), static_cast<std::int64_t>(lengths.size() * sizeof(std::int32_t)));
     a_ = simple_arguments<T>(sizes, plan_);
     a_.q = q_.as<T>();
     a_.keys = a_.values = keys_.as<T>();
@@ -95,10 +97,12 @@ const Register<Kernel> kernel{{
     .dtypes = {Dtype::f32, Dtype::bf16},
     .paces = {Resource::compute, Resource::memory},
     .least_sm = 80,
-    .unsupported = [](const Shape& shape, Dtype dtype) { return simple_limit(attention_sizes(shape), dtype); },
+    .unsupported = [](const Shape& shape,
+                      Dtype dtype) { return simple_limit(attention_sizes(shape), dtype); },
     .prepare = [](const Problem& problem, Device& device, const Pace& pace) -> std::unique_ptr<Launch> {
       const AttentionProblem& typed = attention_problem(problem);
-      if (typed.dtype == Dtype::bf16) return std::make_unique<SimpleLaunch<std::uint16_t>>(typed, device, pace);
+      if (typed.dtype == Dtype::bf16)
+        return std::make_unique<SimpleLaunch<std::uint16_t>>(typed, device, pace);
       return std::make_unique<SimpleLaunch<float>>(typed, device, pace);
     },
 }};

@@ -1,4 +1,5 @@
-// Which device code does a plan of cuda_simple stand for, and with which arguments? No launch: tests call this too.
+// Which device code does a plan of cuda_simple stand for, and with which arguments? No launch: tests call
+// this too.
 #pragma once
 
 #include <bit>

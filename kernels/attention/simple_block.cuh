@@ -1,5 +1,5 @@
-// What do the kernels of cuda_simple share? Their arguments, which rows and keys a block has, where a token lies
-// in memory, what a tile costs, and how a row of the output is written.
+// What do the kernels of cuda_simple share? Their arguments, which rows and keys a block has, where a token
+// lies in memory, what a tile costs, and how a row of the output is written.
 #pragma once
 
 #include <climits>
@@ -20,7 +20,8 @@ struct SimpleArguments {
   const int* context_lengths;  // [batch]
   const int* block_table;      // null in prefill
   T* output;
-  float* partial;      // [rows of the output, splits, v_dim]: mean of the values of a split; null when splits is 1
+  float*
+      partial;  // [rows of the output, splits, v_dim]: mean of the values of a split; null when splits is 1
   float* partial_log;  // [rows of the output, splits]: log2 of the sum of the split's 2^(factor * score)
   int batch, heads_q, heads_kv, heads_per_kv, seq_q, context, qk_dim, v_dim;
   int page_size, page_shift, pages_per_sequence;  // page_shift: of a power of two, else -1
@@ -30,7 +31,11 @@ struct SimpleArguments {
   DevicePace pace;
 };
 
-constexpr int kSimpleAhead = 4;  // tiles that a block may be ahead of the clocks
+// A block books some tiles at a time, so that atomics on clocks that all blocks share do not hold it up, and
+// may be that many bookings ahead.
+constexpr int kBookedTiles = 4, kBookedAhead = 3;
+
+constexpr int kNeighbours = 4;  // tiles of rows of a KV head whose blocks are neighbours
 
 // A query sees the keys before visible(row), at least one.
 struct BlockRows {
@@ -42,16 +47,21 @@ struct BlockRows {
   int all_see;        // keys that all rows see
   int tile_begin, tile_end;
 
-  // Blocks are numbered with the rows slowest and the last rows, which have the most keys, first: long ones start
-  // early, and blocks that run at the same time read the same keys.
+  // Blocks that read the same keys are neighbours while a KV head has few tiles of rows. Where it has many,
+  // rows are slowest and the last ones, which have the most keys, first: long blocks start early.
   template <class T>
   __device__ BlockRows(const SimpleArguments<T>& a, unsigned block, int tile_rows, int tile_keys) {
-    split = static_cast<int>(block % static_cast<unsigned>(a.splits));
-    block /= static_cast<unsigned>(a.splits);
-    head_kv = static_cast<int>(block % static_cast<unsigned>(a.heads_kv));
-    block /= static_cast<unsigned>(a.heads_kv);
-    b = static_cast<int>(block % static_cast<unsigned>(a.batch));
-    const int tile = a.row_tiles - 1 - static_cast<int>(block / static_cast<unsigned>(a.batch));
+    const auto next = [&block](int count) {
+      const auto digit = static_cast<int>(block % static_cast<unsigned>(count));
+      block /= static_cast<unsigned>(count);
+      return digit;
+    };
+    const bool few = a.row_tiles <= kNeighbours;
+    int tile = few ? next(a.row_tiles) : 0;
+    split = next(a.splits);
+    head_kv = next(a.heads_kv);
+    b = next(a.batch);
+    if (!few) tile = a.row_tiles - 1 - static_cast<int>(block);
     row = tile * tile_rows;
     const int all = a.seq_q * a.heads_per_kv;
     rows = all - row < tile_rows ? all - row : tile_rows;
@@ -90,29 +100,8 @@ struct BlockRows {
   }
 
   __device__ long long pairs(int key_begin, int key_end) const {
-    return pairs_before(row + rows, key_end) - pairs_before(row, key_end) - pairs_before(row + rows, key_begin) +
-           pairs_before(row, key_begin);
-  }
-};
-
-// Books tiles of one block; see AttentionCost::charge, whose sums these are: the bytes of keys and values are
-// spread over all pairs of the KV head, those of the rows come with the first key. For one thread of the block.
-template <class T>
-struct TilePace {
-  BlockPace<kSimpleAhead> pace;
-  double kv_bytes_per_pair, flop_per_pair, row_bytes;
-
-  __device__ TilePace(const SimpleArguments<T>& a, const BlockRows& block) : pace(a.pace) {
-    const double columns = a.qk_dim + (a.shared_value ? 0 : a.v_dim);
-    const double all_pairs = static_cast<double>(block.pairs_before(a.seq_q * a.heads_per_kv, INT_MAX));
-    kv_bytes_per_pair = block.length * columns * sizeof(T) / all_pairs;
-    flop_per_pair = 2.0 * (a.qk_dim + a.v_dim);
-    row_bytes = static_cast<double>(a.qk_dim + a.v_dim) * sizeof(T) * block.rows;
-  }
-
-  __device__ void begin(const BlockRows& block, int key_begin, int key_end) {
-    const auto pairs = static_cast<double>(block.pairs(key_begin, key_end));
-    pace.begin(pairs * kv_bytes_per_pair + (key_begin == 0 ? row_bytes : 0.0), pairs * flop_per_pair);
+    return pairs_before(row + rows, key_end) - pairs_before(row, key_end) -
+           pairs_before(row + rows, key_begin) + pairs_before(row, key_begin);
   }
 };
 
@@ -121,11 +110,37 @@ __device__ inline bool paces(const SimpleArguments<T>& a) {
   return a.pace.memory != nullptr || a.pace.compute != nullptr;
 }
 
+// Books tiles of one block; see AttentionCost::charge, whose sums these are: the bytes of keys and values are
+// spread over all pairs of the KV head, those of the rows come with the first key. For one thread of the
+// block.
+template <class T>
+struct TilePace {
+  BlockPace<kBookedAhead> pace;
+  double kv_bytes_per_pair, flop_per_pair, row_bytes;
+
+  __device__ TilePace(const SimpleArguments<T>& a, const BlockRows& block) : pace(a.pace) {
+    if (!paces(a)) return;
+    const double columns = a.qk_dim + (a.shared_value ? 0 : a.v_dim);
+    const double all_pairs = static_cast<double>(block.pairs_before(a.seq_q * a.heads_per_kv, INT_MAX));
+    kv_bytes_per_pair = block.length * columns * sizeof(T) / all_pairs;
+    flop_per_pair = 2.0 * (a.qk_dim + a.v_dim);
+    row_bytes = static_cast<double>(a.qk_dim + a.v_dim) * sizeof(T) * block.rows;
+  }
+
+  // Before work on `tile` of `keys` keys begins.
+  __device__ void begin(const BlockRows& block, int tile, int keys) {
+    if ((tile - block.tile_begin) % kBookedTiles != 0) return;
+    const int end = tile + kBookedTiles < block.tile_end ? tile + kBookedTiles : block.tile_end;
+    const auto pairs = static_cast<double>(block.pairs(tile * keys, end * keys));
+    pace.begin(pairs * kv_bytes_per_pair + (tile == 0 ? row_bytes : 0.0), pairs * flop_per_pair);
+  }
+};
+
 // Where the keys or the values of one KV head of one sequence lie.
 template <class T>
 struct TokenRows {
   const T* first;
-  const int* pages;  // of the sequence; null: tokens follow each other
+  const int* pages;                     // of the sequence; null: tokens follow each other
   long long token_stride, page_stride;  // elements
   int page_size, page_shift;
 
@@ -137,13 +152,15 @@ struct TokenRows {
 };
 
 template <class T>
-__device__ TokenRows<T> contiguous_rows(const SimpleArguments<T>& a, const BlockRows& block, const T* array, int dim) {
+__device__ TokenRows<T> contiguous_rows(const SimpleArguments<T>& a, const BlockRows& block, const T* array,
+                                        int dim) {
   const long long before = (static_cast<long long>(block.b) * a.context * a.heads_kv + block.head_kv) * dim;
   return {array + before, nullptr, static_cast<long long>(a.heads_kv) * dim, 0, 1, 0};
 }
 
 template <class T>
-__device__ TokenRows<T> paged_rows(const SimpleArguments<T>& a, const BlockRows& block, const T* array, int column) {
+__device__ TokenRows<T> paged_rows(const SimpleArguments<T>& a, const BlockRows& block, const T* array,
+                                   int column) {
   const int row_length = a.qk_dim + (a.shared_value ? 0 : a.v_dim);
   const long long head_stride = static_cast<long long>(a.page_size) * row_length;
   return {array + block.head_kv * head_stride + column,
@@ -156,7 +173,8 @@ __device__ TokenRows<T> paged_rows(const SimpleArguments<T>& a, const BlockRows&
 
 template <class T>
 __device__ TokenRows<T> key_rows(const SimpleArguments<T>& a, const BlockRows& block) {
-  return a.block_table == nullptr ? contiguous_rows(a, block, a.keys, a.qk_dim) : paged_rows(a, block, a.keys, 0);
+  return a.block_table == nullptr ? contiguous_rows(a, block, a.keys, a.qk_dim)
+                                  : paged_rows(a, block, a.keys, 0);
 }
 
 template <class T>
@@ -173,13 +191,18 @@ struct BlockState {
   TilePace<T> pace;  // of thread 0
 
   __device__ BlockState(const SimpleArguments<T>& a, int tile_rows, int tile_keys)
-      : rows(a, blockIdx.x, tile_rows, tile_keys), keys(key_rows(a, rows)), values(value_rows(a, rows)), pace(a, rows) {}
+      : rows(a, blockIdx.x, tile_rows, tile_keys),
+        keys(key_rows(a, rows)),
+        values(value_rows(a, rows)),
+        pace(a, rows) {}
 };
-static_assert(sizeof(BlockState<float>) <= kSimpleStateBytes, "a block's state does not fit where it is kept");
+static_assert(sizeof(BlockState<float>) <= kSimpleStateBytes,
+              "a block's state does not fit where it is kept");
 
 // Made by thread 0, and seen by all when this returns.
 template <class T>
-__device__ BlockState<T>& share_state(void* memory, const SimpleArguments<T>& a, int tile_rows, int tile_keys) {
+__device__ BlockState<T>& share_state(void* memory, const SimpleArguments<T>& a, int tile_rows,
+                                      int tile_keys) {
   auto* const state = static_cast<BlockState<T>*>(memory);
   if (threadIdx.x == 0) new (state) BlockState<T>(a, tile_rows, tile_keys);
   __syncthreads();

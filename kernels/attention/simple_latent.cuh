@@ -1,9 +1,10 @@
 // How are rows of bf16 queries attended to cached rows that are key and value at once? Absorbed MLA.
 //
 // A tile of keys is read once and used twice. 64 rows of 512 columns of sums fill half the registers of a
-// multiprocessor, so the warps of a block split the columns for the sums, and the keys for the scores: the largest
-// scores and then the weights pass through shared memory, two barriers per tile. While a tile is multiplied the
-// next one is copied. Bound: memory with few heads, compute with 128 (DeepSeek-V2, 2024, section 2.1).
+// multiprocessor, so the warps of a block split the columns for the sums, and the keys for the scores: the
+// largest scores and then the weights pass through shared memory, two barriers per tile. While a tile is
+// multiplied the next one is copied. Bound: memory with few heads, compute with 128 (DeepSeek-V2, 2024,
+// section 2.1).
 #pragma once
 
 #include "kernels/attention/simple_tiles.cuh"
@@ -37,8 +38,9 @@ __global__ void __launch_bounds__(kLatentTiles[kIndex].threads(), kLatentTiles[k
   }
   const auto copy_keys = [&](int tile) {
     if (tile < block.tile_end)
-      copy_tokens<kTile.keys, kTile.qk_dim, kThreads, 4>(keys + (tile - block.tile_begin) % kStages * kTile.key_bytes(),
-                                                      state.keys, tile * kTile.keys, block.length - 1, a.qk_dim);
+      copy_tokens<kTile.keys, kTile.qk_dim, kThreads, 4>(
+          keys + (tile - block.tile_begin) % kStages * kTile.key_bytes(), state.keys, tile * kTile.keys,
+          block.length - 1, a.qk_dim);
     cp_async_commit();
   };
   copy_queries<kRows, kTile.qk_dim, kThreads>(queries, a, block);
@@ -55,7 +57,7 @@ __global__ void __launch_bounds__(kLatentTiles[kIndex].threads(), kLatentTiles[k
   for (int tile = block.tile_begin; tile < block.tile_end; ++tile) {
     const int key_begin = tile * kTile.keys;
     const unsigned char* const key_tile = keys + (tile - block.tile_begin) % kStages * kTile.key_bytes();
-    if (paced) state.pace.begin(block, key_begin, key_begin + kTile.keys);
+    if (paced) state.pace.begin(block, tile, kTile.keys);
     cp_async_wait<0>();
     __syncthreads();  // the tile is here; nobody reads the last one any more
     copy_keys(tile + 1);
@@ -78,7 +80,8 @@ __global__ void __launch_bounds__(kLatentTiles[kIndex].threads(), kLatentTiles[k
     for (int r = 0; r < kRowBlocks; ++r) {
       const int at = row_at + r * 16 + lane / 4;
       if (hides)
-        hide(score[r], key_begin + part * kWarpKeys + lane % 4 * 2, block.visible_at(at), block.visible_at(at + 8));
+        hide(score[r], key_begin + part * kWarpKeys + lane % 4 * 2, block.visible_at(at),
+             block.visible_at(at + 8));
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         const float largest = largest_of(score[r], half);
@@ -102,7 +105,7 @@ __global__ void __launch_bounds__(kLatentTiles[kIndex].threads(), kLatentTiles[k
           *reinterpret_cast<std::uint32_t*>(weights + swizzled(at, part * 2 + n, kWeightRow) + lane % 4 * 4) =
               pack_bf16(score[r][n][2 * half], score[r][n][2 * half + 1]);
       }
-      scale(mean[r], carry[0], carry[1]);
+      if (__any_sync(0xffffffffU, carry[0] != 1.0F || carry[1] != 1.0F)) scale(mean[r], carry[0], carry[1]);
     }
     __syncthreads();  // the weights of all keys are there
 

@@ -1,5 +1,5 @@
-// How do the splits of the keys become one output? Means weighted by the sums of weights that each split saw. A
-// block per row; what it reads is an intermediate and charged to nobody.
+// How do the splits of the keys become one output? Means weighted by the sums of weights that each split saw.
+// A block per row; what it reads is an intermediate and charged to nobody.
 #pragma once
 
 #include "kernels/attention/simple_block.cuh"

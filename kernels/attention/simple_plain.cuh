@@ -1,8 +1,8 @@
 // How are rows of f32 queries attended, on CUDA cores? Any number of columns up to PlainTile::kMostColumns.
 //
 // 8 rows against 32 keys at a time: a warp has the scores of one row, a lane those of one key, so the online
-// softmax stays within a warp. For the sums a thread has columns: a value is read once for 8 rows. True f32: no
-// TF32. Bound: shared-memory reads, two per product of the scores; speed is not what this kernel is for.
+// softmax stays within a warp. For the sums a thread has columns: a value is read once for 8 rows. True f32:
+// no TF32. Bound: shared-memory reads, two per product of the scores; speed is not what this kernel is for.
 #pragma once
 
 #include "kernels/attention/simple_block.cuh"
@@ -33,7 +33,8 @@ __device__ inline float plain_score(const SimpleArguments<float>& a, const Block
     }
     __syncthreads();
 #pragma unroll
-    for (int d = 0; d < PlainShared::kSlice; ++d) score = fmaf(shared.queries[warp][d], shared.keys[lane][d], score);
+    for (int d = 0; d < PlainShared::kSlice; ++d)
+      score = fmaf(shared.queries[warp][d], shared.keys[lane][d], score);
     __syncthreads();
   }
   return score;
@@ -70,12 +71,13 @@ __global__ void __launch_bounds__(PlainTile::kThreads) attend_plain(SimpleArgume
 
   for (int tile = block.tile_begin; tile < block.tile_end; ++tile) {
     const int key_begin = tile * kKeys;
-    if (paced) state.pace.begin(block, key_begin, key_begin + kKeys);
+    if (paced) state.pace.begin(block, tile, kKeys);
     __syncthreads();  // nobody reads the last tile's weights any more
     float score = plain_score(a, block, state.keys, key_begin, shared);
     if (key_begin + lane >= visible) score = -INFINITY;
     const float now = fmaxf(largest, largest_over_warp(score)), base = finite_or_zero(now);
-    const float weight = exp2_approx((score - base) * a.factor), carry = exp2_approx((largest - base) * a.factor);
+    const float weight = exp2_approx((score - base) * a.factor),
+                carry = exp2_approx((largest - base) * a.factor);
     sum = sum * carry + add_over_warp(weight);
     largest = now;
     shared.weights[warp][lane] = weight;

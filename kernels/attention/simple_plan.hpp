@@ -1,4 +1,5 @@
-// How does cuda_simple cut attention into blocks of threads? Pure arithmetic from sizes and machine, no device.
+// How does cuda_simple cut attention into blocks of threads? Pure arithmetic from sizes and machine, no
+// device.
 //
 // Rows of a KV head count query * heads_per_kv + head, so that the heads that share keys fill the rows of one
 // tile. A block takes one tile of rows of one KV head of one sequence against all keys or a part of them, a
@@ -21,8 +22,8 @@ struct SimpleMachine {
 
 constexpr int kSimpleStateBytes = 512;  // of shared memory, where a block keeps what all its threads know
 
-// Keys and values apart. Every warp has 16 * row_blocks rows; key_warps warps share the rows and split the keys
-// of a tile, each with sums of its own that are merged at the end.
+// Keys and values apart. Every warp has 16 * row_blocks rows; key_warps warps share the rows and split the
+// keys of a tile, each with sums of its own that are merged at the end.
 struct RowsTile {
   int qk_dim, v_dim;  // columns; smaller ones are padded
   int row_warps, key_warps, row_blocks;
@@ -39,8 +40,8 @@ struct RowsTile {
   constexpr int shared_bytes() const { return query_bytes() + ring_bytes() + kSimpleStateBytes; }
 };
 
-// The value is the front of the key. Warps of one row of the warp grid split the keys of a tile for the scores
-// and the columns of the value for the sums; the weights pass through shared memory.
+// The value is the front of the key. Warps of one row of the warp grid split the keys of a tile for the
+// scores and the columns of the value for the sums; the weights pass through shared memory.
 struct LatentTile {
   int qk_dim, v_dim;
   int row_warps, column_warps, row_blocks;
@@ -75,8 +76,8 @@ inline constexpr std::array<RowsTile, 8> kRowsTiles = {{{64, 64, 4, 1, 2, 64, 2,
                                                         {128, 128, 1, 4, 1, 64, 3, 2},
                                                         {192, 128, 1, 4, 1, 64, 2, 2},
                                                         {256, 256, 1, 2, 1, 32, 3, 4}}};
-inline constexpr std::array<LatentTile, 2> kLatentTiles = {{{576, 512, 2, 4, 2, 64, 1},
-                                                            {576, 512, 2, 2, 1, 32, 2}}};
+inline constexpr std::array<LatentTile, 2> kLatentTiles = {
+    {{576, 512, 2, 4, 2, 64, 1}, {576, 512, 2, 2, 1, 32, 2}}};
 
 enum class SimpleMethod { rows, latent, plain };
 
@@ -87,16 +88,18 @@ struct SimplePlan {
   int threads = 1;                // of a block
   std::int64_t shared_bytes = 0;  // dynamic, of a block
   std::int64_t row_tiles = 1;     // of a KV head of a sequence
-  int splits = 1;                 // the keys are cut into that many, merged by a second kernel when more than 1
+  int splits = 1;  // the keys are cut into that many, merged by a second kernel when more than 1
   std::int64_t blocks = 1;
 
-  std::int64_t partial_floats(const AttentionSizes& sizes) const;  // sums of all splits, then their logarithms
+  std::int64_t partial_floats(
+      const AttentionSizes& sizes) const;  // sums of all splits, then their logarithms
 };
 
 // Why cuda_simple cannot compute this on any machine; empty when it can.
 std::optional<std::string> simple_limit(const AttentionSizes& sizes, Dtype dtype);
 
-// `sizes` is within simple_limit. Throws Error{unsupported} when no tile fits into the machine's shared memory.
+// `sizes` is within simple_limit. Throws Error{unsupported} when no tile fits into the machine's shared
+// memory.
 SimplePlan plan_simple(const AttentionSizes& sizes, Dtype dtype, const SimpleMachine& machine);
 
 }  // namespace chokepoint

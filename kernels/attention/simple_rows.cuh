@@ -1,10 +1,12 @@
-// How are rows of bf16 queries attended to keys and values that lie apart? Prefill, and decode of grouped queries.
+// How are rows of bf16 queries attended to keys and values that lie apart? Prefill, and decode of grouped
+// queries.
 //
-// Per tile of keys: scores = q k^T (16 x 8 x 16 products, f32 sums), online softmax in base 2, values += weights v.
-// The scores of a product are laid out as the left side of the next one, so weights stay in registers. Keys and
-// values stream through rings of `stages` tiles each: a slot is refilled as soon as all warps have left it, keys
-// while the values are multiplied and values while the scores are. FlashAttention-2 (Dao, 2023) for the order of
-// work, FlashDecoding (Dao et al., 2023) for the splits. Bound: compute in prefill, memory in decode.
+// Per tile of keys: scores = q k^T (16 x 8 x 16 products, f32 sums), online softmax in base 2, values +=
+// weights v. The scores of a product are laid out as the left side of the next one, so weights stay in
+// registers. Keys and values stream through rings of `stages` tiles each: a slot is refilled as soon as all
+// warps have left it, keys while the values are multiplied and values while the scores are. FlashAttention-2
+// (Dao, 2023) for the order of work, FlashDecoding (Dao et al., 2023) for the splits. Bound: compute in
+// prefill, memory in decode.
 #pragma once
 
 #include "kernels/attention/simple_tiles.cuh"
@@ -13,16 +15,18 @@ namespace chokepoint {
 
 // Sums of warps that share rows and split the keys, merged through shared memory and written.
 template <std::size_t kIndex>
-__device__ inline void merge_and_write(const SimpleArguments<Bf16>& a, const BlockRows& block, unsigned char* shared,
-                                       int warp, const float (&values)[kRowsTiles[kIndex].v_dim / 8][4],
+__device__ inline void merge_and_write(const SimpleArguments<Bf16>& a, const BlockRows& block,
+                                       unsigned char* shared, int warp,
+                                       const float (&values)[kRowsTiles[kIndex].v_dim / 8][4],
                                        const RowSums& sums) {
   constexpr RowsTile kTile = kRowsTiles[kIndex];
   constexpr int kWarps = kTile.key_warps, kColumns = kTile.v_dim;
   static_assert(kTile.row_warps == 1 && kTile.row_blocks == 1);
-  static_assert(kWarps * 16 * (kColumns + 2) * 4 <= kTile.ring_bytes(), "sums do not fit where the tiles were");
-  auto* const all = reinterpret_cast<float*>(shared);         // [kWarps, 16, kColumns]
-  float* const largest = all + kWarps * 16 * kColumns;        // [kWarps, 16]
-  float* const sum = largest + kWarps * 16;                   // [kWarps, 16]
+  static_assert(kWarps * 16 * (kColumns + 2) * 4 <= kTile.ring_bytes(),
+                "sums do not fit where the tiles were");
+  auto* const all = reinterpret_cast<float*>(shared);   // [kWarps, 16, kColumns]
+  float* const largest = all + kWarps * 16 * kColumns;  // [kWarps, 16]
+  float* const sum = largest + kWarps * 16;             // [kWarps, 16]
   const int lane = static_cast<int>(threadIdx.x) & 31;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
@@ -71,8 +75,7 @@ __global__ void __launch_bounds__(kRowsTiles[kIndex].threads(), kRowsTiles[kInde
   unsigned char* const queries = shared;
   unsigned char* const keys = shared + kTile.query_bytes();
   unsigned char* const values = keys + kStages * kTile.key_bytes();
-  BlockState<Bf16>& state =
-      share_state(values + kStages * kTile.value_bytes(), a, kTile.rows(), kTile.keys);
+  BlockState<Bf16>& state = share_state(values + kStages * kTile.value_bytes(), a, kTile.rows(), kTile.keys);
   const BlockRows& block = state.rows;
   if (block.tile_begin == block.tile_end) {
     write_empty_split(a, block);
@@ -88,8 +91,8 @@ __global__ void __launch_bounds__(kRowsTiles[kIndex].threads(), kRowsTiles[kInde
   const auto copy_keys = [&](int tile) {
     if (tile < block.tile_end)
       copy_tokens<kTile.keys, kTile.qk_dim, kThreads, kTogether>(
-          keys + (tile - block.tile_begin) % kStages * kTile.key_bytes(), state.keys, tile * kTile.keys, block.length - 1,
-          a.qk_dim);
+          keys + (tile - block.tile_begin) % kStages * kTile.key_bytes(), state.keys, tile * kTile.keys,
+          block.length - 1, a.qk_dim);
     cp_async_commit();
   };
   const auto copy_values = [&](int tile) {
@@ -117,7 +120,7 @@ __global__ void __launch_bounds__(kRowsTiles[kIndex].threads(), kRowsTiles[kInde
 
   for (int tile = block.tile_begin, slot = 0; tile < block.tile_end; ++tile) {
     const int key_begin = tile * kTile.keys;
-    if (paced) state.pace.begin(block, key_begin, key_begin + kTile.keys);
+    if (paced) state.pace.begin(block, tile, kTile.keys);
     cp_async_wait<2 * kStages - 2>();
     __syncthreads();  // the keys are here; nobody reads the last tile's values any more
     copy_values(tile + kStages - 1);
@@ -150,9 +153,9 @@ __global__ void __launch_bounds__(kRowsTiles[kIndex].threads(), kRowsTiles[kInde
       float carry[2];
 #pragma unroll
       for (int half = 0; half < 2; ++half)
-        carry[half] = take_weights(score[r], half, fmaxf(sums[r].largest[half], largest_of(score[r], half)), a.factor,
-                                   sums[r]);
-      scale(mean[r], carry[0], carry[1]);
+        carry[half] = take_weights(score[r], half, fmaxf(sums[r].largest[half], largest_of(score[r], half)),
+                                   a.factor, sums[r]);
+      if (__any_sync(0xffffffffU, carry[0] != 1.0F || carry[1] != 1.0F)) scale(mean[r], carry[0], carry[1]);
 #pragma unroll
       for (int k = 0; k < kWarpKeys / 16; ++k) pack_weights(score[r], k, weight[k][r]);
     }
@@ -169,7 +172,8 @@ __global__ void __launch_bounds__(kRowsTiles[kIndex].threads(), kRowsTiles[kInde
         std::uint32_t value[4];
         ldmatrix_x4_trans(value, value_tile + k * 16 * kValueRow + fragment(value_lane, 2 * n));
 #pragma unroll
-        for (int r = 0; r < kRowBlocks; ++r) multiply(mean[r][2 * n], mean[r][2 * n + 1], weight[k][r], value);
+        for (int r = 0; r < kRowBlocks; ++r)
+          multiply(mean[r][2 * n], mean[r][2 * n + 1], weight[k][r], value);
       }
     }
     slot = slot + 1 == kStages ? 0 : slot + 1;

@@ -1,9 +1,10 @@
 // How do warps of cuda_simple multiply bf16 tiles in shared memory? Copies, swizzled rows, fragments, and the
 // online softmax of a warp's scores.
 //
-// A row of a tile is a multiple of 128 bytes; its 16-byte chunks are permuted within each 128 bytes by the row
-// (chunk ^ row % 8), so that the eight rows that ldmatrix reads at once lie in different banks. For a row that a
-// lane keeps, the XOR with the chunk of a step is a constant: `fragment` adds it to the lane's own offset.
+// A row of a tile is a multiple of 128 bytes; its 16-byte chunks are permuted within each 128 bytes by the
+// row (chunk ^ row % 8), so that the eight rows that ldmatrix reads at once lie in different banks. For a row
+// that a lane keeps, the XOR with the chunk of a step is a constant: `fragment` adds it to the lane's own
+// offset.
 #pragma once
 
 #include "kernels/attention/simple_block.cuh"
@@ -21,18 +22,22 @@ __device__ inline int fragment(int lane_offset, int even_chunk) {
   return (lane_offset ^ ((even_chunk & 7) << 4)) + (even_chunk >> 3) * 128;
 }
 
-// Which row and chunk of a 16 x 16 block a lane points ldmatrix at: rows of a (or, transposed, values by key)...
-__device__ inline int lane_of_rows(int lane, int row_bytes) { return swizzled(lane & 15, lane >> 4, row_bytes); }
+// Which row and chunk of a 16 x 16 block a lane points ldmatrix at: rows of a (or, transposed, values by
+// key)...
+__device__ inline int lane_of_rows(int lane, int row_bytes) {
+  return swizzled(lane & 15, lane >> 4, row_bytes);
+}
 // ...and keys as columns of b.
 __device__ inline int lane_of_keys(int lane, int row_bytes) {
   return swizzled((lane >> 4) * 8 + (lane & 7), (lane >> 3) & 1, row_bytes);
 }
 
-// Copies `kKeys` tokens from `first` on; those past `last` repeat it: they are masked, and whatever lies beyond the
-// sequence is never read. Chunks past `columns` stay as they are. `kTogether` copies are addressed at a time: each
-// takes registers, and hides a look-up in the block table.
+// Copies `kKeys` tokens from `first` on; those past `last` repeat it: they are masked, and whatever lies
+// beyond the sequence is never read. Chunks past `columns` stay as they are. `kTogether` copies are addressed
+// at a time: each takes registers, and hides a look-up in the block table.
 template <int kKeys, int kDim, int kThreads, int kTogether>
-__device__ inline void copy_tokens(unsigned char* tile, const TokenRows<Bf16>& from, int first, int last, int columns) {
+__device__ inline void copy_tokens(unsigned char* tile, const TokenRows<Bf16>& from, int first, int last,
+                                   int columns) {
   constexpr int kChunks = kDim / 8;
   static_assert(kKeys * kChunks % kThreads == 0, "every thread copies as many chunks");
 #pragma unroll kTogether
@@ -46,7 +51,8 @@ __device__ inline void copy_tokens(unsigned char* tile, const TokenRows<Bf16>& f
 
 // Rows of q; those past the last are zero, as are columns past qk_dim.
 template <int kRows, int kDim, int kThreads>
-__device__ inline void copy_queries(unsigned char* tile, const SimpleArguments<Bf16>& a, const BlockRows& block) {
+__device__ inline void copy_queries(unsigned char* tile, const SimpleArguments<Bf16>& a,
+                                    const BlockRows& block) {
   constexpr int kChunks = kDim / 8;
 #pragma unroll 4
   for (int i = static_cast<int>(threadIdx.x); i < kRows * kChunks; i += kThreads) {
@@ -66,8 +72,8 @@ __device__ inline void clear(unsigned char* tile, int bytes) {
     store_16(tile + i, uint4{0, 0, 0, 0});
 }
 
-// The largest score and the sum of weights of the rows g and g + 8 of a 16-row block (g = lane / 4); the sum is
-// this lane's part until `add_over_quad`.
+// The largest score and the sum of weights of the rows g and g + 8 of a 16-row block (g = lane / 4); the sum
+// is this lane's part until `add_over_quad`.
 struct RowSums {
   float largest[2] = {-INFINITY, -INFINITY};
   float sum[2] = {0.0F, 0.0F};
@@ -83,7 +89,8 @@ __device__ inline float add_over_quad(float value) {
   return value + __shfl_xor_sync(0xffffffffU, value, 2);
 }
 
-// Scores of keys that a row does not see. `first_key` is the key of the lane's first column; blocks are 8 keys.
+// Scores of keys that a row does not see. `first_key` is the key of the lane's first column; blocks are 8
+// keys.
 template <int kBlocks>
 __device__ inline void hide(float (&score)[kBlocks][4], int first_key, int visible_low, int visible_high) {
 #pragma unroll
@@ -97,13 +104,15 @@ template <int kBlocks>
 __device__ inline float largest_of(const float (&score)[kBlocks][4], int half) {
   float largest = -INFINITY;
 #pragma unroll
-  for (int n = 0; n < kBlocks; ++n) largest = fmaxf(largest, fmaxf(score[n][2 * half], score[n][2 * half + 1]));
+  for (int n = 0; n < kBlocks; ++n)
+    largest = fmaxf(largest, fmaxf(score[n][2 * half], score[n][2 * half + 1]));
   return largest_over_quad(largest);
 }
 
 // Scores of a half (rows g or g + 8) become weights; what was summed before counts `carry` times as much.
 template <int kBlocks>
-__device__ inline float take_weights(float (&score)[kBlocks][4], int half, float largest, float factor, RowSums& sums) {
+__device__ inline float take_weights(float (&score)[kBlocks][4], int half, float largest, float factor,
+                                     RowSums& sums) {
   const float base = finite_or_zero(largest), carry = exp2_approx((sums.largest[half] - base) * factor);
   const float offset = -base * factor;
   float sum = sums.sum[half] * carry;
@@ -148,16 +157,16 @@ __device__ inline void pack_weights(const float (&score)[kBlocks][4], int k, std
 }
 
 // Two columns of row `at` of the tile: into the output, or into the split's part.
-__device__ inline void write_pair(const SimpleArguments<Bf16>& a, const BlockRows& block, long long row, int column,
-                                  float left, float right) {
+__device__ inline void write_pair(const SimpleArguments<Bf16>& a, const BlockRows& block, long long row,
+                                  int column, float left, float right) {
   if (a.splits == 1)
     store_pair(a.output + row * a.v_dim + column, left, right);
   else
     store_pair(a.partial + (row * a.splits + block.split) * a.v_dim + column, left, right);
 }
 
-// Rows g and g + 8 of a 16-row block that begins at row `at` of the tile, columns from `column` on; `first` says
-// whether this warp also writes the logarithms. Sums are whole.
+// Rows g and g + 8 of a 16-row block that begins at row `at` of the tile, columns from `column` on; `first`
+// says whether this warp also writes the logarithms. Sums are whole.
 template <int kBlocks>
 __device__ inline void write_rows(const SimpleArguments<Bf16>& a, const BlockRows& block, int at, int column,
                                   bool first, const float (&values)[kBlocks][4], const RowSums& sums) {

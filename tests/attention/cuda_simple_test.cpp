@@ -1,5 +1,5 @@
-// The device code of cuda_simple, run without a GPU: against the reference over the forms of attention, with NaN
-// wherever nobody may read, and what it charges.
+// The device code of cuda_simple, run without a GPU: against the reference over the forms of attention, with
+// NaN wherever nobody may read, and what it charges.
 #include "tests/cuda_emulator/emulator.hpp"
 //
 #include <gtest/gtest.h>
@@ -21,12 +21,13 @@ Shape with(Shape shape, std::initializer_list<std::pair<const std::string, std::
   return shape;
 }
 
-Shape gqa(const char* mode, std::int64_t heads_q, std::int64_t heads_kv, std::int64_t qk_dim, std::int64_t v_dim) {
+Shape gqa(const char* mode, std::int64_t heads_q, std::int64_t heads_kv, std::int64_t qk_dim,
+          std::int64_t v_dim) {
   return {{"mode", mode}, {"heads_q", heads_q}, {"heads_kv", heads_kv}, {"qk_dim", qk_dim}, {"v_dim", v_dim}};
 }
 
 Shape mla_decode(std::int64_t heads, std::int64_t qk_dim = 576, std::int64_t v_dim = 512) {
-  return {{"mode", "decode"},  {"variant", "mla"}, {"heads_q", heads}, {"heads_kv", 1},
+  return {{"mode", "decode"}, {"variant", "mla"}, {"heads_q", heads}, {"heads_kv", 1},
           {"qk_dim", qk_dim}, {"v_dim", v_dim},   {"scale_dim", 192}};
 }
 
@@ -103,7 +104,8 @@ Ran run_as(const AttentionProblem& problem, const SimplePlan& plan, const Device
   return ran;
 }
 
-Ran run(const AttentionProblem& problem, const SimplePlan& plan, const DevicePace& pace = {}, bool reversed = false) {
+Ran run(const AttentionProblem& problem, const SimplePlan& plan, const DevicePace& pace = {},
+        bool reversed = false) {
   return problem.dtype == Dtype::bf16 ? run_as<std::uint16_t>(problem, plan, pace, reversed)
                                       : run_as<float>(problem, plan, pace, reversed);
 }
@@ -123,7 +125,8 @@ Ran run(const Shape& shape, Dtype dtype, const SimpleMachine& machine = {}, bool
 
 constexpr SimpleMachine kOneMultiprocessor{.multiprocessors = 1};
 
-// Right, and charged as the operation says: each charge is rounded to a whole number, so sums are off a little.
+// Right, and charged as the operation says: each charge is rounded to a whole number, so sums are off a
+// little.
 void expect_right(const std::string& name, const Shape& shape, Dtype dtype, const SimpleMachine& machine = {},
                   bool reversed = false) {
   const Ran ran = run(shape, dtype, machine, reversed);
@@ -187,8 +190,10 @@ TEST(cuda_simple, finds_pages_of_any_size) {
                    with(some(gqa("decode", 24, 1, 40, 72), 2, 131, 1),
                         {{"batch", 2}, {"ragged", 1}, {"page_size", page_size}}),
                    dtype);
-      expect_right(name + ", mla",
-                   with(some(mla_decode(5), 2, 75, 1), {{"batch", 2}, {"ragged", 1}, {"page_size", page_size}}), dtype);
+      expect_right(
+          name + ", mla",
+          with(some(mla_decode(5), 2, 75, 1), {{"batch", 2}, {"ragged", 1}, {"page_size", page_size}}),
+          dtype);
     }
 }
 
@@ -206,7 +211,8 @@ TEST(cuda_simple, is_right_for_absorbed_mla) {
 TEST(cuda_simple, is_right_for_ragged_prefill) {
   for (Dtype dtype : {Dtype::bf16, Dtype::f32})
     for (std::int64_t causal : {0, 1}) {
-      expect_right("ragged", with(some(gqa("prefill", 4, 2, 64, 64), 30, 301, causal), {{"batch", 3}, {"ragged", 1}}),
+      expect_right("ragged",
+                   with(some(gqa("prefill", 4, 2, 64, 64), 30, 301, causal), {{"batch", 3}, {"ragged", 1}}),
                    dtype);
       expect_right("more queries than keys", some(gqa("prefill", 2, 1, 16, 16), 200, 7, 0), dtype);
     }
@@ -235,7 +241,7 @@ TEST(cuda_simple, is_right_with_any_number_of_splits) {
       poison_unused(problem);
       SimplePlan plan = plan_simple(problem.sizes, dtype, kOneMultiprocessor);
       const std::int64_t blocks = plan.blocks / plan.splits;
-      for (int splits : {1, 2, 3, 7, 31}) {  // 31: some have no keys
+      for (int splits : {1, 3, 31}) {  // 31: some have no keys
         plan.splits = splits;
         plan.blocks = blocks * splits;
         EXPECT_LT(run(problem, plan).error, problem.tolerance()) << shape.text() << " splits " << splits;
@@ -244,33 +250,39 @@ TEST(cuda_simple, is_right_with_any_number_of_splits) {
 }
 
 TEST(cuda_simple, does_not_depend_on_the_order_of_threads) {
-  for (const Shape& shape : {some(gqa("prefill", 2, 1, 128, 128), 67, 130, 1),
-                             with(gqa("decode", 8, 1, 128, 128), {{"context", 300}}),
-                             with(mla_decode(40), {{"context", 150}}), with(mla_decode(8), {{"context", 150}})})
+  for (const Shape& shape :
+       {some(gqa("prefill", 2, 1, 128, 128), 67, 130, 1),
+        with(gqa("decode", 8, 1, 128, 128), {{"context", 300}}), with(mla_decode(40), {{"context", 150}}),
+        with(mla_decode(8), {{"context", 150}})})
     for (Dtype dtype : {Dtype::bf16, Dtype::f32}) {
-      const Ran one = run(shape, dtype, kOneMultiprocessor), other = run(shape, dtype, kOneMultiprocessor, true);
-      EXPECT_EQ(std::memcmp(one.output.data(), other.output.data(), static_cast<std::size_t>(one.output.bytes())), 0)
+      const Ran one = run(shape, dtype, kOneMultiprocessor),
+                other = run(shape, dtype, kOneMultiprocessor, true);
+      EXPECT_EQ(
+          std::memcmp(one.output.data(), other.output.data(), static_cast<std::size_t>(one.output.bytes())),
+          0)
           << shape.text();
       EXPECT_LT(other.error, 0x1p-7) << shape.text();
     }
 }
 
-// Scores of +-10^6: the largest key takes all the weight, and nothing overflows on the way.
+// Scores of some 10^6: the largest key takes all the weight, and nothing overflows on the way.
 TEST(cuda_simple, extreme_scores_pick_the_best_key) {
   for (Dtype dtype : {Dtype::bf16, Dtype::f32})
-    for (const Shape& shape : {some(gqa("prefill", 4, 2, 64, 64), 40, 200, 0), some(gqa("decode", 4, 2, 64, 64), 3, 200, 0),
-                               some(mla_decode(4), 1, 100, 0)}) {
-      AttentionProblem problem(complete(shape), dtype, {});
-      for (std::int64_t i = 0; i < problem.q.count(); ++i) problem.q.set(i, 1000.0 * problem.q.at(i));
+    for (const Shape& shape :
+         {some(gqa("prefill", 4, 2, 64, 64), 40, 200, 0), some(gqa("decode", 4, 2, 64, 64), 3, 200, 0),
+          some(mla_decode(4), 1, 100, 0)}) {
+      AttentionProblem problem(complete(shape), dtype, {.seed = 2});  // seed 1 has a tie of two keys
+      for (std::int64_t i = 0; i < problem.q.count(); ++i) problem.q.set(i, 1e6 * problem.q.at(i));
       const Ran ran = run(problem, plan_simple(problem.sizes, dtype, {}));
       EXPECT_LT(ran.error, problem.tolerance()) << shape.text();
     }
 }
 
 TEST(cuda_simple, charges_tile_by_tile_and_waits_until_its_work_is_through) {
-  // At 2^40 ps per TB... in all: 1 byte per ns for memory, and compute that is never the slower one.
-  for (const Shape& shape : {some(gqa("prefill", 2, 2, 64, 64), 130, 260, 1), with(gqa("decode", 8, 1, 64, 64), {{"context", 600}}),
-                             with(mla_decode(4), {{"context", 130}})})
+  // Memory of 10 MB/s, and compute that is never the slower one.
+  for (const Shape& shape :
+       {some(gqa("prefill", 2, 2, 64, 64), 130, 260, 1),
+        with(gqa("decode", 8, 1, 64, 64), {{"context", 600}}), with(mla_decode(4), {{"context", 130}})})
     for (Dtype dtype : {Dtype::bf16, Dtype::f32}) {
       AttentionProblem problem(complete(shape), dtype, {});
       DeviceClock memory{.ps_per_unit = 100e3}, compute{.ps_per_unit = 1e-3};
@@ -283,14 +295,14 @@ TEST(cuda_simple, charges_tile_by_tile_and_waits_until_its_work_is_through) {
       const double elapsed_ns = static_cast<double>(emulator::virtual_time().now_ns - begin_ns);
       const double least_ns = 100.0 * problem.work().memory_bytes;
       EXPECT_GE(elapsed_ns, 0.995 * least_ns) << shape.text();
-      // Waiting comes on top of nothing: the clocks were the slowest part.
+      // Waiting overlaps with everything else.
       EXPECT_LE(elapsed_ns, 1.1 * least_ns) << shape.text();
     }
 }
 
 TEST(cuda_simple, refuses_what_is_out_of_reach_with_a_reason) {
   const auto limit = [](const Shape& shape, Dtype dtype) {
-    return simple_limit(attention_sizes(complete(shape)), dtype).value_or("");
+    return simple_limit(attention_sizes(complete(with(shape, {{"context", 9}}))), dtype).value_or("");
   };
   EXPECT_NE(limit(gqa("prefill", 1, 1, 20, 16), Dtype::bf16).find("multiples of 8"), std::string::npos);
   EXPECT_NE(limit(gqa("prefill", 1, 1, 264, 16), Dtype::bf16).find("beyond 256"), std::string::npos);
