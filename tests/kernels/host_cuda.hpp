@@ -1,20 +1,16 @@
-// How do whole CUDA launches run without a GPU? Their kernels on the emulator, memory and clocks in host memory,
-// and plain loops in the place of the matrix product, which has tests of its own.
+// How do whole CUDA launches run without a GPU? Their kernels on the emulator, memory and clocks in host memory.
 //
-// Defines functions: include it in one file of a test program, before the launch.
+// Included before the launch; cuda_on_host.cpp has the functions of gemm.hpp and wire.hpp.
 #pragma once
 
 #include "tests/cuda_emulator/emulator.hpp"
 // The emulator comes first.
-#include "kernels/common/cuda/wire.cu"
-
 #include <algorithm>
 #include <cmath>
 #include <memory>
 #include <numeric>
 #include <vector>
 
-#include "kernels/common/cuda/gemm.hpp"
 #include "kernels/kernel.hpp"
 #include "tests/kernels/check.hpp"
 
@@ -53,64 +49,6 @@ struct CountingDevicePace {
             .network_messages = network_send.messages()};
   }
 };
-
-// ---- The matrix product, by the contract of gemm.hpp ----
-
-namespace host_gemm {
-
-inline double element(const void* data, Dtype dtype, std::int64_t at) {
-  switch (dtype) {
-    case Dtype::f32: return static_cast<const float*>(data)[at];
-    case Dtype::bf16: return float_from_bf16(static_cast<const std::uint16_t*>(data)[at]);
-    default: return float_from_fp8_e4m3(static_cast<const std::uint8_t*>(data)[at]);
-  }
-}
-
-inline void multiply_row(const GemmTask& task, std::int64_t group, std::int64_t row) {
-  const bool scaled = task.dtype == Dtype::fp8_e4m3;
-  const std::int64_t blocks = (task.k + 127) / 128, stored = task.a_rows != nullptr ? task.a_rows[row] : row;
-  const std::int64_t a_stride = task.a_stride != 0 ? task.a_stride : task.k;
-  const std::int64_t c_stride = task.c_stride != 0 ? task.c_stride : task.n;
-  std::vector<double> a(static_cast<std::size_t>(task.k));
-  for (std::int64_t k = 0; k < task.k; ++k)
-    a[static_cast<std::size_t>(k)] = element(task.a, task.dtype, stored * a_stride + k) *
-                                     (scaled ? double{task.a_scale[stored * blocks + k / 128]} : 1.0);
-  for (std::int64_t n = 0; n < task.n; ++n) {
-    double sum = 0.0;
-    const std::int64_t first_scale = (group * ((task.n + 127) / 128) + n / 128) * blocks;
-    for (std::int64_t k = 0; k < task.k; ++k)
-      sum += a[static_cast<std::size_t>(k)] * element(task.b, task.dtype, (group * task.n + n) * task.k + k) *
-             (scaled ? double{task.b_scale[first_scale + k / 128]} : 1.0);
-    if (task.c_dtype == Dtype::f32)
-      static_cast<float*>(task.c)[row * c_stride + n] = static_cast<float>(sum);
-    else
-      static_cast<std::uint16_t*>(task.c)[row * c_stride + n] = bf16_from_float(static_cast<float>(sum));
-  }
-}
-
-}  // namespace host_gemm
-
-std::int64_t gemm_workspace_bytes(const GemmTask&) { return 0; }
-
-void cuda_gemm(const GemmTask& task, void*) {
-  if (task.b_layout != GemmLayout::nk || task.accumulate)
-    throw Error(Fault::unsupported, "the product of the tests multiplies by [n, k] only", "extend it");
-  std::int64_t rows = 0;
-  for (std::int64_t group = 0; group < task.groups; ++group) {
-    const std::int64_t begin = task.group_begin != nullptr ? task.group_begin[group] : 0;
-    const std::int64_t end = task.group_begin != nullptr ? task.group_begin[group + 1] : task.m;
-    if (end > task.m) throw Error(Fault::device, "a group ends beyond the rows of the product", "mend the launch");
-    for (std::int64_t row = begin; row < end; ++row) host_gemm::multiply_row(task, group, row);
-    rows += end - begin;
-  }
-  const auto whole = [](double amount) { return static_cast<std::uint64_t>(amount + 0.5); };
-  const auto values = static_cast<double>(rows) * static_cast<double>(task.n);
-  if (task.pace.compute != nullptr)
-    task.pace.compute->charged += whole(2.0 * values * static_cast<double>(task.k));
-  if (task.pace.memory != nullptr && values > 0.0) task.pace.memory->charged += whole(task.memory_bytes);
-}
-
-// ---- One launch on the emulator ----
 
 struct OutputErrors {
   double worst = INFINITY, rms = INFINITY;  // relative to |ref| + rms(ref), and to rms(ref); infinite for NaN

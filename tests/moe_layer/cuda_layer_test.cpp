@@ -1,5 +1,4 @@
-// Does the whole layer on a GPU compute what it should and charge what it says? Emulated, with plain loops for the
-// matrix products.
+// Does the whole layer on a GPU compute what it should and charge what it says? Emulated.
 #include "tests/kernels/host_cuda.hpp"
 // The emulator comes first.
 #include <gtest/gtest.h>

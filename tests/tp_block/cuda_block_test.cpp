@@ -1,5 +1,4 @@
-// Does tp_block on a GPU compute what it should and charge what it says? Emulated, with plain loops for the matrix
-// products.
+// Does tp_block on a GPU compute what it should and charge what it says? Emulated.
 #include "tests/kernels/host_cuda.hpp"
 // The emulator comes first.
 #include <gtest/gtest.h>
