@@ -63,7 +63,7 @@ double tune_traffic(double requested, double ceiling, double most, const Deliver
       rate_high = rate;
     }
     setting = high ? inside(low, rate_low, *high, rate_high, requested)
-                   : std::min(most, setting + 1.5 * (rate - requested));
+                   : std::min(most, std::max(2.0 * setting, setting + 1.5 * (rate - requested)));
   }
   throw Error(Fault::cap_not_held,
               fmt::format("no traffic was found beside which a probe gets {} within {:.0f} %, in {} probes",

@@ -1,0 +1,192 @@
+// A whole group whose kernel charges nothing, on a device that plays a GPU of 132 multiprocessors: its compute is capped
+// by a part of them, which is given back on every way out.
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <stdexcept>
+
+#include "harness/run/case_runner.hpp"
+
+namespace chokepoint {
+namespace {
+
+constexpr int kTotal = 132;
+
+// Times are what the work of a launch takes at these rates, in the part of the device that it was enqueued in.
+class PlayedGpu final : public Device {
+ public:
+  PlayedGpu(double flop_per_s, double bytes_per_s) : flop_per_s_(flop_per_s), bytes_per_s_(bytes_per_s) {
+    facts_.kind = "cuda";
+    facts_.name = "played";
+    facts_.architecture = "played/1";
+    facts_.workers = kTotal;
+    facts_.own_memory = true;
+    facts_.memory_bytes = 1 << 22;  // keeps probes small
+  }
+
+  const DeviceFacts& facts() const override { return facts_; }
+
+  double time_s(const std::function<void()>& work) override {
+    spent_s_ = 0.0;
+    work();
+    return spent_s_;
+  }
+  double now_s() override { return now_s_ += 1e-4; }
+
+  std::unique_ptr<LaunchTimer> timer(std::vector<std::function<void()>> launches) override {
+    struct Bound final : LaunchTimer {
+      int launches_per_sample() const override { return 1; }
+      std::vector<std::function<void()>> launches;
+      int part = 0;
+    };
+    auto timer = std::make_unique<Bound>();
+    timer->launches = std::move(launches);
+    timer->part = part_;
+    parts_of_timers.push_back(part_);
+    run_of_[timer.get()] = [this, bound = timer.get()] {
+      const int outside = part_;
+      part_ = bound->part;
+      const double time = time_s(bound->launches.front());
+      part_ = outside;
+      return time;
+    };
+    return timer;
+  }
+
+  std::vector<double> time_in_turn(std::span<LaunchTimer* const> order) override {
+    std::vector<double> times;
+    for (LaunchTimer* timer : order) {
+      if (samples_until_fault > 0 && --samples_until_fault == 0) throw std::runtime_error("the kernel faulted");
+      times.push_back(run_of_.at(timer)());
+    }
+    return times;
+  }
+
+  std::unique_ptr<Restriction> restrict_multiprocessors(int wanted) override {
+    struct Part final : Restriction {
+      Part(PlayedGpu& owner, int count) : gpu(owner), granted(count) { ++gpu.parts; }
+      ~Part() override { --gpu.parts; }
+      int multiprocessors() const override { return granted; }
+      std::vector<int> ran_on() override {
+        std::vector<int> ids(granted);
+        std::iota(ids.begin(), ids.end(), 0);
+        return ids;
+      }
+      void enter() override { gpu.part_ = granted; }
+      void leave() noexcept override { gpu.part_ = kTotal; }
+      PlayedGpu& gpu;
+      int granted;
+    };
+    return std::make_unique<Part>(*this, wanted);
+  }
+
+  void launch(const Work& work) {
+    spent_s_ += std::max(work.flop / (flop_per_s_ * part_ / kTotal), work.memory_bytes / bytes_per_s_);
+  }
+
+  int parts = 0;  // not given back yet
+  std::vector<int> parts_of_timers;
+  int samples_until_fault = 0;
+
+ private:
+  double flop_per_s_, bytes_per_s_;
+  DeviceFacts facts_;
+  double spent_s_ = 0.0, now_s_ = 0.0;
+  int part_ = kTotal;
+  std::map<LaunchTimer*, std::function<double()>> run_of_;
+};
+
+// Right results, by the reference kernel; the played time.
+class PlayedLaunch final : public Launch {
+ public:
+  PlayedLaunch(const std::string& operation, const Problem& problem, Device& device)
+      : gpu_(dynamic_cast<PlayedGpu&>(device)),
+        work_(problem.work()),
+        real_(find_kernel(operation, "cpu_reference").prepare(problem, device, Pace{})) {}
+  void run() override {
+    if (!done_) real_->run();
+    done_ = true;
+    gpu_.launch(work_);
+  }
+  Tensor& output() override { return real_->output(); }
+  void poison() override {
+    real_->poison();
+    done_ = false;
+  }
+
+ private:
+  PlayedGpu& gpu_;
+  Work work_;
+  std::unique_ptr<Launch> real_;
+  bool done_ = false;
+};
+
+Kernel played(const std::string& operation, Dtype dtype) {
+  return {.name = "from_outside_test",
+          .operation = operation,
+          .device = "cuda",
+          .dtypes = {dtype},
+          .prepare = [operation](const Problem& problem, Device& device, const Pace&) -> std::unique_ptr<Launch> {
+            return std::make_unique<PlayedLaunch>(operation, problem, device);
+          }};
+}
+
+const Register<Kernel> matmul{played("matmul", Dtype::bf16)};
+const Register<Kernel> stream{played("stream", Dtype::f32)};
+
+struct Case {
+  std::vector<Profile> profiles = load_profiles(CHOKEPOINT_SOURCE_DIR "/configs");
+  Ceilings ceilings;
+  CaseGroup group;
+  double flop_per_s = 0.0, bytes_per_s = 0.0;
+
+  // A device with twice the arithmetic of the target, and its memory.
+  Case() {
+    for (Profile& profile : profiles)
+      if (profile.id == "h100-sxm") profile.architecture = "played/1";
+    const Target target = parse_target("h100-sxm", profiles);
+    flop_per_s = 2.0 * target_rate(target, Resource::compute, Dtype::bf16).value;
+    bytes_per_s = target_rate(target, Resource::memory, Dtype::bf16).value;
+    ceilings.compute[Dtype::bf16] = flop_per_s;
+    ceilings.rate[Resource::memory] = bytes_per_s;
+    group.operation = "matmul";
+    group.kernel = "from_outside_test";
+    group.dtype = Dtype::bf16;
+    group.shape = complete_shape(find_operation("matmul"),
+                                 {{"m", std::int64_t{32}}, {"n", std::int64_t{32}}, {"k", std::int64_t{32}}});
+    group.targets = {"host", "h100-sxm"};
+    group.warm_up_s = 0.0;
+    group.sampling.budget_s = 1e9;
+  }
+};
+
+TEST(from_outside, a_kernel_that_charges_nothing_is_capped_by_a_part_of_the_device) {
+  Case one;
+  PlayedGpu gpu(one.flop_per_s, one.bytes_per_s);
+  const std::vector<Record> records = run_group(one.group, gpu, {one.profiles, one.ceilings});
+  const Record& record = records.at(1);
+  EXPECT_EQ(record.status, Status::ok) << record.reason;
+  ASSERT_EQ(record.caps.size(), 2U);
+  const CapRecord& cap = record.caps[0];
+  EXPECT_EQ(cap.mechanism, "green context, 64 of 132 SMs");
+  EXPECT_EQ(cap.status, CapStatus::held);
+  EXPECT_NEAR(*cap.delivered_before / cap.requested, 64.0 / 66.0, 1e-9);
+  EXPECT_EQ(cap.tolerance, 4.0 / 64.0);
+  EXPECT_FALSE(cap.delivered_during || cap.linearity_error);
+  EXPECT_EQ(record.caps[1].mechanism, "native");
+  EXPECT_EQ(gpu.parts_of_timers, (std::vector<int>{kTotal, 64}));  // the host's timer is free
+  EXPECT_EQ(gpu.parts, 0);
+}
+
+TEST(from_outside, a_part_is_given_back_when_sampling_throws) {
+  Case one;
+  PlayedGpu gpu(one.flop_per_s, one.bytes_per_s);
+  gpu.samples_until_fault = 7;
+  const std::vector<Record> records = run_group(one.group, gpu, {one.profiles, one.ceilings});
+  EXPECT_EQ(records.at(1).status, Status::failed);
+  EXPECT_EQ(records.at(1).reason, "the kernel faulted");
+  EXPECT_EQ(gpu.parts, 0);
+}
+
+}  // namespace
+}  // namespace chokepoint
