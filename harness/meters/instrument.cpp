@@ -62,7 +62,7 @@ class Recording {
   const PowerTrace& finish() {
     poller_->stop();
     if (!trace_.trouble.empty())
-      throw Error(Fault::device, fmt::format("reading the power stopped: {}", trace_.trouble),
+      throw Error(Fault::io, fmt::format("reading the power stopped: {}", trace_.trouble),
                   "see the message; the time of the case is unharmed");
     return trace_;
   }

@@ -107,6 +107,14 @@ TEST(nvml, energy_comes_from_a_field_where_the_counter_call_is_missing) {
   EXPECT_FALSE(Nvml::open()->by_index(0).energy_j().has_value());
 }
 
+TEST(nvml, a_field_that_an_old_driver_has_never_heard_of_is_absent) {
+  const FakeNvmlScript script("[gpu]\nunknown = field186 field269\n");
+  const NvmlGpu gpu = Nvml::open()->by_index(0);
+  EXPECT_FALSE(gpu.instant_power().has_value());
+  EXPECT_FALSE(gpu.slowed_s().sw_thermal.has_value());
+  EXPECT_TRUE(gpu.average_power().has_value());
+}
+
 TEST(nvml, a_field_is_read_in_whatever_type_it_comes) {
   for (int type = 0; type <= 6; ++type) {
     // Sixteen bits hold 65 W in milliwatts.
