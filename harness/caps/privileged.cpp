@@ -25,11 +25,18 @@ using Restore = std::function<void()>;
 
 constexpr std::array kEndingSignals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 
+// A fork inherits all of this but the watching thread, and must not put back what its parent holds.
+pid_t watched_process = 0;
 int wake_pipe[2] = {-1, -1};
 std::array<struct sigaction, kEndingSignals.size()> handlers_before;
 
 // All that async-signal-safe code may do: tell the watching thread which signal came.
 void on_signal(int signal) {
+  if (::getpid() != watched_process) {
+    ::signal(signal, SIG_DFL);
+    ::raise(signal);
+    return;
+  }
   const int errno_before = errno;
   const auto number = static_cast<unsigned char>(signal);
   [[maybe_unused]] const ssize_t written = ::write(wake_pipe[1], &number, 1);
@@ -49,7 +56,7 @@ class Ledger {
   std::uint64_t hold(const std::function<void()>& turn, Restore put_back) {
     const std::lock_guard lock(mutex_);
     if (is_ending_) throw Error(Fault::device, "the program is ending, so no clock or limit is changed", "run it again");
-    if (!is_watching_) watch();
+    if (watched_process != ::getpid()) watch();
     turn();
     entries_.push_back({++last_id_, std::move(put_back)});
     return last_id_;
@@ -58,6 +65,7 @@ class Ledger {
   // Once per id; later calls do nothing.
   void settle(std::uint64_t id) {
     const std::lock_guard lock(mutex_);
+    if (watched_process != ::getpid()) return;
     const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.id == id; });
     if (found == entries_.end()) return;
     const Restore put_back = std::move(found->put_back);
@@ -67,6 +75,7 @@ class Ledger {
 
   void settle_all() noexcept {
     const std::lock_guard lock(mutex_);
+    if (watched_process != ::getpid()) return;
     is_ending_ = true;
     for (; !entries_.empty(); entries_.pop_back()) tell_failure(entries_.back().put_back);
   }
@@ -90,9 +99,11 @@ class Ledger {
   // A thread puts everything back when a signal comes, since NVML may not be called from a handler, and then lets
   // the signal do what it would have done.
   void watch() {
+    const bool is_forked = watched_process != 0;
+    entries_.clear();
     if (::pipe2(wake_pipe, O_CLOEXEC) != 0)
       throw Error(Fault::device, "no pipe for watching signals can be opened", "close some files");
-    std::atexit([] { Ledger::instance().settle_all(); });
+    if (!is_forked) std::atexit([] { Ledger::instance().settle_all(); });
     std::thread([] {
       unsigned char signal = 0;
       while (::read(wake_pipe[0], &signal, 1) == 1) {
@@ -103,20 +114,20 @@ class Ledger {
       }
     }).detach();
     for (std::size_t i = 0; i < kEndingSignals.size(); ++i) {
-      ::sigaction(kEndingSignals[i], nullptr, &handlers_before[i]);
+      if (!is_forked) ::sigaction(kEndingSignals[i], nullptr, &handlers_before[i]);
       if (handlers_before[i].sa_handler == SIG_IGN) continue;  // under nohup a signal does not end us
       struct sigaction action {};
       action.sa_handler = on_signal;
       action.sa_flags = SA_RESTART;
       ::sigaction(kEndingSignals[i], &action, nullptr);
     }
-    is_watching_ = true;
+    watched_process = ::getpid();
   }
 
   std::mutex mutex_;
   std::vector<Entry> entries_;
   std::uint64_t last_id_ = 0;
-  bool is_watching_ = false, is_ending_ = false;
+  bool is_ending_ = false;
 };
 
 }  // namespace

@@ -62,7 +62,7 @@ class Recording {
   const PowerTrace& finish() {
     poller_->stop();
     if (!trace_.trouble.empty())
-      throw Error(Fault::device, fmt::format("reading the power stopped: {}", trace_.trouble),
+      throw Error(Fault::io, fmt::format("reading the power stopped: {}", trace_.trouble),
                   "see the message; the time of the case is unharmed");
     return trace_;
   }
@@ -167,11 +167,16 @@ std::optional<double> power_lag(const std::vector<PowerPoint>& points, double lo
 
 // --- one trial
 
-// The next tick from `from_s` on, at or after `first`, whose moment is known about as well as usual.
+// The next tick from `from_s` on, at or after `first`; the one after it when that one's moment is known better and
+// this one's worse than usual.
 std::optional<std::size_t> edge_from(const std::vector<CounterTick>& ticks, std::size_t first, double from_s,
                                      double widest_s) {
-  for (std::size_t i = first; i < ticks.size(); ++i)
-    if (ticks[i].middle_s() >= from_s && ticks[i].at_s - ticks[i].after_s <= widest_s) return i;
+  const auto width_s = [&](std::size_t i) { return ticks[i].at_s - ticks[i].after_s; };
+  for (std::size_t i = first; i < ticks.size(); ++i) {
+    if (ticks[i].middle_s() < from_s) continue;
+    const bool is_next_better = i + 1 < ticks.size() && width_s(i) > widest_s && width_s(i + 1) < width_s(i);
+    return is_next_better ? i + 1 : i;
+  }
   return std::nullopt;
 }
 
@@ -232,7 +237,8 @@ void load_and_cut(PowerInstrument& instrument, const InstrumentFacts& facts, con
                 "lengthen the lead-in or make the case smaller");
   const double window_s = window_length_s(settings, facts, (led_in_s - log.began_s()) / log.launches());
   const double tick_s = facts.tick_s.value_or(kAssumedTickS);
-  const double whole_s = static_cast<double>(count) * (window_s + tick_s) + 2.0 * tick_s + settings.lead_out_s;
+  // An edge may lie up to two ticks after the moment that was asked for.
+  const double whole_s = static_cast<double>(count) * (window_s + 2.0 * tick_s) + 2.0 * tick_s + settings.lead_out_s;
   keep_busy_until(instrument, led_in_s + whole_s, keep_busy, log);
   cut_trials(recording.finish(), log, led_in_s, window_s, count, facts.counter_lag_s.value_or(kAssumedLagS), trials);
 }

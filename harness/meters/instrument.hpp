@@ -169,7 +169,7 @@ struct EnergyMeasurement {
 std::optional<double> measure_idle_w(PowerInstrument& instrument, double seconds, Poller* poller = nullptr);
 
 // Loads the device for about trials * window + lead-in and lead-out, plus twice the idle time. Throws what
-// `keep_busy` throws, Error{device} when reading fails for good.
+// `keep_busy` throws, Error{io} when reading fails for good.
 EnergyMeasurement measure_energy(PowerInstrument& instrument, const InstrumentFacts& facts,
                                  const EnergySettings& settings, const KeepBusy& keep_busy,
                                  Poller* poller = nullptr);

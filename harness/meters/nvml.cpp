@@ -9,6 +9,7 @@
 #include "harness/base/error.hpp"
 #include "harness/base/library.hpp"
 #include "harness/meters/meter.hpp"
+#include "harness/meters/nvml_instrument.hpp"
 
 namespace chokepoint {
 namespace {
@@ -227,7 +228,8 @@ std::string Nvml::driver_version() const {
 NvmlGpu Nvml::find(const std::string& bus_id_or_uuid) const {
   Handle handle = nullptr;
   functions_->demand(fmt::format("find GPU {}", bus_id_or_uuid),
-                     bus_id_or_uuid.starts_with("GPU-") ? functions_->by_uuid : functions_->by_bus_id,
+                     bus_id_or_uuid.starts_with("GPU-") || bus_id_or_uuid.starts_with("MIG-")
+                         ? functions_->by_uuid : functions_->by_bus_id,
                      bus_id_or_uuid.c_str(), &handle);
   return NvmlGpu(shared_from_this(), handle);
 }
@@ -429,10 +431,10 @@ std::string described() {
     std::string text = fmt::format("{}, driver {}", nvml->library(), nvml->driver_version());
     for (int i = 0; i < nvml->gpu_count(); ++i) {
       const NvmlGpu gpu = nvml->by_index(i);
-      text += fmt::format("; {} {} ({}{}{})", gpu.name(), gpu.bus_id(),
-                          gpu.energy_j() ? "energy counter" : "no energy counter, so power is provisioned",
-                          gpu.instant_power() ? ", instant power" : ", no instant power",
-                          gpu.mig_enabled().value_or(false) ? ", MIG is on: no energy per kernel" : "");
+      text += fmt::format("; {} {}: {}", gpu.name(), gpu.bus_id(),
+                          gpu.instant_power() ? "instant power" : "no instant power");
+      for (const EnergyCondition& condition : energy_conditions(gpu))
+        if (!condition.holds.value_or(true)) text += "; " + condition.text;
     }
     return text;
   } catch (const Error& error) {

@@ -90,4 +90,11 @@ std::vector<EnergyCondition> energy_conditions(const NvmlGpu& gpu) {
           no_thermal_slowdown(gpu), energy_counter(gpu)};
 }
 
+Json to_json(const std::vector<EnergyCondition>& conditions) {
+  Json json = Json::object();
+  for (const EnergyCondition& condition : conditions)
+    json[condition.name] = condition.holds ? Json(*condition.holds) : Json(nullptr);
+  return json;
+}
+
 }  // namespace chokepoint

@@ -34,5 +34,6 @@ struct EnergyCondition {
   std::string text;  // what was found, with the remedy when it does not hold
 };
 std::vector<EnergyCondition> energy_conditions(const NvmlGpu& gpu);
+Json to_json(const std::vector<EnergyCondition>& conditions);  // {"mig_off": true, "alone": null, ...}
 
 }  // namespace chokepoint

@@ -123,6 +123,18 @@ TEST(privileged, ending_signals_put_everything_back_and_then_end_the_process) {
   }
 }
 
+TEST(privileged, a_fork_that_exits_leaves_the_knobs_to_the_parent) {
+  const FakeNvmlScript script("[gpu]\nuuid = GPU-a\n");
+  {
+    PrivilegedGuard sm = knobs().lock_sm_clock(1200e6, 1200e6);
+    EXPECT_EQ(WEXITSTATUS(ended([] { ::exit(3); })), 3);
+    const int status = ended([] { ::kill(::getpid(), SIGTERM), ::sleep(20); });
+    EXPECT_EQ(WTERMSIG(status), SIGTERM);
+    EXPECT_EQ(script.calls(), (Calls{"GPU-a lock_sm 1200 1200"}));
+  }
+  EXPECT_EQ(script.calls().back(), "GPU-a reset_sm");
+}
+
 TEST(privileged, a_child_that_is_killed_leaves_the_knobs_to_the_parent) {
   const FakeNvmlScript script("[gpu]\nuuid = GPU-a\n");
   const int status = ended([&] {

@@ -15,6 +15,7 @@
 //   ecc processes                 numbers
 //   value_type = 1                in which fields of power answer (NVML's numbers 0 to 6)
 //   missing = energy field186     words that are answered with "not supported"
+//   unknown = field186            fields that this driver has never heard of
 //   forbidden = 1                 set and reset calls need root
 //   lost_after_s = 3              then every reading says that the GPU is lost
 #include <algorithm>
@@ -70,8 +71,8 @@ struct Gpu {
     const auto found = script.find(key);
     return found == script.end() ? otherwise : found->second;
   }
-  bool lacks(const std::string& word) const {
-    std::istringstream words(text("missing", ""));
+  bool lacks(const std::string& word, const char* list = "missing") const {
+    std::istringstream words(text(list, ""));
     for (std::string one; words >> one;)
       if (one == word) return true;
     return false;
@@ -185,6 +186,7 @@ void put(Field& field, int type, double value) {
 int answer(const Gpu& gpu, Field& field) {
   const std::string word = "field" + std::to_string(field.id);
   if (gpu.lacks(word) || gpu.lacks(word + ":" + std::to_string(field.scope))) return kNotSupported;
+  if (gpu.lacks(word, "unknown")) return kInvalidArgument;
   field.stamp_us = static_cast<long long>(now_s() * 1e6);
   const int type = static_cast<int>(gpu.number("value_type", 1));
   switch (field.id) {

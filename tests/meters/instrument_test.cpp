@@ -345,7 +345,7 @@ TEST(energy, a_reading_that_fails_is_an_error_with_its_cause) {
     (void)measured(board, without_idle());
     FAIL() << "nothing was thrown";
   } catch (const Error& error) {
-    EXPECT_EQ(error.fault(), Fault::device);
+    EXPECT_EQ(error.fault(), Fault::io);
     EXPECT_NE(std::string(error.what()).find("the GPU is lost; reboot"), std::string::npos) << error.what();
   }
 }

@@ -107,6 +107,14 @@ TEST(nvml, energy_comes_from_a_field_where_the_counter_call_is_missing) {
   EXPECT_FALSE(Nvml::open()->by_index(0).energy_j().has_value());
 }
 
+TEST(nvml, a_field_that_an_old_driver_has_never_heard_of_is_absent) {
+  const FakeNvmlScript script("[gpu]\nunknown = field186 field269\n");
+  const NvmlGpu gpu = Nvml::open()->by_index(0);
+  EXPECT_FALSE(gpu.instant_power().has_value());
+  EXPECT_FALSE(gpu.slowed_s().sw_thermal.has_value());
+  EXPECT_TRUE(gpu.average_power().has_value());
+}
+
 TEST(nvml, a_field_is_read_in_whatever_type_it_comes) {
   for (int type = 0; type <= 6; ++type) {
     // Sixteen bits hold 65 W in milliwatts.
@@ -152,16 +160,23 @@ TEST(nvml, conditions_that_do_not_hold_come_with_their_remedy) {
     EXPECT_EQ(condition.holds, condition.name == "energy_counter" ? std::optional(true) : std::nullopt) << condition.name;
 }
 
+TEST(nvml, conditions_go_into_json_with_what_is_unknown_as_null) {
+  const FakeNvmlScript script("[gpu]\nprocesses = 2\nmissing = mig\n");
+  EXPECT_EQ(to_json(energy_conditions(Nvml::open()->by_index(0))).dump(),
+            R"({"mig_off":null,"persistence_on":true,"alone":false,"power_limit_default":true,)"
+            R"("no_thermal_slowdown":true,"energy_counter":true})");
+}
+
 TEST(nvml, doctor_has_a_line_with_and_without_the_library) {
   const EnergyMeter* meter = Registry<EnergyMeter>::instance().find("nvml");
   ASSERT_NE(meter, nullptr);
   {
-    const FakeNvmlScript script("[gpu]\n[gpu]\nmig = 1\nmissing = field186 energy field83 field191\n");
+    const FakeNvmlScript script("[gpu]\npersistence = 0\n[gpu]\nmig = 1\nmissing = field186 energy field83 field191\n");
     const std::string text = meter->describe();
     EXPECT_NE(text.find("driver 580.65.06"), std::string::npos) << text;
-    EXPECT_NE(text.find("(energy counter, instant power)"), std::string::npos) << text;
-    EXPECT_NE(text.find("(no energy counter, so power is provisioned, no instant power, MIG is on"), std::string::npos)
-        << text;
+    EXPECT_NE(text.find("instant power; persistence mode is off"), std::string::npos) << text;
+    EXPECT_NE(text.find("no instant power; MIG is on"), std::string::npos) << text;
+    EXPECT_NE(text.find("there is no energy counter"), std::string::npos) << text;
   }
   ::setenv("CHOKEPOINT_NVML", "/nowhere/libnvidia-ml.so", 1);
   EXPECT_NE(meter->describe().find("install the NVIDIA driver"), std::string::npos);
@@ -172,10 +187,12 @@ TEST(nvml, doctor_has_a_line_with_and_without_the_library) {
 TEST(nvml, constant_power_comes_back_through_the_whole_chain) {
   const FakeNvmlScript script("[gpu]\npower_w = 400\ntick_ms = 10\nlag_ms = 10\nrefresh_ms = 5\n");
   NvmlInstrument instrument(Nvml::open()->by_index(0));
-  const KeepBusy keep_busy = [&] {
-    const double began_s = instrument.now_s();
+  double finished_s = instrument.now_s();
+  const KeepBusy keep_busy = [&] {  // busy from the end of one slice to the end of the next, however late it wakes
     instrument.sleep_s(0.01);
-    return LoadStep{10, instrument.now_s() - began_s};
+    const double busy_s = instrument.now_s() - finished_s;
+    finished_s += busy_s;
+    return LoadStep{10, busy_s};
   };
   EnergySettings settings{.window_s = 0.4, .trials = 2, .lead_in_s = 0.1, .lead_out_s = 0.05, .idle_s = 0.0};
   const EnergyMeasurement energy = measure_energy(instrument, {.tick_s = 0.01}, settings, keep_busy);
