@@ -19,7 +19,7 @@
 namespace chokepoint {
 namespace {
 
-constexpr double kMostReferenceFlop = 2e10;  // per problem: all rows of small ones, a spread of large ones
+constexpr double kMostReferenceFlop = 5e9;  // per problem: all rows of small ones, a spread of large ones
 constexpr double kPatience_s = 60.0, kPatiencePerLine_s = 20.0;
 
 struct Flags {

@@ -20,7 +20,7 @@ const std::vector<ModelShapes>& models() {
 
 Suite shipped(const std::string& id) { return load_suite(find_suite(shipped_configs(), id)); }
 
-const std::vector<std::string> kShipped = {"ci", "energy", "h800-vs-h100", "kernels", "link-sweep", "quick"};
+const std::vector<std::string> kShipped = {"ci", "energy", "fidelity", "h800-vs-h100", "kernels", "link-sweep", "quick"};
 
 // A suite "t" with one case.
 Suite suite_of(const std::string& suite_case, const std::string& more = "\"targets\": [\"host\"],") {
