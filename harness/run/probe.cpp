@@ -61,12 +61,13 @@ double most_bytes(const DeviceFacts& facts) {
 // The shape that moves about `amount`, or as much of it as fits the device.
 std::optional<Shape> probe_shape(const Operation& operation, Resource resource, Dtype dtype, double amount,
                                  const DeviceFacts& facts) {
-  for (;; amount /= 2) {
+  for (; amount >= 1.0; amount /= 2) {
     const std::optional<Shape> wanted = operation.probe(resource, amount);
     if (!wanted) return std::nullopt;
     const Shape shape = complete_shape(operation, *wanted);
     if (operation.work(shape, dtype).memory_bytes <= most_bytes(facts)) return shape;
   }
+  return std::nullopt;
 }
 
 // Amount that keeps a machine of this class busy for a few milliseconds, past its caches.

@@ -2,9 +2,9 @@
 //
 // bf16 on tensor cores (mma.sync): simple_rows.cuh for keys and values that lie apart, simple_latent.cuh for
 // the cached rows of absorbed MLA; f32 on CUDA cores: simple_plain.cuh. Tiles, shared memory and splits of
-// the keys: simple_plan.hpp. Registers (ptxas 13.0, sm_90a, no spills): 214 to 254 in tiles of many rows, 96
-// to 240 in tiles of few, 246 and 255 for MLA. Meets: compute in prefill, memory in decode. Not supported:
-// see simple_limit.
+// the keys: simple_plan.hpp. Registers (ptxas 13.0, sm_90a, no spills): 201 to 255 in tiles of many rows, 94
+// to 214 in tiles of few, 234 and 222 for MLA, 108 in f32. Meets: compute in prefill, memory in decode. Not
+// supported: see simple_limit.
 #include <cuda_runtime.h>
 
 #include <string>

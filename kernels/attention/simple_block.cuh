@@ -20,9 +20,9 @@ struct SimpleArguments {
   const int* context_lengths;  // [batch]
   const int* block_table;      // null in prefill
   T* output;
-  float*
-      partial;  // [rows of the output, splits, v_dim]: mean of the values of a split; null when splits is 1
-  float* partial_log;  // [rows of the output, splits]: log2 of the sum of the split's 2^(factor * score)
+  // Of each split of the keys, null when there is but one: the mean of its values [rows of the output,
+  // splits, v_dim], and log2 of its sum of 2^(factor * score) [rows of the output, splits].
+  float *partial, *partial_log;
   int batch, heads_q, heads_kv, heads_per_kv, seq_q, context, qk_dim, v_dim;
   int page_size, page_shift, pages_per_sequence;  // page_shift: of a power of two, else -1
   bool causal, shared_value;

@@ -66,7 +66,7 @@ TEST(sequence, a_wrong_timed_output_is_found_with_caps_lifted) {
   FakeDriver driver("verify_output");
   EXPECT_THROW(measure(driver), std::runtime_error);
   EXPECT_EQ(driver.steps, (Steps{"prepare", "verify", "warm_up", "probe_before", "engage", "sample",
-                                 "release", "verify_output"}));
+                                 "measure_energy", "release", "verify_output"}));
 }
 
 }  // namespace
