@@ -12,6 +12,7 @@
 // With overlap, the exchange of one micro-batch runs on the stream for wires while the other computes:
 //   wires    dispatch A | dispatch B | combine A | combine B
 //   compute  gate A  gate B  shared A | experts A | shared B  experts B | finish A | finish B
+// The products then leave as many SMs free as a wire has blocks, for all of the run.
 // Rounding: sums that travel and the output are bf16, unless all is f32. Besides, bf16 rounds silu(g) * u, and fp8,
 // whose tolerance is wider, the experts' results; gate and up stay in f32, since a code may flip with their last bits.
 #pragma once
@@ -340,6 +341,8 @@ class CudaSimpleLaunch final : public DeviceLaunch {
 
   // ---- Experts ----
 
+  int spare_multiprocessors() const { return batches_.size() == 2 ? kWireBlocks : 0; }
+
   // Rows through one mlp, or through one per group.
   struct Mlp {
     const DeviceMlp& weights;
@@ -386,6 +389,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
             .c_dtype = Dtype::f32,
             .workspace = workspace_.as<void>(),
             .workspace_bytes = workspace_.bytes(),
+            .spare_multiprocessors = spare_multiprocessors(),
             .memory_bytes = static_cast<double>(mlp.groups_hit * spec_.up_bytes(mlp.width)),
             .pace = pace_};
   }
@@ -406,6 +410,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
             .c_dtype = result_dtype(),
             .workspace = workspace_.as<void>(),
             .workspace_bytes = workspace_.bytes(),
+            .spare_multiprocessors = spare_multiprocessors(),
             .memory_bytes = static_cast<double>(mlp.groups_hit * spec_.down_bytes(mlp.width)),
             .pace = pace_};
   }

@@ -3,6 +3,7 @@
 
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -41,14 +42,20 @@ GemmMachine current_machine() {
   return machine;
 }
 
+GemmMachine machine_for(const GemmTask& task) {
+  GemmMachine machine = current_machine();
+  machine.multiprocessors = std::max(1, machine.multiprocessors - task.spare_multiprocessors);
+  return machine;
+}
+
 }  // namespace
 
 std::int64_t gemm_workspace_bytes(const GemmTask& task) {
-  return gemm_plan(task, current_machine(), GemmCuts::as_wanted).workspace_bytes;
+  return gemm_plan(task, machine_for(task), GemmCuts::as_wanted).workspace_bytes;
 }
 
 void cuda_gemm(const GemmTask& task, void* stream) {
-  const GemmPlan plan = gemm_plan(task, current_machine(), GemmCuts::as_workspace_allows);
+  const GemmPlan plan = gemm_plan(task, machine_for(task), GemmCuts::as_workspace_allows);
   if (plan.grid == 0) return;
   launch(gemm_entry(task.dtype, task.b_layout, plan),
          {.grid = dim3(static_cast<unsigned>(plan.grid)),

@@ -2,9 +2,7 @@
 #pragma once
 
 #ifdef __CUDACC__
-#include <cuda_runtime.h>
-
-#include "harness/base/gpu_error.hpp"
+#include "harness/device/cuda/check.hpp"
 #endif
 
 namespace chokepoint {
@@ -13,19 +11,15 @@ namespace chokepoint {
 
 class StreamEvent {
  public:
-  StreamEvent() { done(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming)); }
+  StreamEvent() { check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming)); }
   ~StreamEvent() { cudaEventDestroy(event_); }
   StreamEvent(const StreamEvent&) = delete;
   StreamEvent& operator=(const StreamEvent&) = delete;
 
-  void record(void* stream) { done(cudaEventRecord(event_, static_cast<cudaStream_t>(stream))); }
-  void hold(void* stream) { done(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), event_, 0)); }
+  void record(void* stream) { check(cudaEventRecord(event_, static_cast<cudaStream_t>(stream))); }
+  void hold(void* stream) { check(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), event_, 0)); }
 
  private:
-  static void done(cudaError_t code, std::source_location at = std::source_location::current()) {
-    check_gpu(code, cudaGetErrorString(code), at);
-  }
-
   cudaEvent_t event_ = nullptr;
 };
 
