@@ -5,14 +5,15 @@
 
 namespace chokepoint {
 
-GpuEnergy::GpuEnergy(const DeviceFacts& facts) {
-  if (facts.kind != "cuda") {
+GpuEnergy::GpuEnergy(const DeviceFacts& facts) : is_gpu_(facts.kind == "cuda") {
+  if (!is_gpu_) {
     why_not_ = "no GPU";
     return;
   }
   try {
-    gpu_ = Nvml::open()->find(facts.more.at("uuid").get<std::string>());
-  } catch (const Error& error) {
+    // The place on the bus names the board under MIG too, where CUDA's UUID is that of an instance.
+    gpu_ = Nvml::open()->find(facts.more.at("pci_bus_id").get<std::string>());
+  } catch (const std::exception& error) {
     why_not_ = error.what();
   }
 }
@@ -23,10 +24,20 @@ std::unique_ptr<RegimeMonitor> GpuEnergy::watch() const {
 }
 
 std::optional<EnergyMeasurement> GpuEnergy::measure(const std::string& profile, const KeepBusy& keep_busy) {
-  if (!gpu_) return std::nullopt;
-  NvmlInstrument instrument(*gpu_);
-  if (!instrument_) instrument_ = probe_instrument(instrument, keep_busy);
-  return measure_energy(instrument, *instrument_, energy_settings(profile), keep_busy);
+  if (!is_gpu_) return std::nullopt;
+  EnergyMeasurement refused;
+  refused.refusal = why_not_;
+  if (!gpu_) return refused;
+  try {
+    NvmlInstrument instrument(*gpu_);
+    if (!instrument_) instrument_ = probe_instrument(instrument, keep_busy);
+    return measure_energy(instrument, *instrument_, energy_settings(profile), keep_busy);
+  } catch (const Error& error) {
+    // MIG, or readings that fail: the times of the case stand without joules. What the load throws is its own affair.
+    if (error.fault() != Fault::unsupported && error.fault() != Fault::io) throw;
+    refused.refusal = error.what();
+    return refused;
+  }
 }
 
 void keep_energy(const EnergyMeasurement& measured, bool under_cap, Energy& energy) {

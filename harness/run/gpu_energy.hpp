@@ -24,10 +24,12 @@ class GpuEnergy {
   // A monitor of clocks, temperature and power until it is stopped; null without readings.
   std::unique_ptr<RegimeMonitor> watch() const;
 
-  // Joules per launch of a load; `profile` as in energy_settings. Empty without readings.
+  // Joules per launch of a load; `profile` as in energy_settings. Empty on a device that is no GPU; with a refusal
+  // instead of numbers where the GPU cannot be read. Throws what `keep_busy` throws.
   std::optional<EnergyMeasurement> measure(const std::string& profile, const KeepBusy& keep_busy);
 
  private:
+  bool is_gpu_;
   std::optional<NvmlGpu> gpu_;
   std::string why_not_;
   std::optional<InstrumentFacts> instrument_;
