@@ -209,7 +209,7 @@ TEST(cuda_gemm, every_tile_is_right_whole_and_cut_along_k) {
   for (const TileCase& tile : kTiles)
     for (const GemmLayout layout : {GemmLayout::nk, GemmLayout::kn})
       for (const int cuts : {1, 3}) {
-        const std::int64_t depth = gemm_depth(tile.dtype), rows = 2 * gemm_tile(tile.name).block_m + 7;
+        const std::int64_t depth = gemm_depth(tile.dtype), rows = gemm_tile(tile.name).block_m + 7;
         Product product(tile.dtype, {rows, gemm_tile(tile.name).block_n + 24, 6 * depth + 16}, {.layout = layout});
         product.run(gemm_plan_with(tile.name, cuts, product.task(), kMachine));
         product.check("tile " + std::to_string(static_cast<int>(tile.name)) + " cuts " + std::to_string(cuts));

@@ -53,6 +53,9 @@ TEST(cuda_gemm_tiles, large_products_take_large_tiles_and_few_rows_thin_ones) {
   EXPECT_EQ(plan_of(Dtype::fp8_e4m3, 4096, 7168, 16384).tile_name, GemmTileName::square_fp8);
   EXPECT_EQ(plan_of(Dtype::f32, 4096, 4096, 4096).tile_name, GemmTileName::large_f32);
   EXPECT_EQ(plan_of(Dtype::f32, 64, 64, 64).tile_name, GemmTileName::small_f32);
+  // The probe of compute: 8 tiles, cut until 128 blocks have work.
+  EXPECT_EQ(plan_of(Dtype::bf16, 512, 512, 1 << 20).tile_name, GemmTileName::wide);
+  EXPECT_EQ(plan_of(Dtype::bf16, 512, 512, 1 << 20).cuts, 16);
   // What Ampere's smaller chips lack is shared memory.
   EXPECT_EQ(plan_of(Dtype::bf16, 8192, 8192, 8192, {.multiprocessors = 84}).tile_name, GemmTileName::square);
 }
