@@ -39,7 +39,8 @@ bool aligned(const void* pointer, std::int64_t bytes) {
 bool vectors_fit(const GemmTask& task) {
   const std::int64_t element = bytes_of(task.dtype);
   return whole_vectors(task.k * element) && whole_vectors(a_stride(task) * element) &&
-         whole_vectors(b_row(task) * element) && aligned(task.a, kVectorBytes) && aligned(task.b, kVectorBytes);
+         whole_vectors(b_row(task) * element) && aligned(task.a, kVectorBytes) &&
+         aligned(task.b, kVectorBytes);
 }
 
 // ldmatrix turns 16-bit elements: fp8 as [k, n] has to be gathered.
@@ -59,10 +60,9 @@ std::int64_t expected_tiles(const GemmTask& task, const GemmTile& tile) {
 
 std::int64_t shared_bytes(const GemmTask& task, const GemmTile& tile) {
   const std::int64_t groups = task.group_begin != nullptr || task.groups > 1 ? (task.groups + 1) * 4 : 0;
-  const std::int64_t buffers =
-      task.dtype == Dtype::f32
-          ? std::int64_t{tile.stages} * kSimtDepth * (tile.block_m + tile.block_n + 2 * kSimtPad) * 4
-          : std::int64_t{tile.stages} * tile.stage_bytes();
+  const std::int64_t buffers = task.dtype == Dtype::f32 ? std::int64_t{tile.stages} * kSimtDepth *
+                                                              (tile.block_m + tile.block_n + 2 * kSimtPad) * 4
+                                                        : std::int64_t{tile.stages} * tile.stage_bytes();
   return buffers + kGemmNoteBytes + groups;
 }
 
@@ -76,13 +76,13 @@ int most_cuts(const GemmTask& task, const GemmTile& tile, int multiprocessors) {
   const std::int64_t tiles = up(task.m, tile.block_m) * up(task.n, tile.block_n);
   if (tiles > kMostGemmCounters) return 1;
   const std::int64_t deepest = gemm_steps(task.k, task.dtype) / kLeastStepsPerCut;
-  return static_cast<int>(std::clamp<std::int64_t>(std::min(multiprocessors * tile.blocks / tiles, deepest), 1,
-                                                   kMostCuts));
+  return static_cast<int>(
+      std::clamp<std::int64_t>(std::min(multiprocessors * tile.blocks / tiles, deepest), 1, kMostCuts));
 }
 
-// Multiprocessors work through the tiles in rounds; a round takes as long as one tile. Writing and reading a sum for
-// another block to add takes as long as kJoinDepth elements of k: 8 bytes at 40 GB/s against 2 FLOP at 3.5 TFLOP/s, an
-// H100's L2 and tensor cores per multiprocessor.
+// Multiprocessors work through the tiles in rounds; a round takes as long as one tile. Writing and reading a
+// sum for another block to add takes as long as kJoinDepth elements of k: 8 bytes at 40 GB/s against 2 FLOP
+// at 3.5 TFLOP/s, an H100's L2 and tensor cores per multiprocessor.
 double expected_cost(const GemmTask& task, const Choice& choice, int multiprocessors) {
   constexpr double kJoinDepth = 350.0;
   const GemmTile tile = gemm_tile(choice.name);
@@ -91,7 +91,8 @@ double expected_cost(const GemmTask& task, const Choice& choice, int multiproces
   return rounds * tile.block_m * tile.block_n * depth / tile.flop_share;
 }
 
-// Tiles no taller than the rows need: with few rows B is what is moved, and taller tiles only take memory from it.
+// Tiles no taller than the rows need: with few rows B is what is moved, and taller tiles only take memory
+// from it.
 std::span<const GemmTileName> choices(const GemmTask& task, bool async) {
   if (task.dtype == Dtype::f32) return kF32Tiles;
   if (!async) return kScalarTiles;
@@ -108,7 +109,8 @@ Choice choose(const GemmTask& task, bool async, const GemmMachine& machine, bool
   for (const GemmTileName name : choices(task, async)) {
     if (shared_bytes(task, gemm_tile(name)) > machine.shared_bytes) continue;
     const int most = may_cut ? most_cuts(task, gemm_tile(name), machine.multiprocessors) : 1;
-    for (int cuts = few_rows ? most : 1; cuts <= most; ++cuts) {  // few rows: as many streams as there is room for
+    for (int cuts = few_rows ? most : 1; cuts <= most;
+         ++cuts) {  // few rows: as many streams as there is room for
       const double cost = expected_cost(task, {name, cuts}, machine.multiprocessors);
       if (best && cost >= least) continue;
       least = cost;
@@ -123,8 +125,8 @@ Choice choose(const GemmTask& task, bool async, const GemmMachine& machine, bool
   return *best;
 }
 
-// A wave of blocks touches band * block_m rows of A and ceil(blocks / band) * block_n rows of B: the band that makes the
-// sum smallest keeps L2 busiest with what it holds.
+// A wave of blocks touches band * block_m rows of A and ceil(blocks / band) * block_n rows of B: the band
+// that makes the sum smallest keeps L2 busiest with what it holds.
 int choose_band(const GemmTile& tile, int blocks) {
   int best = 1;
   for (int band = 1; band <= 64; ++band) {
@@ -163,7 +165,9 @@ GemmPlan gemm_plan_with(GemmTileName wanted, int cuts, const GemmTask& task, con
   const int slots = machine.multiprocessors * tile.blocks;
   GemmPlan plan{.tile_name = name, .async = can_copy(task), .cuts = cuts, .band = choose_band(tile, slots)};
   // Each group may end in a tile of its own.
-  const std::int64_t tiles = task.m == 0 ? 0 : one_group ? rows * columns * cuts : (rows + task.groups) * columns;
+  const std::int64_t tiles = task.m == 0 ? 0
+                             : one_group ? rows * columns * cuts
+                                         : (rows + task.groups) * columns;
   plan.grid = static_cast<int>(std::min<std::int64_t>(tiles, slots));
   plan.shared_bytes = shared_bytes(task, tile);
   if (cuts > 1) plan.workspace_bytes = kGemmCounterBytes + tiles * tile.block_m * tile.block_n * 4;
