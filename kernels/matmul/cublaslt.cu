@@ -1,6 +1,6 @@
-// matmul by cuBLASLt, found at run time: f32 without TF32, bf16, and fp8 with the scales of DeepSeek-V3 (sm_90). Its
-// heuristic's suggestions are timed on first use of a shape, and the fastest is kept. Paces nothing, so it runs
-// uncapped.
+// matmul by cuBLASLt, found at run time: f32 without TF32, bf16, and fp8 with the scales of DeepSeek-V3
+// (sm_90). Its heuristic's suggestions are timed on first use of a shape, and the fastest is kept. Paces
+// nothing, so it runs uncapped.
 #include <cuda_runtime.h>
 
 #include <limits>
@@ -14,7 +14,8 @@
 namespace chokepoint {
 namespace {
 
-constexpr std::size_t kWorkspaceBytes = std::size_t{64} << 20;  // cuBLAS documentation: 32 MiB for Hopper at least
+constexpr std::size_t kWorkspaceBytes = std::size_t{64}
+                                        << 20;  // cuBLAS documentation: 32 MiB for Hopper at least
 constexpr int kSuggestions = 8, kTimedLaunches = 5;
 
 void check(cudaError_t code, const char* step) {
@@ -90,7 +91,8 @@ class Stopwatch {
 class MatmulCublasLt final : public DeviceLaunch {
  public:
   MatmulCublasLt(const MatmulProblem& problem, Device& device)
-      : DeviceLaunch(device, Tensor("output", problem.output_dims(), problem.output_dtype(), "[m, n] row-major")),
+      : DeviceLaunch(device,
+                     Tensor("output", problem.output_dims(), problem.output_dtype(), "[m, n] row-major")),
         a_(device, problem.a()),
         b_(device, problem.b()),
         product_(problem.m(), problem.n(), problem.k(), problem.b_layout(), problem.dtype()) {
@@ -127,8 +129,8 @@ class MatmulCublasLt final : public DeviceLaunch {
     const float one = 1.0F, zero = 0.0F;
     void* d = output_data<void>();
     return cublaslt().multiply(handle(), product_.product(), &one, b_.as<void>(), product_.w(), a_.as<void>(),
-                               product_.x(), &zero, d, product_.d(), d, product_.d(), &algorithm, workspace_.get(),
-                               kWorkspaceBytes, static_cast<cudaStream_t>(stream()));
+                               product_.x(), &zero, d, product_.d(), d, product_.d(), &algorithm,
+                               workspace_.get(), kWorkspaceBytes, static_cast<cudaStream_t>(stream()));
   }
 
   // Copies of a problem take the same algorithm.
@@ -152,10 +154,11 @@ class MatmulCublasLt final : public DeviceLaunch {
     std::vector<cublasLtMatmulHeuristicResult_t> results(kSuggestions);
     int count = 0;
     const cublasStatus_t status =
-        cublaslt().suggest(handle(), product_.product(), product_.w(), product_.x(), product_.d(), product_.d(), made,
-                           kSuggestions, results.data(), &count);
+        cublaslt().suggest(handle(), product_.product(), product_.w(), product_.x(), product_.d(),
+                           product_.d(), made, kSuggestions, results.data(), &count);
     if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && count == 0))
-      throw Error(Fault::unsupported, "matmul/cublaslt: the library has no algorithm for this shape on this GPU",
+      throw Error(Fault::unsupported,
+                  "matmul/cublaslt: the library has no algorithm for this shape on this GPU",
                   "choose another kernel, dtype or shape");
     check_cublaslt(status, "asking for algorithms");
     results.resize(static_cast<std::size_t>(count));
@@ -169,7 +172,8 @@ class MatmulCublasLt final : public DeviceLaunch {
     Algorithm best;
     best.suggestions = static_cast<int>(results.size());
     for (std::size_t i = 0; i < results.size(); ++i) {
-      if (results[i].state != CUBLAS_STATUS_SUCCESS || enqueue(results[i].algo) != CUBLAS_STATUS_SUCCESS) continue;
+      if (results[i].state != CUBLAS_STATUS_SUCCESS || enqueue(results[i].algo) != CUBLAS_STATUS_SUCCESS)
+        continue;
       const float ms = stopwatch.ms([&] {
         for (int launch = 0; launch < kTimedLaunches; ++launch)
           check_cublaslt(enqueue(results[i].algo), "trying an algorithm");

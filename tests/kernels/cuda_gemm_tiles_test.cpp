@@ -1,11 +1,11 @@
-// The plan of a product on a GPU: each part of the output once, tiles that fit, no more cuts than there is room for.
-#include "kernels/common/cuda/gemm_tiles.hpp"
-
+// The plan of a product on a GPU: each part of the output once, tiles that fit, no more cuts than there is
+// room for.
 #include <gtest/gtest.h>
 
 #include <map>
 #include <tuple>
 
+#include "kernels/common/cuda/gemm_tiles.hpp"
 #include "tests/kernels/check.hpp"
 
 namespace chokepoint {
@@ -13,7 +13,8 @@ namespace {
 
 constexpr GemmMachine kH100{.multiprocessors = 132, .shared_bytes = 232448};
 
-GemmPlan plan_of(Dtype dtype, std::int64_t m, std::int64_t n, std::int64_t k, const GemmMachine& machine = kH100) {
+GemmPlan plan_of(Dtype dtype, std::int64_t m, std::int64_t n, std::int64_t k,
+                 const GemmMachine& machine = kH100) {
   return gemm_plan({.dtype = dtype, .m = m, .n = n, .k = k}, machine, GemmCuts::as_wanted);
 }
 
@@ -53,6 +54,9 @@ TEST(cuda_gemm_tiles, large_products_take_large_tiles_and_few_rows_thin_ones) {
   EXPECT_EQ(plan_of(Dtype::fp8_e4m3, 4096, 7168, 16384).tile_name, GemmTileName::square_fp8);
   EXPECT_EQ(plan_of(Dtype::f32, 4096, 4096, 4096).tile_name, GemmTileName::large_f32);
   EXPECT_EQ(plan_of(Dtype::f32, 64, 64, 64).tile_name, GemmTileName::small_f32);
+  // The probe of compute: 8 tiles, cut until 128 blocks have work.
+  EXPECT_EQ(plan_of(Dtype::bf16, 512, 512, 1 << 20).tile_name, GemmTileName::wide);
+  EXPECT_EQ(plan_of(Dtype::bf16, 512, 512, 1 << 20).cuts, 16);
   // What Ampere's smaller chips lack is shared memory.
   EXPECT_EQ(plan_of(Dtype::bf16, 8192, 8192, 8192, {.multiprocessors = 84}).tile_name, GemmTileName::square);
 }
@@ -85,16 +89,20 @@ TEST(cuda_gemm_tiles, blocks_fit_their_multiprocessor) {
     const Dtype dtype = name >= GemmTileName::large_f32 ? Dtype::f32 : Dtype::bf16;
     const std::int32_t groups[1] = {};
     const GemmPlan plan = gemm_plan_with(
-        name, 1, {.dtype = dtype, .m = 64, .n = 64, .k = 64, .group_begin = groups, .groups = kMostGemmGroups}, kH100);
+        name, 1,
+        {.dtype = dtype, .m = 64, .n = 64, .k = 64, .group_begin = groups, .groups = kMostGemmGroups}, kH100);
     EXPECT_LE(plan.shared_bytes, 232448);
-    EXPECT_LE(tile.blocks * (plan.shared_bytes + 1024), 233472) << i;  // of a multiprocessor; 1 KiB per block is taken
+    EXPECT_LE(tile.blocks * (plan.shared_bytes + 1024), 233472)
+        << i;                                     // of a multiprocessor; 1 KiB per block is taken
     EXPECT_LE(tile.threads() * 255, 65536) << i;  // launch bounds see to the other blocks
   }
 }
 
 TEST(cuda_gemm_tiles, alignment_decides_how_operands_are_loaded) {
   const auto async = [](Dtype dtype, std::int64_t n, std::int64_t k, GemmLayout layout) {
-    return gemm_plan({.dtype = dtype, .m = 64, .n = n, .k = k, .b_layout = layout}, kH100, GemmCuts::as_wanted).async;
+    return gemm_plan({.dtype = dtype, .m = 64, .n = n, .k = k, .b_layout = layout}, kH100,
+                     GemmCuts::as_wanted)
+        .async;
   };
   EXPECT_TRUE(async(Dtype::bf16, 7, 64, GemmLayout::nk));
   EXPECT_FALSE(async(Dtype::bf16, 8, 63, GemmLayout::nk));
@@ -112,7 +120,8 @@ TEST(cuda_gemm_tiles, what_cannot_be_computed_is_refused) {
   EXPECT_NE(message({.m = 1LL << 31, .n = 1, .k = 1}).find("m is 2147483648"), std::string::npos);
   EXPECT_NE(message({.m = 1, .n = 1, .k = 1, .groups = 2}).find("group_begin"), std::string::npos);
   EXPECT_NE(message({.m = 1, .n = 1, .k = 1, .groups = 1025}).find("at most 1024"), std::string::npos);
-  EXPECT_NE(message({.m = 1, .n = 1, .k = 1, .c_dtype = Dtype::fp8_e4m3}).find("output dtype"), std::string::npos);
+  EXPECT_NE(message({.m = 1, .n = 1, .k = 1, .c_dtype = Dtype::fp8_e4m3}).find("output dtype"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -11,7 +11,8 @@ template <class Value>
 Value of(cublasLtMatmulDesc_t product, cublasLtMatmulDescAttributes_t attribute) {
   Value value{};
   std::size_t written = 0;
-  EXPECT_EQ(cublaslt().product_get(product, attribute, &value, sizeof value, &written), CUBLAS_STATUS_SUCCESS);
+  EXPECT_EQ(cublaslt().product_get(product, attribute, &value, sizeof value, &written),
+            CUBLAS_STATUS_SUCCESS);
   EXPECT_EQ(written, sizeof value);
   return value;
 }
@@ -75,12 +76,18 @@ TEST_F(Cublaslt, fp8_has_a_scale_per_block_of_weights_and_per_128_of_a_row) {
 #endif
 
 TEST_F(Cublaslt, says_which_fp8_shapes_it_cannot_multiply) {
-  const auto reason = [](const Shape& shape) { return cublaslt_unsupported(shape, Dtype::fp8_e4m3).value_or(""); };
+  const auto reason = [](const Shape& shape) {
+    return cublaslt_unsupported(shape, Dtype::fp8_e4m3).value_or("");
+  };
   EXPECT_EQ(reason({{"m", 64}, {"n", 64}, {"k", 128}, {"b_layout", "nk"}}), "");
-  EXPECT_NE(reason({{"m", 64}, {"n", 64}, {"k", 128}, {"b_layout", "kn"}}).find("[n, k] only"), std::string::npos);
-  EXPECT_NE(reason({{"m", 64}, {"n", 70}, {"k", 128}, {"b_layout", "nk"}}).find("n is 70"), std::string::npos);
-  EXPECT_NE(reason({{"m", 63}, {"n", 64}, {"k", 128}, {"b_layout", "nk"}}).find("m is 63"), std::string::npos);
-  EXPECT_EQ(cublaslt_unsupported({{"m", 63}, {"n", 7}, {"k", 5}, {"b_layout", "kn"}}, Dtype::bf16), std::nullopt);
+  EXPECT_NE(reason({{"m", 64}, {"n", 64}, {"k", 128}, {"b_layout", "kn"}}).find("[n, k] only"),
+            std::string::npos);
+  EXPECT_NE(reason({{"m", 64}, {"n", 70}, {"k", 128}, {"b_layout", "nk"}}).find("n is 70"),
+            std::string::npos);
+  EXPECT_NE(reason({{"m", 63}, {"n", 64}, {"k", 128}, {"b_layout", "nk"}}).find("m is 63"),
+            std::string::npos);
+  EXPECT_EQ(cublaslt_unsupported({{"m", 63}, {"n", 7}, {"k", 5}, {"b_layout", "kn"}}, Dtype::bf16),
+            std::nullopt);
 }
 
 TEST(cublaslt, scales_are_padded_by_block_rows_and_turned_by_rows) {

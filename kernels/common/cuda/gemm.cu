@@ -1,6 +1,4 @@
 // How does a product get onto the GPU? Plan, pick the kernel, enqueue.
-#include "kernels/common/cuda/gemm.hpp"
-
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include "harness/base/error.hpp"
+#include "kernels/common/cuda/gemm.hpp"
 #include "kernels/common/cuda/gemm_pick.cuh"
 #include "kernels/common/cuda/launch.hpp"
 

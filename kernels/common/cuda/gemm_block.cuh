@@ -1,9 +1,9 @@
-// Which tile of C does a block compute next, what does it charge, and where does the result go? Shared by all matrix
-// products; GemmTile and GemmArgs are those of gemm_tiles.hpp.
+// Which tile of C does a block compute next, what does it charge, and where does the result go? Shared by all
+// matrix products; GemmTile and GemmArgs are those of gemm_tiles.hpp.
 //
-// Blocks stay and take every gridDim.x-th tile. With groups, each block adds up the rows of tiles that come before each
-// group and finds the group of a tile by bisection. Tiles that are cut along k leave their sums in the workspace; the
-// last to arrive adds them in order, so that the result is the same every time.
+// Blocks stay and take every gridDim.x-th tile. With groups, each block adds up the rows of tiles that come
+// before each group and finds the group of a tile by bisection. Tiles that are cut along k leave their sums
+// in the workspace; the last to arrive adds them in order, so that the result is the same every time.
 #pragma once
 
 #include "kernels/common/cuda/device_clock.cuh"
@@ -12,14 +12,16 @@
 
 namespace chokepoint {
 
-// One tile of one group: rows [row, row_end) of the product, columns from `column` on, steps [step, step_end) of k.
+// One tile of one group: rows [row, row_end) of the product, columns from `column` on, steps [step, step_end)
+// of k.
 struct GemmTileWork {
   int group, row, row_end, column, step, step_end;
   int cut_tile;  // number of the tile among those that are cut
   int cut;
 };
 
-// What a block keeps in shared memory behind its operands. The pace is there to save registers: one thread needs it.
+// What a block keeps in shared memory behind its operands. The pace is there to save registers: one thread
+// needs it.
 struct GemmNotes {
   __device__ GemmNotes(unsigned char* at, const DevicePace& clocks)
       : pace(reinterpret_cast<BlockPace<2>*>(at)),
@@ -85,7 +87,8 @@ class GemmWalk {
   }
 
  private:
-  static constexpr int kPerThread = static_cast<int>((kMostGemmGroups + kTile.threads() - 1) / kTile.threads());
+  static constexpr int kPerThread =
+      static_cast<int>((kMostGemmGroups + kTile.threads() - 1) / kTile.threads());
 
   // row_tiles_[g]: row tiles of the groups before g, by doubling strides.
   __device__ void count_row_tiles() {
@@ -163,12 +166,14 @@ __device__ inline void gemm_store_pair(const GemmArgs& args, int row, int column
   }
 }
 
-// Adds up the sums of a tile's cuts. True for the block that arrives last: its `sums` are then those of the whole tile.
-// All threads; `told` is a word of shared memory.
+// Adds up the sums of a tile's cuts. True for the block that arrives last: its `sums` are then those of the
+// whole tile. All threads; `told` is a word of shared memory.
 template <GemmTileName kName, int kSums>
-__device__ bool gemm_join_cuts(const GemmArgs& args, const GemmTileWork& work, float (&sums)[kSums], int* told) {
+__device__ bool gemm_join_cuts(const GemmArgs& args, const GemmTileWork& work, float (&sums)[kSums],
+                               int* told) {
   constexpr GemmTile kTile = gemm_tile(kName);
-  static_assert(kSums * kTile.threads() == kTile.block_m * kTile.block_n, "each thread holds its part of the tile");
+  static_assert(kSums * kTile.threads() == kTile.block_m * kTile.block_n,
+                "each thread holds its part of the tile");
   constexpr std::int64_t kTileSums = std::int64_t{kTile.block_m} * kTile.block_n;
   float* tile = args.partials + (std::int64_t{work.cut_tile} * args.cuts) * kTileSums + threadIdx.x;
 #pragma unroll

@@ -29,13 +29,20 @@ inline GemmEntry gemm_entry(Dtype dtype, GemmLayout layout, const GemmPlan& plan
   const bool bf16 = dtype == Dtype::bf16;
   if (dtype != Dtype::f32 && !plan.async) return scalar_entry(dtype);
   switch (plan.tile_name) {
-    case GemmTileName::wide: return bf16_entry<GemmTileName::wide>(layout);
-    case GemmTileName::square: return bf16_entry<GemmTileName::square>(layout);
-    case GemmTileName::square_fp8: return fp8_entry<GemmTileName::square_fp8>();
-    case GemmTileName::low: return bf16 ? bf16_entry<GemmTileName::low>(layout) : fp8_entry<GemmTileName::low>();
-    case GemmTileName::thin: return bf16 ? bf16_entry<GemmTileName::thin>(layout) : fp8_entry<GemmTileName::thin>();
-    case GemmTileName::large_f32: return gemm_simt<GemmTileName::large_f32>;
-    case GemmTileName::small_f32: return gemm_simt<GemmTileName::small_f32>;
+    case GemmTileName::wide:
+      return bf16_entry<GemmTileName::wide>(layout);
+    case GemmTileName::square:
+      return bf16_entry<GemmTileName::square>(layout);
+    case GemmTileName::square_fp8:
+      return fp8_entry<GemmTileName::square_fp8>();
+    case GemmTileName::low:
+      return bf16 ? bf16_entry<GemmTileName::low>(layout) : fp8_entry<GemmTileName::low>();
+    case GemmTileName::thin:
+      return bf16 ? bf16_entry<GemmTileName::thin>(layout) : fp8_entry<GemmTileName::thin>();
+    case GemmTileName::large_f32:
+      return gemm_simt<GemmTileName::large_f32>;
+    case GemmTileName::small_f32:
+      return gemm_simt<GemmTileName::small_f32>;
   }
   return nullptr;
 }

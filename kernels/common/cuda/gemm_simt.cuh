@@ -1,8 +1,9 @@
-// How are f32 matrices multiplied in true f32? By multiply-adds: 16 x 16 threads share a tile, each with a part of
-// 4 x 4 pieces that lie a quarter or half of the tile apart.
+// How are f32 matrices multiplied in true f32? By multiply-adds: 16 x 16 threads share a tile, each with a
+// part of 4 x 4 pieces that lie a quarter or half of the tile apart.
 //
-// Steps of 16 along k pass through registers into one of two buffers, [k, rows] and [k, columns], while the other is
-// used. Bound: the f32 rate of the multiprocessors. No TF32: sums are those of the CPU kernels, in order of k.
+// Steps of 16 along k pass through registers into one of two buffers, [k, rows] and [k, columns], while the
+// other is used. Bound: the f32 rate of the multiprocessors. No TF32: sums are those of the CPU kernels, in
+// order of k.
 #pragma once
 
 #include "kernels/common/cuda/gemm_block.cuh"
@@ -136,11 +137,13 @@ class SimtTile {
 #pragma unroll
       for (int part = 0; part < kPartsM; ++part) spread(rows + part * 4, a + k * kStrideA + part * 4 * kSide);
 #pragma unroll
-      for (int part = 0; part < kPartsN; ++part) spread(columns + part * 4, b + k * kStrideB + part * 4 * kSide);
+      for (int part = 0; part < kPartsN; ++part)
+        spread(columns + part * 4, b + k * kStrideB + part * 4 * kSide);
 #pragma unroll
       for (int i = 0; i < kRows; ++i)
 #pragma unroll
-        for (int j = 0; j < kColumns; ++j) sums[i * kColumns + j] = __fmaf_rn(rows[i], columns[j], sums[i * kColumns + j]);
+        for (int j = 0; j < kColumns; ++j)
+          sums[i * kColumns + j] = __fmaf_rn(rows[i], columns[j], sums[i * kColumns + j]);
     }
   }
 
@@ -163,7 +166,8 @@ class SimtTile {
 };
 
 template <GemmTileName kName>
-__global__ void __launch_bounds__(gemm_tile(kName).threads(), gemm_tile(kName).blocks) gemm_simt(const GemmArgs args) {
+__global__ void __launch_bounds__(gemm_tile(kName).threads(), gemm_tile(kName).blocks)
+    gemm_simt(const GemmArgs args) {
   using Tile = SimtTile<kName>;
   float* shared = reinterpret_cast<float*>(dynamic_shared());
   GemmNotes notes(dynamic_shared() + Tile::kTile.stages * Tile::kBufferFloats * 4, args.pace);

@@ -1,14 +1,14 @@
-// How do tensor cores multiply bf16 and fp8 matrices? mma.m16n8k16 on operands that asynchronous copies bring to shared
-// memory, several steps ahead.
+// How do tensor cores multiply bf16 and fp8 matrices? mma.m16n8k16 on operands that asynchronous copies bring
+// to shared memory, several steps ahead.
 //
-// A step is 128 bytes of every row of the tile: 64 bf16 or 128 fp8. Rows lie in shared memory as 8 pieces of 16 bytes;
-// piece p of row r stands at p ^ (r & 7), so that neither copies nor ldmatrix meet in a bank. B stored [k, n] is kept as
-// it is (bf16) and turned by ldmatrix.trans.
-// fp8: a register of ldmatrix holds 4 neighbours of k. Its lower pair serves as elements 2t, 2t+1 of the product's 16,
-// the upper pair as 2t+8, 2t+9: a permutation of k that A and B share. e4m3 is exact in f16. Each scale block of 128 is
-// summed apart, then multiplied by its two scales (DeepSeek-V3 technical report, 3.3.2).
-// Bound: compute, about 60 % of what wgmma reaches (mma.sync on Hopper); memory for few rows.
-// Not supported here: f32 (gemm_simt.cuh). Rows that 16-byte copies cannot read are loaded element by element.
+// A step is 128 bytes of every row of the tile: 64 bf16 or 128 fp8. Rows lie in shared memory as 8 pieces of
+// 16 bytes; piece p of row r stands at p ^ (r & 7), so that neither copies nor ldmatrix meet in a bank. B
+// stored [k, n] is kept as it is (bf16) and turned by ldmatrix.trans. fp8: a register of ldmatrix holds 4
+// neighbours of k. Its lower pair serves as elements 2t, 2t+1 of the product's 16, the upper pair as 2t+8,
+// 2t+9: a permutation of k that A and B share. e4m3 is exact in f16. Each scale block of 128 is summed apart,
+// then multiplied by its two scales (DeepSeek-V3 technical report, 3.3.2). Bound: compute, about 60 % of what
+// wgmma reaches (mma.sync on Hopper); memory for few rows. Not supported here: f32 (gemm_simt.cuh). Rows that
+// 16-byte copies cannot read are loaded element by element.
 #pragma once
 
 #include "kernels/common/cuda/gemm_block.cuh"
@@ -17,7 +17,8 @@ namespace chokepoint {
 
 #if defined(__CUDACC__)
 // d[16, 8] += a[16, 16] b[16, 8] of f16 pairs, laid out as for mma_bf16_m16n8k16.
-__device__ __forceinline__ void mma_halves(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+__device__ __forceinline__ void mma_halves(float (&d)[4], const std::uint32_t (&a)[4],
+                                           const std::uint32_t (&b)[2]) {
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
       "{%0, %1, %2, %3};"
@@ -50,7 +51,8 @@ inline std::uint32_t halves_of(std::uint32_t codes) {
 }
 #endif
 
-// `kAsync`: 16-byte copies; else the tile is gathered element by element and B becomes [n, k] in shared memory.
+// `kAsync`: 16-byte copies; else the tile is gathered element by element and B becomes [n, k] in shared
+// memory.
 template <GemmTileName kName, Dtype kDtype, GemmLayout kLayout, bool kAsync>
 class TensorTile {
  public:
@@ -64,7 +66,8 @@ class TensorTile {
   static constexpr int kSums = kTilesM * kTilesN * 4;
   static constexpr int kPiecesA = kTile.block_m * 8 / kThreads, kPiecesB = kTile.block_n * 8 / kThreads;
   static constexpr int kRowsAtOnce = kThreads / 8;
-  static_assert(kTile.block_m * 8 % kThreads == 0 && kTile.block_n * 8 % kThreads == 0, "threads share all pieces");
+  static_assert(kTile.block_m * 8 % kThreads == 0 && kTile.block_n * 8 % kThreads == 0,
+                "threads share all pieces");
   static_assert(kTile.warp_m % 16 == 0 && kTile.warp_n % 16 == 0, "ldmatrix brings 16 columns");
   static_assert(!kTurned || !kFp8, "ldmatrix turns 16-bit elements only");
   static_assert(!kFp8 || 128 % kTile.block_n == 0, "a tile lies in one column of scale blocks");
@@ -126,7 +129,9 @@ class TensorTile {
   }
 
  private:
-  __device__ int stored_row(int row) const { return args_.a_rows == nullptr ? row : __ldg(args_.a_rows + row); }
+  __device__ int stored_row(int row) const {
+    return args_.a_rows == nullptr ? row : __ldg(args_.a_rows + row);
+  }
 
   __device__ void begin(const GemmTileWork& work) {
     work_ = work;
@@ -198,8 +203,10 @@ class TensorTile {
   // Rows of k, block_n elements each.
   __device__ void load_turned_b(int step, int stage) const {
     constexpr int kPiecesPerRow = kTile.block_n / kPieceElements, kRows = kThreads / kPiecesPerRow;
-    static_assert(kThreads % kPiecesPerRow == 0 && kRows % 8 == 0, "a thread's rows share their place in eight");
-    const int thread = static_cast<int>(threadIdx.x), row = thread / kPiecesPerRow, piece = thread % kPiecesPerRow;
+    static_assert(kThreads % kPiecesPerRow == 0 && kRows % 8 == 0,
+                  "a thread's rows share their place in eight");
+    const int thread = static_cast<int>(threadIdx.x), row = thread / kPiecesPerRow,
+              piece = thread % kPiecesPerRow;
     unsigned char* to = stage_b(stage) + row * kTile.block_n * 2 + (piece ^ (row & 7)) * 16;
     const int column = work_.column + piece * kPieceElements, k = step * kDepth + row;
     const unsigned char* from = b_ + (static_cast<std::int64_t>(k) * args_.n + column) * 2;
@@ -212,7 +219,8 @@ class TensorTile {
   }
 
   // 16 bytes of elements `stride` apart; those past `count` are zero.
-  __device__ static void gather_16(unsigned char* to, const unsigned char* from, std::int64_t stride, int count) {
+  __device__ static void gather_16(unsigned char* to, const unsigned char* from, std::int64_t stride,
+                                   int count) {
     std::uint32_t words[4] = {};
 #pragma unroll
     for (int e = 0; e < kPieceElements; ++e) {
@@ -237,7 +245,8 @@ class TensorTile {
       ldmatrix_x4_trans(b, stage_b(stage) + (part * 16 + b_row_) * kTile.block_n * 2 +
                                ((warp_column_ / 8 + pair * 2 + b_half_) ^ (b_row_ & 7)) * 16);
     else
-      ldmatrix_x4(b, stage_b(stage) + (b_row_ + pair * 16) * 128 + ((part * 2 + b_half_) ^ (b_row_ & 7)) * 16);
+      ldmatrix_x4(b,
+                  stage_b(stage) + (b_row_ + pair * 16) * 128 + ((part * 2 + b_half_) ^ (b_row_ & 7)) * 16);
   }
 
   __device__ void fragments(int stage, int part, std::uint32_t (&a)[kTilesM][4],
@@ -271,7 +280,8 @@ class TensorTile {
     float scale[2 * kTilesM];
 #pragma unroll
     for (int i = 0; i < 2 * kTilesM; ++i)
-      scale[i] = b_scale * __ldg(args_.a_scale + static_cast<std::int64_t>(scale_row_[i]) * args_.steps + step);
+      scale[i] =
+          b_scale * __ldg(args_.a_scale + static_cast<std::int64_t>(scale_row_[i]) * args_.steps + step);
     float block[kSums] = {};
 #pragma unroll 1  // or the registers of several parts are wanted at once
     for (int part = 0; part < 4; ++part) {

@@ -15,8 +15,9 @@ namespace chokepoint {
 namespace {
 
 using enum GemmTileName;
-constexpr std::array kBf16Tiles = {wide, square, low, thin};
-constexpr std::array kFp8Tiles = {square_fp8, low, thin};
+constexpr std::array kBf16Tiles = {wide, square, low};
+constexpr std::array kFp8Tiles = {square_fp8, low};
+constexpr std::array kLowTiles = {low}, kThinTiles = {thin};
 constexpr std::array kF32Tiles = {large_f32, small_f32};
 constexpr std::array kScalarTiles = {low};
 
@@ -38,7 +39,8 @@ bool aligned(const void* pointer, std::int64_t bytes) {
 bool vectors_fit(const GemmTask& task) {
   const std::int64_t element = bytes_of(task.dtype);
   return whole_vectors(task.k * element) && whole_vectors(a_stride(task) * element) &&
-         whole_vectors(b_row(task) * element) && aligned(task.a, kVectorBytes) && aligned(task.b, kVectorBytes);
+         whole_vectors(b_row(task) * element) && aligned(task.a, kVectorBytes) &&
+         aligned(task.b, kVectorBytes);
 }
 
 // ldmatrix turns 16-bit elements: fp8 as [k, n] has to be gathered.
@@ -58,35 +60,61 @@ std::int64_t expected_tiles(const GemmTask& task, const GemmTile& tile) {
 
 std::int64_t shared_bytes(const GemmTask& task, const GemmTile& tile) {
   const std::int64_t groups = task.group_begin != nullptr || task.groups > 1 ? (task.groups + 1) * 4 : 0;
-  const std::int64_t buffers =
-      task.dtype == Dtype::f32
-          ? std::int64_t{tile.stages} * kSimtDepth * (tile.block_m + tile.block_n + 2 * kSimtPad) * 4
-          : std::int64_t{tile.stages} * tile.stage_bytes();
+  const std::int64_t buffers = task.dtype == Dtype::f32 ? std::int64_t{tile.stages} * kSimtDepth *
+                                                              (tile.block_m + tile.block_n + 2 * kSimtPad) * 4
+                                                        : std::int64_t{tile.stages} * tile.stage_bytes();
   return buffers + kGemmNoteBytes + groups;
 }
 
-// Multiprocessors work through the tiles in rounds; a round takes as long as one tile.
-double expected_cost(const GemmTask& task, const GemmTile& tile, int multiprocessors) {
-  const auto rounds = static_cast<double>(up(expected_tiles(task, tile), multiprocessors));
-  return rounds * tile.block_m * tile.block_n / tile.flop_share;
+struct Choice {
+  GemmTileName name = low;
+  int cuts = 1;
+};
+
+int most_cuts(const GemmTask& task, const GemmTile& tile, int multiprocessors) {
+  if (task.groups != 1 || task.group_begin != nullptr || task.m == 0 || task.n == 0) return 1;
+  const std::int64_t tiles = up(task.m, tile.block_m) * up(task.n, tile.block_n);
+  if (tiles > kMostGemmCounters) return 1;
+  const std::int64_t deepest = gemm_steps(task.k, task.dtype) / kLeastStepsPerCut;
+  return static_cast<int>(
+      std::clamp<std::int64_t>(std::min(multiprocessors * tile.blocks / tiles, deepest), 1, kMostCuts));
 }
 
-std::span<const GemmTileName> choices(Dtype dtype, bool async) {
-  if (dtype == Dtype::f32) return kF32Tiles;
+// Multiprocessors work through the tiles in rounds; a round takes as long as one tile. Writing and reading a
+// sum for another block to add takes as long as kJoinDepth elements of k: 8 bytes at 40 GB/s against 2 FLOP
+// at 3.5 TFLOP/s, an H100's L2 and tensor cores per multiprocessor.
+double expected_cost(const GemmTask& task, const Choice& choice, int multiprocessors) {
+  constexpr double kJoinDepth = 350.0;
+  const GemmTile tile = gemm_tile(choice.name);
+  const auto rounds = static_cast<double>(up(expected_tiles(task, tile) * choice.cuts, multiprocessors));
+  const double depth = static_cast<double>(task.k) / choice.cuts + (choice.cuts > 1 ? kJoinDepth : 0.0);
+  return rounds * tile.block_m * tile.block_n * depth / tile.flop_share;
+}
+
+// Tiles no taller than the rows need: with few rows B is what is moved, and taller tiles only take memory
+// from it.
+std::span<const GemmTileName> choices(const GemmTask& task, bool async) {
+  if (task.dtype == Dtype::f32) return kF32Tiles;
   if (!async) return kScalarTiles;
-  return dtype == Dtype::bf16 ? std::span<const GemmTileName>(kBf16Tiles) : std::span<const GemmTileName>(kFp8Tiles);
+  if (rows_per_group(task) <= gemm_tile(thin).block_m) return kThinTiles;
+  if (rows_per_group(task) <= gemm_tile(low).block_m) return kLowTiles;
+  return task.dtype == Dtype::bf16 ? std::span<const GemmTileName>(kBf16Tiles)
+                                   : std::span<const GemmTileName>(kFp8Tiles);
 }
 
-GemmTileName choose_tile(const GemmTask& task, bool async, const GemmMachine& machine) {
-  std::optional<GemmTileName> best;
+Choice choose(const GemmTask& task, bool async, const GemmMachine& machine, bool may_cut) {
+  std::optional<Choice> best;
   double least = std::numeric_limits<double>::infinity();
-  for (const GemmTileName name : choices(task.dtype, async)) {
-    const GemmTile tile = gemm_tile(name);
-    if (shared_bytes(task, tile) > machine.shared_bytes) continue;
-    const double cost = expected_cost(task, tile, machine.multiprocessors);
-    if (cost < least) {
+  const bool few_rows = task.dtype != Dtype::f32 && rows_per_group(task) <= gemm_tile(low).block_m;
+  for (const GemmTileName name : choices(task, async)) {
+    if (shared_bytes(task, gemm_tile(name)) > machine.shared_bytes) continue;
+    const int most = may_cut ? most_cuts(task, gemm_tile(name), machine.multiprocessors) : 1;
+    for (int cuts = few_rows ? most : 1; cuts <= most;
+         ++cuts) {  // few rows: as many streams as there is room for
+      const double cost = expected_cost(task, {name, cuts}, machine.multiprocessors);
+      if (best && cost >= least) continue;
       least = cost;
-      best = name;
+      best = {name, cuts};
     }
   }
   if (!best)
@@ -97,8 +125,8 @@ GemmTileName choose_tile(const GemmTask& task, bool async, const GemmMachine& ma
   return *best;
 }
 
-// A wave of blocks touches band * block_m rows of A and ceil(blocks / band) * block_n rows of B: the band that makes the
-// sum smallest keeps L2 busiest with what it holds.
+// A wave of blocks touches band * block_m rows of A and ceil(blocks / band) * block_n rows of B: the band
+// that makes the sum smallest keeps L2 busiest with what it holds.
 int choose_band(const GemmTile& tile, int blocks) {
   int best = 1;
   for (int band = 1; band <= 64; ++band) {
@@ -106,15 +134,6 @@ int choose_band(const GemmTile& tile, int blocks) {
     if (footprint(band) < footprint(best)) best = band;
   }
   return best;
-}
-
-int choose_cuts(const GemmTask& task, const GemmTile& tile, std::int64_t slots) {
-  if (task.groups != 1 || task.group_begin != nullptr) return 1;
-  const std::int64_t tiles = up(task.m, tile.block_m) * up(task.n, tile.block_n);
-  if (tiles == 0) return 1;
-  const std::int64_t most = kMostGemmCounters < tiles ? 1 : slots / tiles;
-  const std::int64_t deepest = gemm_steps(task.k, task.dtype) / kLeastStepsPerCut;
-  return static_cast<int>(std::clamp<std::int64_t>(std::min(most, deepest), 1, kMostCuts));
 }
 
 void check(const GemmTask& task) {
@@ -146,7 +165,9 @@ GemmPlan gemm_plan_with(GemmTileName wanted, int cuts, const GemmTask& task, con
   const int slots = machine.multiprocessors * tile.blocks;
   GemmPlan plan{.tile_name = name, .async = can_copy(task), .cuts = cuts, .band = choose_band(tile, slots)};
   // Each group may end in a tile of its own.
-  const std::int64_t tiles = task.m == 0 ? 0 : one_group ? rows * columns * cuts : (rows + task.groups) * columns;
+  const std::int64_t tiles = task.m == 0 ? 0
+                             : one_group ? rows * columns * cuts
+                                         : (rows + task.groups) * columns;
   plan.grid = static_cast<int>(std::min<std::int64_t>(tiles, slots));
   plan.shared_bytes = shared_bytes(task, tile);
   if (cuts > 1) plan.workspace_bytes = kGemmCounterBytes + tiles * tile.block_m * tile.block_n * 4;
@@ -155,13 +176,13 @@ GemmPlan gemm_plan_with(GemmTileName wanted, int cuts, const GemmTask& task, con
 
 GemmPlan gemm_plan(const GemmTask& task, const GemmMachine& machine, GemmCuts cuts) {
   check(task);
-  const GemmTileName name = choose_tile(task, can_copy(task), machine);
-  const GemmTile tile = gemm_tile(name);
-  const GemmPlan cut = gemm_plan_with(name, choose_cuts(task, tile, machine.multiprocessors * tile.blocks), task,
-                                      machine);
+  const auto plan = [&](bool may_cut) {
+    const Choice choice = choose(task, can_copy(task), machine, may_cut);
+    return gemm_plan_with(choice.name, choice.cuts, task, machine);
+  };
+  const GemmPlan cut = plan(true);
   const bool room = task.workspace != nullptr && task.workspace_bytes >= cut.workspace_bytes;
-  if (cuts == GemmCuts::as_wanted || cut.cuts == 1 || room) return cut;
-  return gemm_plan_with(name, 1, task, machine);
+  return cuts == GemmCuts::as_wanted || cut.cuts == 1 || room ? cut : plan(false);
 }
 
 GemmArgs gemm_args(const GemmTask& task, const GemmPlan& plan) {

@@ -1,5 +1,5 @@
-// How is a product cut into tiles on a GPU, which tiles suit it, and who computes which? Pure arithmetic, shared by the
-// launcher, the kernels and their tests.
+// How is a product cut into tiles on a GPU, which tiles suit it, and who computes which? Pure arithmetic,
+// shared by the launcher, the kernels and their tests.
 #pragma once
 
 #include <algorithm>
@@ -9,38 +9,47 @@
 
 namespace chokepoint {
 
-// A block's tile of C and how its warps share it. Tensor-core kernels step through k by 128 bytes of a row (64 bf16 or
-// 128 fp8: one scale block), `stages` steps in flight.
+// A block's tile of C and how its warps share it. Tensor-core kernels step through k by 128 bytes of a row
+// (64 bf16 or 128 fp8: one scale block), `stages` steps in flight.
 struct GemmTile {
   int block_m = 0, block_n = 0, warp_m = 0, warp_n = 0;
   int stages = 1;
-  int blocks = 1;              // resident on one multiprocessor
-  double flop_share = 0.0;     // of what the largest tile reaches on a full multiprocessor; for the choice only
+  int blocks = 1;           // resident on one multiprocessor
+  double flop_share = 0.0;  // of what the largest tile reaches on a full multiprocessor; for the choice only
   constexpr int threads() const { return block_m / warp_m * (block_n / warp_n) * 32; }
   constexpr int stage_bytes() const { return (block_m + block_n) * 128; }
   constexpr bool operator==(const GemmTile&) const = default;
 };
 
-// 64 x 64 per warp keeps shared memory below its rate; 128 x 256 keeps L2 below its rate at 500 TFLOP/s on 132
-// multiprocessors. fp8 has two sums per element (of the scale block, of all), so its warps take half. `thin` is for few
-// rows, where the weights are what is moved. f32: 16 x 16 threads, steps of kSimtDepth along k, two buffers.
+// 64 x 64 per warp keeps shared memory below its rate; 128 x 256 keeps L2 below its rate at 500 TFLOP/s on
+// 132 multiprocessors. fp8 has two sums per element (of the scale block, of all), so its warps take half.
+// `thin` is for few rows, where the weights are what is moved. f32: 16 x 16 threads, steps of kSimtDepth
+// along k, two buffers.
 enum class GemmTileName { wide, square, square_fp8, low, thin, large_f32, small_f32 };
 
 constexpr GemmTile gemm_tile(GemmTileName name) {
   switch (name) {
-    case GemmTileName::wide: return {128, 256, 64, 64, 3, 1, 1.0};
-    case GemmTileName::square: return {128, 128, 64, 64, 3, 2, 0.85};
-    case GemmTileName::square_fp8: return {128, 128, 64, 32, 4, 1, 1.0};
-    case GemmTileName::low: return {64, 128, 64, 32, 4, 2, 0.55};
-    case GemmTileName::thin: return {16, 128, 16, 32, 5, 2, 0.15};
-    case GemmTileName::large_f32: return {128, 128, 32, 64, 2, 1, 1.0};
-    case GemmTileName::small_f32: return {64, 64, 16, 32, 2, 2, 0.6};
+    case GemmTileName::wide:
+      return {128, 256, 64, 64, 3, 1, 1.0};
+    case GemmTileName::square:
+      return {128, 128, 64, 64, 3, 2, 0.85};
+    case GemmTileName::square_fp8:
+      return {128, 128, 64, 32, 4, 1, 1.0};
+    case GemmTileName::low:
+      return {64, 128, 64, 32, 4, 2, 0.55};
+    case GemmTileName::thin:
+      return {16, 128, 16, 32, 5, 2, 0.15};
+    case GemmTileName::large_f32:
+      return {128, 128, 32, 64, 2, 1, 1.0};
+    case GemmTileName::small_f32:
+      return {64, 64, 16, 32, 2, 2, 0.6};
   }
   return {};
 }
 inline constexpr int kGemmNoteBytes = 64;  // of shared memory, behind the operands
 inline constexpr int kSimtDepth = 16;
-inline constexpr int kSimtPad = 4;  // floats after each row of a buffer, so that columns fall into other banks
+inline constexpr int kSimtPad =
+    4;  // floats after each row of a buffer, so that columns fall into other banks
 
 constexpr int gemm_depth(Dtype dtype) {  // elements of k per step
   return dtype == Dtype::f32 ? kSimtDepth : dtype == Dtype::bf16 ? 64 : 128;
@@ -70,8 +79,8 @@ struct GemmPlan {
 // A workspace begins with counters, in the same place for every product that shares it.
 inline constexpr std::int64_t kMostGemmCounters = 4096, kGemmCounterBytes = 4 * kMostGemmCounters;
 
-// Tiles of one group, or of the whole product: `cuts` parts of a tile follow each other, then come the tiles of a column
-// within a band of rows, then the next column, then the next band.
+// Tiles of one group, or of the whole product: `cuts` parts of a tile follow each other, then come the tiles
+// of a column within a band of rows, then the next column, then the next band.
 struct GemmPlace {
   int row = 0, column = 0, cut = 0;  // in tiles
 };
@@ -111,8 +120,8 @@ struct GemmArgs {
   int m = 0, n = 0, k = 0, groups = 1;
   int tile_columns = 0, steps = 0, cuts = 1, band = 1;
   bool c_is_f32 = false, accumulate = false;
-  bool c_pairs = false;    // two neighbours of C can be written at once
-  bool vectors = false;    // f32: rows of A and B can be read 16 bytes at a time
+  bool c_pairs = false;  // two neighbours of C can be written at once
+  bool vectors = false;  // f32: rows of A and B can be read 16 bytes at a time
 };
 
 // Cut along k as speed wants it, or no more than the task's workspace has room for.
@@ -120,7 +129,8 @@ enum class GemmCuts { as_wanted, as_workspace_allows };
 
 // Alignment is judged by the pointers that the task has. Throws Error{unsupported} for what is out of reach.
 GemmPlan gemm_plan(const GemmTask& task, const GemmMachine& machine, GemmCuts cuts);
-// The same with tiles and cuts of the caller's choice, as far as there is a choice: elements one by one go into `low`.
+// The same with tiles and cuts of the caller's choice, as far as there is a choice: elements one by one go
+// into `low`.
 GemmPlan gemm_plan_with(GemmTileName name, int cuts, const GemmTask& task, const GemmMachine& machine);
 GemmArgs gemm_args(const GemmTask& task, const GemmPlan& plan);
 
