@@ -33,6 +33,12 @@ void SoftwareClock::engage() {
   engaged_ = true;
 }
 
+void SoftwareClock::set_rate(double rate, double latency_s) {
+  const std::lock_guard lock(mutex_);
+  rate_ = rate;
+  latency_s_ = latency_s;
+}
+
 void SoftwareClock::release() noexcept { engaged_ = false; }
 
 void SoftwareClock::reset_tally() {

@@ -19,6 +19,7 @@ class SoftwareClock final : public TalliedClock {
   SoftwareClock(double rate, double latency_s) : rate_(rate), latency_s_(latency_s) {}
 
   void engage() override;
+  void set_rate(double rate, double latency_s) override;
   void release() noexcept override;
   void reset_tally() override;
   ClockTally tally() const override;
@@ -31,7 +32,7 @@ class SoftwareClock final : public TalliedClock {
   Moment book(double amount, bool message);
   void close_stretch();  // with mutex_ held
 
-  const double rate_, latency_s_;
+  double rate_, latency_s_;
   std::atomic<bool> engaged_{false};
   mutable std::mutex mutex_;
   Moment busy_until_ = Moment::min();

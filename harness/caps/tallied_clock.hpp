@@ -19,6 +19,8 @@ struct ClockTally {
 class TalliedClock : public ResourceClock {
  public:
   virtual void engage() = 0;
+  // From the next engage() on: amount per second, and latency per message.
+  virtual void set_rate(double rate, double latency_s) = 0;
   virtual void release() noexcept = 0;
   virtual void reset_tally() = 0;
   virtual ClockTally tally() const = 0;
