@@ -28,9 +28,9 @@ class SharedClock final : public InstalledCap {
 
 class WireClocks final : public InstalledCap {
  public:
-  WireClocks(double latency_s, std::unique_ptr<TalliedClock> sender, std::unique_ptr<TalliedClock> receiver,
-             ResourceClock*& send, ResourceClock*& receive)
-      : latency_s_(latency_s), send_(std::move(sender)), receive_(std::move(receiver)) {
+  WireClocks(std::unique_ptr<TalliedClock> sender, std::unique_ptr<TalliedClock> receiver, ResourceClock*& send,
+             ResourceClock*& receive)
+      : send_(std::move(sender)), receive_(std::move(receiver)) {
     send = send_.get();
     receive = receive_.get();
   }
@@ -48,13 +48,12 @@ class WireClocks final : public InstalledCap {
   }
   Delivered delivered(double elapsed_s) const override {
     const ClockTally tally = receive_->tally();  // the later of the two directions to be waited for
-    const double transfer_s = tally.active_s - latency_s_ * static_cast<double>(tally.messages);
+    const double transfer_s = tally.active_s - tally.latency_only_s;
     if (tally.charged <= 0.0 || transfer_s <= 0.0) return {tally.charged, std::nullopt, std::nullopt};
     return {tally.charged, tally.charged / transfer_s, std::min(1.0, tally.active_s / elapsed_s)};
   }
 
  private:
-  double latency_s_;
   std::unique_ptr<TalliedClock> send_, receive_;
 };
 
@@ -71,10 +70,10 @@ std::unique_ptr<InstalledCap> share_capped_by_clock(const CapPlan& plan, std::un
   return std::make_unique<SharedClock>(plan.requested, std::move(clock), slot);
 }
 
-std::unique_ptr<InstalledCap> wire_capped_by_clocks(const CapPlan& plan, std::unique_ptr<TalliedClock> sender,
+std::unique_ptr<InstalledCap> wire_capped_by_clocks(std::unique_ptr<TalliedClock> sender,
                                                     std::unique_ptr<TalliedClock> receiver, ResourceClock*& send,
                                                     ResourceClock*& receive) {
-  return std::make_unique<WireClocks>(plan.latency_s, std::move(sender), std::move(receiver), send, receive);
+  return std::make_unique<WireClocks>(std::move(sender), std::move(receiver), send, receive);
 }
 
 CapStatus judge(const CapRecord& cap) {

@@ -78,7 +78,7 @@ std::unique_ptr<InstalledCap> share_capped_by_clock(const CapPlan& plan, std::un
                                                     ResourceClock*& slot);
 
 // Rate is charged / time in transfer, per direction: for wires, which idle between messages.
-std::unique_ptr<InstalledCap> wire_capped_by_clocks(const CapPlan& plan, std::unique_ptr<TalliedClock> sender,
+std::unique_ptr<InstalledCap> wire_capped_by_clocks(std::unique_ptr<TalliedClock> sender,
                                                     std::unique_ptr<TalliedClock> receiver, ResourceClock*& send,
                                                     ResourceClock*& receive);
 

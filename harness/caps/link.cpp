@@ -14,7 +14,7 @@ const Register<Cap> cap{
      .needs = "kernels that charge link; no privileges",
      .install = [](const CapPlan& plan, Device&, Pace& pace) {
        const auto clock = [&] { return std::make_unique<SoftwareClock>(plan.requested, plan.latency_s); };
-       return wire_capped_by_clocks(plan, clock(), clock(), pace.link_send, pace.link_receive);
+       return wire_capped_by_clocks(clock(), clock(), pace.link_send, pace.link_receive);
      }}};
 
 }  // namespace

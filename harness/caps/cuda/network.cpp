@@ -14,7 +14,7 @@ const Register<Cap> cap{
      .needs = "kernels that charge network; no privileges",
      .install = [](const CapPlan& plan, Device& device, Pace& pace) {
        const auto clock = [&] { return std::make_unique<GpuClock>(device, plan.requested, plan.latency_s); };
-       return wire_capped_by_clocks(plan, clock(), clock(), pace.network_send, pace.network_receive);
+       return wire_capped_by_clocks(clock(), clock(), pace.network_send, pace.network_receive);
      }}};
 
 }  // namespace
