@@ -16,7 +16,7 @@ const std::vector<std::pair<std::int64_t, std::int64_t>> kSizes = {
     {4, 1}, {12, 3}, {28, 2}, {4 * 1009, 7}, {4 * 257, 257}, {262144, 1}, {4 * 262147, 3}, {3 << 20, 5}};
 
 Shape shape_of(std::pair<std::int64_t, std::int64_t> size, const std::string& wire) {
-  return {{"bytes", size.first}, {"messages", size.second}, {"wire", wire}};
+  return {{"bytes", size.first}, {"messages", size.second}, {"wire", wire}, {"in_flight", 1}};
 }
 
 TEST(loopback_operation, every_kernel_delivers_every_byte) {
@@ -53,7 +53,7 @@ TEST(loopback_operation, every_kernel_charges_exactly_the_work_on_the_wire_it_us
 }
 
 TEST(loopback_operation, messages_differ_by_at_most_one_element_and_leave_no_gap) {
-  const LoopbackProblem problem(4 * 1009, Wire::link, 7, {});  // 1009 = 7 x 144 + 1
+  const LoopbackProblem problem(4 * 1009, Wire::link, 7, 1, {});  // 1009 = 7 x 144 + 1
   EXPECT_EQ(problem.message_begin(0), 0);
   EXPECT_EQ(problem.message_begin(1), 4 * 145);
   for (std::int64_t message = 1; message < 7; ++message)
