@@ -60,7 +60,10 @@ double message_rate(Device& device, const CapPlan& plan, std::int64_t message_by
   const Operation& operation = find_operation("loopback");
   const Shape shape = complete_shape(
       operation,
-      {{"bytes", messages * message_bytes}, {"wire", std::string("link")}, {"messages", messages}, {"in_flight", std::int64_t{2}}});
+      {{"bytes", messages * message_bytes},
+       {"wire", std::string("link")},
+       {"messages", messages},
+       {"in_flight", std::int64_t{2}}});
   const std::unique_ptr<Problem> problem = operation.make(shape, Dtype::f32, {});
   Pace pace;
   const std::unique_ptr<InstalledCap> cap =
