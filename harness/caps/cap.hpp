@@ -79,7 +79,7 @@ const Cap* find_cap(Resource resource, const std::string& device, bool kernel_pa
 std::unique_ptr<InstalledCap> share_capped_by_clock(const CapPlan& plan, std::unique_ptr<TalliedClock> clock,
                                                     ResourceClock*& slot);
 
-// Rate is that of the plan times the time owed (bytes at that rate, and a latency per message) / the time taken, per
+// Rate is that of the plan times the time owed (bytes at that rate, and latency that no bytes hid) / the time taken, per
 // direction: for wires, which idle between messages. For long messages that is charged / time in transfer.
 std::unique_ptr<InstalledCap> wire_capped_by_clocks(const CapPlan& plan, std::unique_ptr<TalliedClock> sender,
                                                     std::unique_ptr<TalliedClock> receiver, ResourceClock*& send,

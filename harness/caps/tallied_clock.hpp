@@ -14,6 +14,7 @@ struct ClockTally {
       0.0;  // from a first reservation on an idle clock until the last wait of that stretch returned
   std::int64_t messages = 0;
   std::int64_t reservations = 0;
+  double latency_only_s = 0.0;  // of active_s: bytes were through, and only the latency of messages was pending
 };
 
 class TalliedClock : public ResourceClock {

@@ -143,7 +143,7 @@ const Register<Command> command{
        app.add_option("--dtype", flags->dtype, "f32, bf16 or fp8_e4m3")->option_text("T");
        app.add_option("--kernel", flags->kernel, "see `chokepoint list kernels`")->option_text("K");
        app.add_option("--device", flags->device, "cpu or cuda:N")->option_text("DEVICE");
-       app.add_option("--seed", flags->seed, "of the inputs")->option_text("N");
+       app.add_option("--seed", flags->seed, "of the inputs")->check(CLI::NonNegativeNumber)->option_text("N");
        app.add_option("--distribution", flags->distribution, "of the inputs: normal, uniform, zeros")
            ->option_text("NAME");
        app.add_option("--dump", flags->dump, "folder for problem.json and one .npy per array")
