@@ -120,7 +120,11 @@ run_stage() {  # run_stage NAME SECONDS
       for pid in "${pids[@]}"; do wait "$pid" || status=$?; done
       cat "$out"/verify_*.txt | grep -vE '^ok ' 
       return "$status" ;;
-    calibrate) "$program" calibrate --device "$device" ;;
+    calibrate)
+      local status=0
+      "$program" calibrate --device "$device" || status=$?
+      "$program" selftest --device "$device" || status=$?
+      return "$status" ;;
     h800) suite h800-vs-h100 $((seconds * 7 / 10)) "${play[@]}" ;;
     kernels) suite kernels $((seconds * 7 / 10)) ;;
     fidelity) suite fidelity $((seconds * 7 / 10)) ;;

@@ -18,6 +18,7 @@ namespace {
 constexpr double kLeastCoverage = 0.93;     // of 95 % nominal; below it the intervals claim too much
 constexpr double kRateTolerance = 0.01;     // of an idle machine
 constexpr double kControlTolerance = 0.02;  // design.md section 5
+constexpr double kGpuMemoryTolerance = 0.05;
 constexpr double kShares[] = {0.05, 0.10, 0.20, 0.35, 0.50, 0.70};  // of the ceiling
 constexpr std::int64_t kMessages[] = {128 << 10, 1 << 20, 8 << 20};
 
@@ -111,6 +112,56 @@ void check_rates(Report& report, Device& device) {
   }
 }
 
+// On a GPU a message is a launch: rates are those of long ones, as the probes of a run take them.
+void check_gpu_rates(Report& report, Device& device) {
+  Prober prober(device);
+  report.line("\ndelivered against requested rate, long transfers");
+  for (const auto& [resource, tolerance] :
+       {std::pair{Resource::link, kRateTolerance}, {Resource::memory, kGpuMemoryTolerance}}) {
+    const std::optional<double> ceiling = prober.ceiling(resource, Dtype::f32);
+    if (!ceiling) continue;
+    std::string text = fmt::format("  {:<7} ceiling {:<10}", to_string(resource), with_unit(*ceiling, "B/s"));
+    for (double share : kShares) {
+      const CapPlan plan{.demand = {.resource = resource}, .requested = share * *ceiling, .ceiling = *ceiling};
+      const double delivered = prober.delivered(plan, Dtype::f32), off = delivered / plan.requested - 1.0;
+      report.good &= std::abs(off) <= tolerance;
+      text += fmt::format("  {:.0f} %: {:+.2f} %", 100 * share, 100 * off);
+      report.json["rates"].push_back({{"resource", to_string(resource)},
+                                      {"message_bytes", nullptr},
+                                      {"share", share},
+                                      {"requested", plan.requested},
+                                      {"delivered", delivered}});
+    }
+    report.line(text);
+  }
+}
+
+// What a sample costs besides the launch it times: a launch that does next to nothing, alone and in batches, on the
+// device's clock and on the wall's.
+void check_gpu_overhead(Report& report, Device& device) {
+  const Operation& operation = find_operation("stream");
+  const std::unique_ptr<Problem> problem = operation.make(
+      complete_shape(operation, {{"elements", std::int64_t{4}}, {"pattern", std::string("copy")}}), Dtype::f32, {});
+  const std::unique_ptr<Launch> launch = find_kernel("stream", "cuda_simple").prepare(*problem, device, Pace{});
+  const std::unique_ptr<LaunchTimer> timer = device.timer({[&] { launch->run(); }});
+  const std::vector<LaunchTimer*> block(128, timer.get());
+  std::vector<double> launch_s, wall_s;
+  for (int i = 0; i < 40; ++i) {
+    const double start = device.now_s();
+    const std::vector<double> times = device.time_in_turn(block);
+    wall_s.push_back((device.now_s() - start) / static_cast<double>(block.size()));
+    launch_s.insert(launch_s.end(), times.begin(), times.end());
+  }
+  const double floor_s = median(launch_s).value(), sample_s = median(wall_s).value();
+  const double overhead_s = sample_s - floor_s * timer->launches_per_sample();
+  report.line(fmt::format("\nlaunch floor: {} per launch in batches of {}; a sample costs {} of wall time besides its "
+                          "launches (physical limit: the two event readings, good to about 0.5 us)",
+                          duration_text(floor_s), timer->launches_per_sample(), duration_text(overhead_s)));
+  report.json["launch_floor_s"] = floor_s;
+  report.json["launches_per_sample"] = timer->launches_per_sample();
+  report.json["overhead_s"] = overhead_s;
+}
+
 void check_refusal(Report& report) {
   PerResource<std::optional<double>> ceilings;
   ceilings[Resource::link] = 1e9;
@@ -172,14 +223,20 @@ void check_overhead(Report& report, Device& device) {
   report.json["overhead_s"] = overhead_s;
 }
 
-void selftest(std::size_t replicates, Session& session) {
+void selftest(std::size_t replicates, const std::string& device_name, Session& session) {
   Report report{session};
-  const std::unique_ptr<Device> device = open_device("cpu");
-  check_coverage(report, replicates);
-  check_rates(report, *device);
-  check_refusal(report);
-  check_negative_control(report, *device);
-  check_overhead(report, *device);
+  const std::unique_ptr<Device> device = open_device(device_name);
+  if (device->facts().own_memory) {  // intervals are the CPU's business, negative controls `calibrate`'s
+    check_gpu_rates(report, *device);
+    check_refusal(report);
+    check_gpu_overhead(report, *device);
+  } else {
+    check_coverage(report, replicates);
+    check_rates(report, *device);
+    check_refusal(report);
+    check_negative_control(report, *device);
+    check_overhead(report, *device);
+  }
   report.json["good"] = report.good;
   if (session.json) print_json(report.json);
   report.line(report.good
@@ -194,10 +251,13 @@ const Register<Command> command{
      .summary = "coverage of the intervals, accuracy of the clocks, cost of a sample",
      .add = [](CLI::App& app, Session& session) {
        auto replicates = std::make_shared<std::size_t>(100);
+       auto device = std::make_shared<std::string>("cpu");
+       app.add_option("--device", *device, "cpu, or cuda:N for its clocks and the cost of its samples")
+           ->option_text("DEVICE");
        app.add_option("--replicates", *replicates, "per noise model")
            ->check(CLI::Range(10, 100000))
            ->option_text("N");
-       app.callback([replicates, &session] { selftest(*replicates, session); });
+       app.callback([replicates, device, &session] { selftest(*replicates, *device, session); });
      }}};
 
 }  // namespace

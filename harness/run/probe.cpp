@@ -289,12 +289,17 @@ CapPlan Prober::tuned(const CapPlan& plan, Dtype dtype, const Cap& mechanism) {
   CapPlan ready = plan;
   if (!mechanism.tune || plan.setting) return ready;
   const auto key = std::tuple(mechanism.name, dtype, plan.requested);
-  if (!settings_.contains(key))
-    settings_[key] = mechanism.tune(plan, device_.facts(), [&](double setting) {
+  if (const auto known = no_setting_.find(key); known != no_setting_.end()) throw Error(known->second);
+  if (!settings_.contains(key)) try {
+      settings_[key] = mechanism.tune(plan, device_.facts(), [&](double setting) {
       CapPlan trial = plan;
       trial.setting = setting;
       return delivered_from_outside(trial, dtype, kTuning_s, kTuningRepeats, mechanism);
     });
+    } catch (const Error& error) {
+      if (error.fault() == Fault::cap_not_held) no_setting_.emplace(key, error);
+      throw;
+    }
   ready.setting = settings_[key];
   return ready;
 }

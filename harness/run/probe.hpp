@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "harness/caps/cap.hpp"
+#include "harness/base/error.hpp"
 #include "harness/device/device.hpp"
 #include "harness/model/emulation.hpp"
 #include "kernels/kernel.hpp"
@@ -70,6 +71,7 @@ class Prober {
   std::map<std::string, std::unique_ptr<Problem>> problems_;  // by operation, dtype and shape
   // By mechanism, dtype and rate: looking for one takes many probes.
   std::map<std::tuple<std::string, Dtype, double>, double> settings_;
+  std::map<std::tuple<std::string, Dtype, double>, Error> no_setting_;  // where none was found, and why
   // The last probe that no clock is part of: it serves every setting of a mechanism.
   std::unique_ptr<Free> free_;
   // By kernel, dtype, shape and, where every rate has a probe of its own, rate: setting one up takes longer than

@@ -195,12 +195,12 @@ TEST(profile, an_unknown_id_gets_the_nearest_one) {
 TEST(profile, mistakes_in_a_file_name_line_and_key) {
   EXPECT_EQ(error_with("x", "x"), "no error");
   EXPECT_TRUE(contains(error_with("\"sm_count\"", "\"sm_cuont\""),
-                       "h20.json:45: sm_cuont is an unknown key; did you mean \"sm_count\"?"));
+                       "h20.json:46: sm_cuont is an unknown key; did you mean \"sm_count\"?"));
   EXPECT_TRUE(contains(error_with("\"id\": \"h20\"", "\"id\": \"h21\""),
                        "id is \"h21\", but the file is called h20"));
   EXPECT_TRUE(contains(
       error_with("148, \"unit\": \"TFLOP/s\"", "148, \"unit\": \"TFLOPS\""),
-      "h20.json:8: resources.compute.bf16.datasheet.unit is \"TFLOPS\", which does not measure in FLOP/s"));
+      "h20.json:9: resources.compute.bf16.datasheet.unit is \"TFLOPS\", which does not measure in FLOP/s"));
   EXPECT_TRUE(contains(error_with("\"kind\": \"datasheet\"", "\"kind\": \"measured\""),
                        "is \"measured\" for a datasheet figure"));
   EXPECT_TRUE(contains(error_with("\"kind\": \"datasheet\"", "\"kind\": \"guess\""), "kind is \"guess\""));
