@@ -105,7 +105,8 @@ class Problem {
   // Rows of the output in double precision from the inputs as stored (rounded to dtype); [rows.size(), row length].
   virtual std::vector<double> reference(std::span<const std::int64_t> rows) const = 0;
 
-  // Largest allowed error of an element, |out - ref| / (|ref| + rms(ref)), for a correct kernel of this dtype.
+  // Largest allowed error of an element, |out - ref| / (|ref| + rms of its row of ref), for a correct kernel of this
+  // dtype.
   virtual double tolerance() const = 0;
 
   // Further arrays worth dumping (chosen experts and their weights, say), computed when asked for.

@@ -46,8 +46,9 @@ def gpu_runs(folder):
         devices = ", ".join(sorted({r["device"]["name"] for r in ran})) or "no GPU yet"
         counts = collections.Counter(r["status"] for r in records)
         outcome = ", ".join(f"{counts[s]} {s}" for s in ("ok", "invalid", "failed", "unsupported") if counts[s])
-        errors = [r["verification"]["error"] / r["verification"]["tolerance"] for r in ran
-                  if r["verification"] and r["verification"]["error"] is not None and r["verification"]["tolerance"] > 0]
+        errors = [r["verification"]["row_error"] / r["verification"]["tolerance"] for r in ran
+                  if r["verification"] and r["verification"].get("row_error") is not None
+                  and r["verification"]["tolerance"] > 0]
         rows.append(f"| {operation} | {kernel} | {devices} | {outcome} | {f'{max(errors):.2f}' if errors else ''} |")
     return "\n".join(rows) + "\n"
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "harness/base/error.hpp"
 #include "harness/base/files.hpp"
@@ -98,12 +99,37 @@ std::string shown_path(const std::string& pointer) {
   return path;
 }
 
+std::vector<std::string> each_once(const std::vector<std::string>& words) {
+  std::vector<std::string> once;
+  for (const std::string& word : words)
+    if (std::find(once.begin(), once.end(), word) == once.end()) once.push_back(word);
+  return once;
+}
+
+std::string kind_of(const Json& value) {
+  const std::string_view kind = value.type_name();
+  return fmt::format("{} {}", kind == "array" || kind == "object" ? "an" : "a", kind);
+}
+
+// JSON leaves open what a key written twice means, and the parser would silently take the last one.
+Json parse_with_keys_once(const JsonFile& file) {
+  std::vector<std::set<std::string>> objects;
+  return Json::parse(file.text, [&](int, Json::parse_event_t event, const Json& parsed) {
+    if (event == Json::parse_event_t::object_start) objects.emplace_back();
+    if (event == Json::parse_event_t::object_end) objects.pop_back();
+    if (event == Json::parse_event_t::key && !objects.back().insert(parsed.get<std::string>()).second)
+      throw Error(Fault::config, fmt::format("{}: the key {} is written twice in one object", file.path, parsed.dump()),
+                  "keep one of them");
+    return true;
+  });
+}
+
 }  // namespace
 
 JsonFile parse_json(std::string text, std::string name) {
   JsonFile file{std::move(name), std::move(text), {}};
   try {
-    file.value = Json::parse(file.text);
+    file.value = parse_with_keys_once(file);
   } catch (const Json::exception& fault) {
     std::string_view what = fault.what();  // "[json.exception.parse_error.101] parse error at line 3, column 5: ..."
     if (const std::size_t at = what.find("at line"); at != std::string_view::npos) what.remove_prefix(at + 3);
@@ -129,8 +155,8 @@ Fields::Fields(const JsonFile& file, const Json& value, std::string pointer)
   if (!value.is_object()) {
     const int line = line_of(file.text, pointer_);
     throw Error(Fault::config,
-                fmt::format("{}:{}: {} is a {}, not an object", file.path, line,
-                            pointer_.empty() ? "the file" : shown_path(pointer_), value.type_name()),
+                fmt::format("{}:{}: {} is {}, not an object", file.path, line,
+                            pointer_.empty() ? "the file" : shown_path(pointer_), kind_of(value)),
                 "write {...} there");
   }
 }
@@ -166,13 +192,13 @@ const Json& Fields::required(const std::string& key) {
 
 std::string Fields::text(const std::string& key) {
   const Json& value = required(key);
-  if (!value.is_string()) reject(key, fmt::format("is a {}, not a text", value.type_name()), "put it in quotes");
+  if (!value.is_string()) reject(key, fmt::format("is {}, not a text", kind_of(value)), "put it in quotes");
   return value.get<std::string>();
 }
 
 double Fields::number(const std::string& key) {
   const Json& value = required(key);
-  if (!value.is_number()) reject(key, fmt::format("is a {}, not a number", value.type_name()), "write a number");
+  if (!value.is_number()) reject(key, fmt::format("is {}, not a number", kind_of(value)), "write a number");
   const double number = value.get<double>();
   if (!std::isfinite(number)) reject(key, "is not finite", "write a finite number");
   return number;
@@ -187,7 +213,7 @@ double Fields::positive(const std::string& key) {
 std::int64_t Fields::integer(const std::string& key) {
   const Json& value = required(key);
   if (!value.is_number_integer())
-    reject(key, fmt::format("is {}, not a whole number", value.is_number() ? value.dump() : value.type_name()),
+    reject(key, fmt::format("is {}, not a whole number", value.is_number() ? value.dump() : kind_of(value)),
            "write a whole number");
   if (value.is_number_unsigned() && value.get<std::uint64_t>() > std::uint64_t{INT64_MAX})
     reject(key, "is too large", "write a number below 2^63");
@@ -196,13 +222,13 @@ std::int64_t Fields::integer(const std::string& key) {
 
 bool Fields::boolean(const std::string& key) {
   const Json& value = required(key);
-  if (!value.is_boolean()) reject(key, fmt::format("is a {}, not true or false", value.type_name()), "write true or false");
+  if (!value.is_boolean()) reject(key, fmt::format("is {}, not true or false", kind_of(value)), "write true or false");
   return value.get<bool>();
 }
 
 std::vector<std::string> Fields::texts(const std::string& key) {
   const Json& value = required(key);
-  if (!value.is_array()) reject(key, fmt::format("is a {}, not a list", value.type_name()), "write [\"...\"]");
+  if (!value.is_array()) reject(key, fmt::format("is {}, not a list", kind_of(value)), "write [\"...\"]");
   std::vector<std::string> texts;
   for (std::size_t i = 0; i < value.size(); ++i) {
     if (!value[i].is_string()) reject(fmt::format("{}/{}", key, i), "is not a text", "put it in quotes");
@@ -215,7 +241,7 @@ Fields Fields::object(const std::string& key) { return {*file_, required(key), p
 
 std::vector<Fields> Fields::objects(const std::string& key) {
   const Json& value = required(key);
-  if (!value.is_array()) reject(key, fmt::format("is a {}, not a list", value.type_name()), "write [{...}]");
+  if (!value.is_array()) reject(key, fmt::format("is {}, not a list", kind_of(value)), "write [{...}]");
   std::vector<Fields> objects;
   for (std::size_t i = 0; i < value.size(); ++i)
     objects.push_back(Fields(*file_, value[i], fmt::format("{}/{}/{}", pointer_, key, i)));
@@ -254,7 +280,7 @@ std::vector<std::string> Fields::keys() const {
 void Fields::finish() const {
   for (const std::string& key : keys())
     if (key != "$schema" && std::find(known_.begin(), known_.end(), key) == known_.end())
-      reject(key, "is an unknown key", suggestion(key, known_));
+      reject(key, "is an unknown key", suggestion(key, each_once(known_)));
 }
 
 }  // namespace chokepoint

@@ -13,6 +13,11 @@ class SharedClock final : public InstalledCap {
   }
   void engage() override { clock_->engage(); }
   void release() noexcept override { clock_->release(); }
+  bool retune(const CapPlan& plan) override {
+    rate_ = plan.requested;
+    clock_->set_rate(plan.requested, 0.0);
+    return true;
+  }
   void reset_tally() override { clock_->reset_tally(); }
   Delivered delivered(double elapsed_s) const override {
     const ClockTally tally = clock_->tally();
@@ -28,9 +33,9 @@ class SharedClock final : public InstalledCap {
 
 class WireClocks final : public InstalledCap {
  public:
-  WireClocks(double latency_s, std::unique_ptr<TalliedClock> sender, std::unique_ptr<TalliedClock> receiver,
+  WireClocks(double rate, std::unique_ptr<TalliedClock> sender, std::unique_ptr<TalliedClock> receiver,
              ResourceClock*& send, ResourceClock*& receive)
-      : latency_s_(latency_s), send_(std::move(sender)), receive_(std::move(receiver)) {
+      : rate_(rate), send_(std::move(sender)), receive_(std::move(receiver)) {
     send = send_.get();
     receive = receive_.get();
   }
@@ -42,19 +47,24 @@ class WireClocks final : public InstalledCap {
     send_->release();
     receive_->release();
   }
+  bool retune(const CapPlan& plan) override {
+    rate_ = plan.requested;
+    for (TalliedClock* clock : {send_.get(), receive_.get()}) clock->set_rate(plan.requested, plan.latency_s);
+    return true;
+  }
   void reset_tally() override {
     send_->reset_tally();
     receive_->reset_tally();
   }
   Delivered delivered(double elapsed_s) const override {
     const ClockTally tally = receive_->tally();  // the later of the two directions to be waited for
-    const double transfer_s = tally.active_s - latency_s_ * static_cast<double>(tally.messages);
-    if (tally.charged <= 0.0 || transfer_s <= 0.0) return {tally.charged, std::nullopt, std::nullopt};
-    return {tally.charged, tally.charged / transfer_s, std::min(1.0, tally.active_s / elapsed_s)};
+    if (tally.charged <= 0.0 || tally.active_s <= 0.0) return {tally.charged, std::nullopt, std::nullopt};
+    const double owed_s = tally.charged / rate_ + tally.latency_only_s;
+    return {tally.charged, rate_ * owed_s / tally.active_s, std::min(1.0, tally.active_s / elapsed_s)};
   }
 
  private:
-  double latency_s_;
+  double rate_;
   std::unique_ptr<TalliedClock> send_, receive_;
 };
 
@@ -74,7 +84,7 @@ std::unique_ptr<InstalledCap> share_capped_by_clock(const CapPlan& plan, std::un
 std::unique_ptr<InstalledCap> wire_capped_by_clocks(const CapPlan& plan, std::unique_ptr<TalliedClock> sender,
                                                     std::unique_ptr<TalliedClock> receiver, ResourceClock*& send,
                                                     ResourceClock*& receive) {
-  return std::make_unique<WireClocks>(plan.latency_s, std::move(sender), std::move(receiver), send, receive);
+  return std::make_unique<WireClocks>(plan.requested, std::move(sender), std::move(receiver), send, receive);
 }
 
 CapStatus judge(const CapRecord& cap) {

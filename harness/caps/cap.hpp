@@ -36,6 +36,8 @@ class InstalledCap {
   virtual void release() noexcept = 0;
   virtual void reset_tally() = 0;
   virtual Delivered delivered(double elapsed_s) const = 0;
+  // Takes the plan's rate and latency from the next engage() on, where the same installation can: clocks can.
+  virtual bool retune(const CapPlan&) { return false; }
 
   // Runs `enqueue`, which launches what this cap is to hold, or makes a timer over it. For caps that hang on where
   // work is enqueued; a clock is in the launch already.
@@ -77,7 +79,8 @@ const Cap* find_cap(Resource resource, const std::string& device, bool kernel_pa
 std::unique_ptr<InstalledCap> share_capped_by_clock(const CapPlan& plan, std::unique_ptr<TalliedClock> clock,
                                                     ResourceClock*& slot);
 
-// Rate is charged / time in transfer, per direction: for wires, which idle between messages.
+// Rate is that of the plan times the time owed (bytes at that rate, and latency that no bytes hid) / the time taken, per
+// direction: for wires, which idle between messages. For long messages that is charged / time in transfer.
 std::unique_ptr<InstalledCap> wire_capped_by_clocks(const CapPlan& plan, std::unique_ptr<TalliedClock> sender,
                                                     std::unique_ptr<TalliedClock> receiver, ResourceClock*& send,
                                                     ResourceClock*& receive);

@@ -27,10 +27,16 @@ void sleep_then_spin_until(Moment moment) {
 
 void SoftwareClock::engage() {
   const std::lock_guard lock(mutex_);
-  busy_until_ = Moment::clock::now();
+  busy_until_ = arrives_until_ = Moment::clock::now();
   tally_ = {};
   stretch_start_ = stretch_end_ = Moment::min();
   engaged_ = true;
+}
+
+void SoftwareClock::set_rate(double rate, double latency_s) {
+  const std::lock_guard lock(mutex_);
+  rate_ = rate;
+  latency_s_ = latency_s;
 }
 
 void SoftwareClock::release() noexcept { engaged_ = false; }
@@ -39,6 +45,11 @@ void SoftwareClock::reset_tally() {
   const std::lock_guard lock(mutex_);
   tally_ = {};
   stretch_start_ = stretch_end_ = Moment::min();
+}
+
+double SoftwareClock::latency_pending_s(Moment until) const {
+  if (stretch_start_ == Moment::min()) return 0.0;
+  return std::max(0.0, duration<double>(std::min(until, arrives_until_) - busy_until_).count());
 }
 
 void SoftwareClock::close_stretch() {
@@ -55,6 +66,7 @@ Moment SoftwareClock::book(double amount, bool message) {
   tally_.reservations += 1;
   if (!engaged_) return now;
   if (now >= busy_until_) {
+    tally_.latency_only_s += latency_pending_s(now);
     if (now >= stretch_end_) close_stretch();
     busy_until_ = now;
     if (stretch_start_ == Moment::min()) stretch_start_ = now;
@@ -62,6 +74,7 @@ Moment SoftwareClock::book(double amount, bool message) {
   busy_until_ += duration_cast<Moment::duration>(duration<double>(amount / rate_));
   const Moment ready =
       message ? busy_until_ + duration_cast<Moment::duration>(duration<double>(latency_s_)) : busy_until_;
+  arrives_until_ = std::max(arrives_until_, ready);
   stretch_end_ = std::max(stretch_end_, ready);
   return ready;
 }
@@ -76,6 +89,7 @@ void SoftwareClock::wait(Moment ready) {
 ClockTally SoftwareClock::tally() const {
   const std::lock_guard lock(mutex_);
   ClockTally tally = tally_;
+  tally.latency_only_s += latency_pending_s(Moment::max());
   if (stretch_start_ != Moment::min())
     tally.active_s += duration<double>(stretch_end_ - stretch_start_).count();
   return tally;

@@ -19,6 +19,7 @@ class SoftwareClock final : public TalliedClock {
   SoftwareClock(double rate, double latency_s) : rate_(rate), latency_s_(latency_s) {}
 
   void engage() override;
+  void set_rate(double rate, double latency_s) override;
   void release() noexcept override;
   void reset_tally() override;
   ClockTally tally() const override;
@@ -30,11 +31,13 @@ class SoftwareClock final : public TalliedClock {
  private:
   Moment book(double amount, bool message);
   void close_stretch();  // with mutex_ held
+  double latency_pending_s(Moment until) const;  // since the last byte was through; with mutex_ held
 
-  const double rate_, latency_s_;
+  double rate_, latency_s_;
   std::atomic<bool> engaged_{false};
   mutable std::mutex mutex_;
   Moment busy_until_ = Moment::min();
+  Moment arrives_until_ = Moment::min();  // busy_until_ and what latency comes on top
   Moment stretch_start_ = Moment::min(), stretch_end_ = Moment::min();
   ClockTally tally_;
 };

@@ -14,11 +14,14 @@ struct ClockTally {
       0.0;  // from a first reservation on an idle clock until the last wait of that stretch returned
   std::int64_t messages = 0;
   std::int64_t reservations = 0;
+  double latency_only_s = 0.0;  // of active_s: bytes were through, and only the latency of messages was pending
 };
 
 class TalliedClock : public ResourceClock {
  public:
   virtual void engage() = 0;
+  // From the next engage() on: amount per second, and latency per message.
+  virtual void set_rate(double rate, double latency_s) = 0;
   virtual void release() noexcept = 0;
   virtual void reset_tally() = 0;
   virtual ClockTally tally() const = 0;

@@ -53,14 +53,17 @@ void check_coverage(Report& report, std::size_t replicates) {
   }
 }
 
-// Delivered rate of a link that sends messages of this size one after the other.
+// Delivered rate of a link that sends messages of this size one after the other, the next always on its way.
 double message_rate(Device& device, const CapPlan& plan, std::int64_t message_bytes) {
   const double wanted = std::max(plan.requested * 0.1, 4.0 * static_cast<double>(message_bytes));
   const std::int64_t messages = static_cast<std::int64_t>(wanted) / message_bytes;
   const Operation& operation = find_operation("loopback");
   const Shape shape = complete_shape(
       operation,
-      {{"bytes", messages * message_bytes}, {"wire", std::string("link")}, {"messages", messages}});
+      {{"bytes", messages * message_bytes},
+       {"wire", std::string("link")},
+       {"messages", messages},
+       {"in_flight", std::int64_t{2}}});
   const std::unique_ptr<Problem> problem = operation.make(shape, Dtype::f32, {});
   Pace pace;
   const std::unique_ptr<InstalledCap> cap =

@@ -19,7 +19,9 @@ void add_suite_flags(CLI::App& app, SuiteFlags& flags) {
       ->check(CLI::IsMember({"quick", "standard", "publish"}))
       ->option_text("PROFILE");
   flags.seed_option =
-      app.add_option("--seed", flags.seed, "seed of the inputs, instead of the suite's")->option_text("N");
+      app.add_option("--seed", flags.seed, "seed of the inputs, instead of the suite's")
+          ->check(CLI::NonNegativeNumber)
+          ->option_text("N");
   flags.dilation_option =
       app.add_option("--dilation", flags.dilation,
                      "seconds of host time per target second, instead of the smallest that works")

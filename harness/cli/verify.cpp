@@ -69,6 +69,9 @@ void dump(const Flags& flags, const Shape& shape, Dtype dtype, const Problem& pr
                      {"input_distribution", flags.distribution},
                      {"error", verification.error ? Json(*verification.error) : Json(nullptr)},
                      {"error_meaning", "largest |output - reference| / (|reference| + rms(reference))"},
+                     {"row_error", verification.row_error ? Json(*verification.row_error) : Json(nullptr)},
+                     {"row_error_meaning",
+                      "the same with the rms of the element's own row; this one has to stay within the tolerance"},
                      {"tolerance", verification.tolerance},
                      {"passed", verification.passed},
                      {"arrays", arrays}};
@@ -103,6 +106,7 @@ void verify(const Flags& flags, Session& session) {
                 {"shape", shape.text()},
                 {"dtype", flags.dtype},
                 {"error", verification.error ? Json(*verification.error) : Json(nullptr)},
+                {"row_error", verification.row_error ? Json(*verification.row_error) : Json(nullptr)},
                 {"tolerance", verification.tolerance},
                 {"passed", verification.passed},
                 {"rows", verification.rows},
@@ -115,7 +119,7 @@ void verify(const Flags& flags, Session& session) {
     fmt::print("{}/{} {} {}\n", flags.operation, flags.kernel, flags.dtype, shape.text());
     fmt::print("  {}: error {}, tolerance {:.3g}, all {} rows of {} checked\n",
                verification.passed ? "right" : "WRONG",
-               verification.error ? fmt::format("{:.3g}", *verification.error) : "not finite",
+               verification.row_error ? fmt::format("{:.3g}", *verification.row_error) : "not finite",
                verification.tolerance, verification.rows, problem->output_row_length());
     fmt::print(
         "  work: {:.6g} FLOP, memory {:.6g} B, link {:.6g} B, network {:.6g} B per direction, {:.6g} "
@@ -139,7 +143,7 @@ const Register<Command> command{
        app.add_option("--dtype", flags->dtype, "f32, bf16 or fp8_e4m3")->option_text("T");
        app.add_option("--kernel", flags->kernel, "see `chokepoint list kernels`")->option_text("K");
        app.add_option("--device", flags->device, "cpu or cuda:N")->option_text("DEVICE");
-       app.add_option("--seed", flags->seed, "of the inputs")->option_text("N");
+       app.add_option("--seed", flags->seed, "of the inputs")->check(CLI::NonNegativeNumber)->option_text("N");
        app.add_option("--distribution", flags->distribution, "of the inputs: normal, uniform, zeros")
            ->option_text("NAME");
        app.add_option("--dump", flags->dump, "folder for problem.json and one .npy per array")

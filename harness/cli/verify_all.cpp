@@ -73,7 +73,7 @@ Outcome check_line(const Line& line, Device& device) {
   }
   return {verification.passed ? "ok" : "WRONG",
           fmt::format("error {}, tolerance {:.3g}, {} of {} rows",
-                      verification.error ? fmt::format("{:.3g}", *verification.error) : "not finite",
+                      verification.row_error ? fmt::format("{:.3g}", *verification.row_error) : "not finite",
                       verification.tolerance, verification.rows_checked, verification.rows)};
 }
 

@@ -238,6 +238,7 @@ Json to_json(const Record& record) {
   Json verification = nullptr;
   if (record.verification)
     verification = {{"error", maybe(record.verification->error)},
+                    {"row_error", maybe(record.verification->row_error)},
                     {"tolerance", record.verification->tolerance},
                     {"passed", record.verification->passed},
                     {"rows_checked", record.verification->rows_checked},
@@ -299,6 +300,7 @@ Record record_from_json(const JsonFile& line) {
   if (std::optional<Fields> inner = fields.maybe_object("verification")) {
     Verification verification;
     verification.error = inner->maybe_number("error");
+    verification.row_error = inner->maybe_number("row_error");
     verification.tolerance = inner->number("tolerance");
     verification.passed = inner->boolean("passed");
     verification.rows_checked = inner->integer("rows_checked");

@@ -292,13 +292,13 @@ class GroupDriver {
   void check_output(Arm& arm, Launch& launch, const char* when) {
     const Verification verification = compare(*problems_.front(), answer_, launch.output());
     if (!arm.record.verification || !verification.passed ||
-        verification.error.value_or(INFINITY) > arm.record.verification->error.value_or(0.0))
+        verification.row_error.value_or(INFINITY) > arm.record.verification->row_error.value_or(0.0))
       arm.record.verification = verification;
     if (verification.passed) return;
     throw Error(Fault::wrong_result,
-                verification.error
+                verification.row_error
                     ? fmt::format("the output {} is off by {:.3g}, more than the tolerance {:.3g}", when,
-                                  *verification.error, verification.tolerance)
+                                  *verification.row_error, verification.tolerance)
                     : fmt::format("the output {} holds values that are not finite, or was not written", when),
                 fmt::format("look at it with `chokepoint verify {} --kernel {} --dump DIR`", group_.operation,
                             group_.kernel));
@@ -549,8 +549,8 @@ std::vector<Record> run_group(const CaseGroup& group, Device& device, const Case
     for (const Arm& arm : arms)
       for (Record& record : records)
         if (record.target == arm.target.id) record.verification = arm.record.verification;
-    return all_become(error.fault() == Fault::unsupported ? Status::unsupported : Status::failed,
-                      error.what());
+    const bool out_of_reach = error.fault() == Fault::unsupported || error.fault() == Fault::cap_not_held;
+    return all_become(out_of_reach ? Status::unsupported : Status::failed, error.what());
   } catch (const std::exception& error) {
     return all_become(Status::failed, error.what());
   }

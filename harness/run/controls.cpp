@@ -1,5 +1,7 @@
 #include "harness/run/controls.hpp"
 
+#include "harness/base/error.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -104,8 +106,11 @@ std::vector<Control> negative_controls(Device& device, Prober& prober, double me
     const std::optional<Subject> product =
         subject(prober, Resource::compute, Dtype::bf16, kProductFlop, clock);
     const Cap* cap = find_cap(Resource::memory, device.facts().kind, clock);
-    if (product && cap && paces(*product->choice.kernel, Resource::memory) == clock)
-      controls.push_back(control(device, prober, *product, plan(Resource::memory, memory), *cap));
+    if (product && cap && paces(*product->choice.kernel, Resource::memory) == clock) try {
+        controls.push_back(control(device, prober, *product, plan(Resource::memory, memory), *cap));
+      } catch (const Error& error) {
+        if (error.fault() != Fault::cap_not_held) throw;  // a cap that cannot be had leaks into nothing
+      }
   }
   const std::optional<Subject> stream = subject(prober, Resource::memory, Dtype::f32, kStreamBytes, true);
   if (const Cap* cap = find_cap(Resource::link, device.facts().kind); stream && cap)

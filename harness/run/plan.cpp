@@ -8,6 +8,7 @@
 #include "harness/base/error.hpp"
 #include "harness/base/random.hpp"
 #include "harness/base/strings.hpp"
+#include "harness/device/device.hpp"
 #include "harness/meters/instrument.hpp"
 
 namespace chokepoint {
@@ -98,6 +99,10 @@ std::vector<CaseGroup> plan_suite(const Suite& suite, const PlanOptions& options
   std::vector<CaseGroup> groups;
   std::set<std::string> seen;
   const std::string device = options.device.value_or(suite.device), kind = split(device, ':').front();
+  if (Registry<DeviceDriver>::instance().find(kind) == nullptr)
+    throw Error(Fault::unsupported, fmt::format("{}: {} is not in this build", suite.path, kind),
+                kind == "cuda" ? "configure with -DENABLE_CUDA=ON where nvcc is installed, or choose --device cpu"
+                               : "see `chokepoint doctor` for the devices there are");
   if (std::none_of(suite.cases.begin(), suite.cases.end(),
                    [&](const SuiteCase& entry) { return !kernels_on(entry, kind).empty(); }))
     throw Error(Fault::config, fmt::format("{}: no case names a kernel for {}", suite.path, kind),

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "harness/base/error.hpp"
@@ -11,22 +12,6 @@
 #include "harness/run/architecture.hpp"
 
 namespace chokepoint {
-namespace {
-
-// Rounds of repeats that a disturbed probe gets before its best counts.
-constexpr int kMostRounds = 4;
-
-// Launches per reading of the clock for the ceiling of a device that enqueues: hides the gaps between them.
-constexpr int kCeilingRepeats = 8;
-
-// A probe while a setting is looked for.
-constexpr double kTuning_s = 0.01;
-constexpr int kTuningRepeats = 5;
-
-// The dtype in which a resource is probed: only compute depends on it.
-Dtype probe_dtype(const Operation& operation, Resource resource, Dtype dtype) {
-  return resource == Resource::compute ? dtype : operation.dtypes.front();
-}
 
 // One prepared probe. A device with memory of its own repeats a launch of bounded size instead of taking ever
 // larger arrays.
@@ -40,6 +25,24 @@ struct Probe {
     for (int i = 0; i < repeats; ++i) launch->run();
   }
 };
+
+namespace {
+
+// Rounds of repeats that a disturbed probe gets before its best counts.
+constexpr int kMostRounds = 4;
+
+// Launches per reading of the clock for the ceiling of a device that enqueues: hides the gaps between them.
+constexpr int kCeilingRepeats = 8;
+constexpr double kWarmUp_s = 1.0;
+
+// A probe while a setting is looked for.
+constexpr double kTuning_s = 0.01;
+constexpr int kTuningRepeats = 5;
+
+// The dtype in which a resource is probed: only compute depends on it.
+Dtype probe_dtype(const Operation& operation, Resource resource, Dtype dtype) {
+  return resource == Resource::compute ? dtype : operation.dtypes.front();
+}
 
 Probe prepare_probe(const Kernel& kernel, Resource resource, const Problem& problem, Device& device,
                     const Pace& pace) {
@@ -55,7 +58,7 @@ Probe prepare_probe(const Kernel& kernel, Resource resource, const Problem& prob
 
 // Bytes that a probe's arrays may take: host memory, filled and uploaded, is what a probe waits for.
 double most_bytes(const DeviceFacts& facts) {
-  return facts.own_memory ? std::min(1e9, static_cast<double>(facts.memory_bytes) / 16) : 1e300;
+  return facts.own_memory ? std::min(3e9, static_cast<double>(facts.memory_bytes) / 16) : 1e300;
 }
 
 // The shape that moves about `amount`, or as much of it as fits the device.
@@ -170,6 +173,7 @@ std::optional<double> Prober::ceiling(Resource resource, Dtype dtype, double sec
   if (device_.facts().own_memory) probe.repeats = kCeilingRepeats;
   probe.run();
   device_.finish();
+  warm_up(probe);
   std::vector<double> rates;
   for (const double start = device_.now_s(); rates.size() < 5 || device_.now_s() - start < seconds;)
     rates.push_back(probe.amount * probe.repeats / device_.time_s([&] { probe.run(); }));
@@ -196,25 +200,41 @@ Prober::Prepared& Prober::prepared(const CapPlan& plan, Dtype dtype, double seco
         fmt::format("{} cannot be capped and probed on {}", to_string(resource), device_.facts().kind),
         "see `chokepoint list caps`");
   const Dtype probed = probe_dtype(*choice->operation, resource, dtype);
-  std::unique_ptr<Prepared>& known =
-      prepared_[{resource, probed, plan.native ? 0.0 : plan.requested, plan.latency_s, seconds}];
-  if (known) return *known;
-  const std::optional<Shape> shape =
-      probe_shape(*choice->operation, resource, probed, plan.requested * seconds, device_.facts());
+  const bool reuses = device_.facts().own_memory;  // one probe for many rates: its arrays travel to the device
+  double amount = plan.requested * seconds;
+  if (reuses) amount = std::exp2(std::floor(std::log2(amount)));
+  const std::optional<Shape> shape = probe_shape(*choice->operation, resource, probed, amount, device_.facts());
   if (!shape || choice->kernel->unsupported(*shape, probed))
     throw Error(Fault::unsupported,
                 fmt::format("no probe of {} at {:.3g} per second", to_string(resource), plan.requested),
                 "raise the rate");
-  auto fresh = std::make_unique<Prepared>();
-  if (!plan.native) fresh->cap = cap->install(plan, device_, fresh->pace);
-  fresh->probe = prepare_probe(*choice->kernel, resource, problem(*choice->operation, *shape, probed), device_,
-                               fresh->pace);
-  if (device_.facts().own_memory)
-    fresh->probe.repeats = std::max(1, static_cast<int>(plan.requested * seconds / fresh->probe.amount + 0.5));
-  fresh->probe.run();  // first touch
-  device_.finish();
-  known = std::move(fresh);
+  const std::string rate = plan.native ? "native" : reuses ? "paced" : fmt::format("{} {}", plan.requested, plan.latency_s);
+  std::unique_ptr<Prepared>& known =
+      prepared_[fmt::format("{}/{}/{}/{}/{}", choice->operation->name, choice->kernel->name, to_string(probed),
+                            shape->text(), rate)];
+  if (!known) {
+    auto fresh = std::make_unique<Prepared>();
+    if (!plan.native) fresh->cap = cap->install(plan, device_, fresh->pace);
+    fresh->probe = prepare_probe(*choice->kernel, resource, problem(*choice->operation, *shape, probed), device_,
+                                 fresh->pace);
+    fresh->probe.run();  // first touch
+    device_.finish();
+    known = std::move(fresh);
+  }
+  if (reuses) {
+    known->probe.repeats = std::max(1, static_cast<int>(plan.requested * seconds / known->probe.amount + 0.5));
+    if (known->cap) known->cap->retune(plan);
+  }
+  warm_up(known->probe);
   return *known;
+}
+
+// A GPU that comes from idle clocks low for up to a second.
+void Prober::warm_up(const Probe& probe) {
+  if (warm_ || !device_.facts().own_memory) return;
+  for (const double start = device_.now_s(); device_.now_s() - start < kWarmUp_s;)
+    device_.time_s([&] { probe.launch->run(); });
+  warm_ = true;
 }
 
 struct Prober::Free {

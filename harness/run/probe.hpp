@@ -25,6 +25,8 @@ struct Ceilings {
 Json to_json(const Ceilings& ceilings);
 Ceilings ceilings_from_json(Fields fields);
 
+struct Probe;  // probe.cpp
+
 class Prober {
  public:
   explicit Prober(Device& device);
@@ -61,6 +63,7 @@ class Prober {
   Free& free_probe(const CapPlan& plan, Dtype dtype, double seconds);
   double delivered_from_outside(const CapPlan& plan, Dtype dtype, double seconds, int repeats, const Cap& cap);
   Prepared& prepared(const CapPlan& plan, Dtype dtype, double seconds);
+  void warm_up(const Probe& probe);
 
   Device& device_;
   std::map<std::tuple<Resource, Dtype, bool>, std::optional<Choice>> choices_;
@@ -69,8 +72,10 @@ class Prober {
   std::map<std::tuple<std::string, Dtype, double>, double> settings_;
   // The last probe that no clock is part of: it serves every setting of a mechanism.
   std::unique_ptr<Free> free_;
-  // By resource, dtype, rate, latency and duration: setting up a probe takes longer than running it.
-  std::map<std::tuple<Resource, Dtype, double, double, double>, std::unique_ptr<Prepared>> prepared_;
+  // By kernel, dtype, shape and, where every rate has a probe of its own, rate: setting one up takes longer than
+  // running it.
+  std::map<std::string, std::unique_ptr<Prepared>> prepared_;
+  bool warm_ = false;
 };
 
 // Ceilings of every resource and of compute in `dtypes`.

@@ -19,7 +19,8 @@ struct Answer {
 // All rows when that takes at most `most_flop`, else the first, the last and evenly spread seeded ones.
 Answer answer_of(const Problem& problem, double most_flop = 2e9, std::uint64_t seed = 1);
 
-// Largest |out - ref| / (|ref| + rms(ref)) over the rows of `answer`; not finite anywhere: no error figure,
+// Largest |out - ref| / (|ref| + rms) over the rows of `answer`, with the rms of all of ref and with that of the
+// element's row; the latter decides. A row of zeros is judged by the rms of all. Not finite anywhere: no error figure,
 // not passed.
 Verification compare(const Problem& problem, const Answer& answer, const Tensor& output);
 

@@ -14,7 +14,6 @@
 #include <deque>
 #include <exception>
 #include <mutex>
-#include <optional>
 #include <thread>
 #include <utility>
 
@@ -37,60 +36,6 @@ std::int64_t total_bytes(std::span<const Piece> pieces) {
   }
   return total;
 }
-
-// One message on its way: booked when constructed, delivered by `deliver`, which may be on another thread.
-class Message {
- public:
-  Message(std::span<const Piece> pieces, Wire wire, const Pace& pace)
-      : pieces_(pieces),
-        total_bytes_(total_bytes(pieces)),
-        send_(wire == Wire::link ? pace.link_send : pace.network_send),
-        receive_(wire == Wire::link ? pace.link_receive : pace.network_receive),
-        begin_(std::chrono::steady_clock::now()) {
-    if (total_bytes_ == 0) return;
-    if (send_ != nullptr) sent_ = send_->reserve_message(static_cast<double>(total_bytes_));
-    if (receive_ != nullptr) received_ = receive_->reserve_message(static_cast<double>(total_bytes_));
-  }
-
-  void deliver() const {
-    copy();
-    if (sent_) send_->wait(*sent_);
-    if (received_) receive_->wait(*received_);
-  }
-
- private:
-  void copy() const {
-    std::int64_t copied_bytes = 0, next_nap_bytes = kLoopbackChunkBytes;
-    for (const Piece& piece : pieces_)
-      for (std::int64_t at = 0; at < piece.bytes;) {
-        const std::int64_t bytes = std::min(piece.bytes - at, next_nap_bytes - copied_bytes);
-        std::memcpy(static_cast<std::byte*>(piece.to) + at, static_cast<const std::byte*>(piece.from) + at,
-                    static_cast<std::size_t>(bytes));
-        at += bytes;
-        copied_bytes += bytes;
-        if (copied_bytes < next_nap_bytes) continue;
-        next_nap_bytes += kLoopbackChunkBytes;
-        keep_up(copied_bytes);
-      }
-  }
-
-  // Naps until the wire has got about as far as the copy.
-  void keep_up(std::int64_t copied_bytes) const {
-    if (!sent_ && !received_) return;
-    const Moment ready = std::max(sent_.value_or(begin_), received_.value_or(begin_));
-    const double share = static_cast<double>(copied_bytes) / static_cast<double>(total_bytes_);
-    const auto elapsed = std::chrono::duration_cast<Moment::duration>((ready - begin_) * share);
-    const Moment nap_end = begin_ + elapsed - kLead;
-    if (nap_end > std::chrono::steady_clock::now()) std::this_thread::sleep_until(nap_end);
-  }
-
-  std::span<const Piece> pieces_;
-  std::int64_t total_bytes_;
-  ResourceClock* send_;
-  ResourceClock* receive_;
-  Moment begin_;
-  std::optional<Moment> sent_, received_;
-};
 
 // The thread that carries the messages of one wire, in the order they were booked. It starts with the first
 // message and ends with the process.
@@ -159,6 +104,48 @@ class Carrier {
 };
 
 }  // namespace
+
+Message::Message(std::span<const Piece> pieces, Wire wire, const Pace& pace)
+    : pieces_(pieces),
+      total_bytes_(total_bytes(pieces)),
+      send_(wire == Wire::link ? pace.link_send : pace.network_send),
+      receive_(wire == Wire::link ? pace.link_receive : pace.network_receive),
+      begin_(std::chrono::steady_clock::now()) {
+  if (total_bytes_ == 0) return;
+  if (send_ != nullptr) sent_ = send_->reserve_message(static_cast<double>(total_bytes_));
+  if (receive_ != nullptr) received_ = receive_->reserve_message(static_cast<double>(total_bytes_));
+}
+
+void Message::deliver() const {
+  copy();
+  if (sent_) send_->wait(*sent_);
+  if (received_) receive_->wait(*received_);
+}
+
+void Message::copy() const {
+  std::int64_t copied_bytes = 0, next_nap_bytes = kLoopbackChunkBytes;
+  for (const Piece& piece : pieces_)
+    for (std::int64_t at = 0; at < piece.bytes;) {
+      const std::int64_t bytes = std::min(piece.bytes - at, next_nap_bytes - copied_bytes);
+      std::memcpy(static_cast<std::byte*>(piece.to) + at, static_cast<const std::byte*>(piece.from) + at,
+                  static_cast<std::size_t>(bytes));
+      at += bytes;
+      copied_bytes += bytes;
+      if (copied_bytes < next_nap_bytes) continue;
+      next_nap_bytes += kLoopbackChunkBytes;
+      keep_up(copied_bytes);
+    }
+}
+
+// Naps until the wire has got about as far as the copy.
+void Message::keep_up(std::int64_t copied_bytes) const {
+  if (!sent_ && !received_) return;
+  const Moment ready = std::max(sent_.value_or(begin_), received_.value_or(begin_));
+  const double share = static_cast<double>(copied_bytes) / static_cast<double>(total_bytes_);
+  const auto elapsed = std::chrono::duration_cast<Moment::duration>((ready - begin_) * share);
+  const Moment nap_end = begin_ + elapsed - kLead;
+  if (nap_end > std::chrono::steady_clock::now()) std::this_thread::sleep_until(nap_end);
+}
 
 void loopback(std::span<const Piece> pieces, Wire wire, const Pace& pace) {
   Message(pieces, wire, pace).deliver();

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <future>
+#include <optional>
 #include <span>
 
 #include "kernels/pace.hpp"
@@ -21,6 +22,25 @@ struct Piece {
   const void* from = nullptr;
   void* to = nullptr;
   std::int64_t bytes = 0;
+};
+
+// One message on its way: booked when constructed, carried and waited for by `deliver`, on any thread. With several
+// of them booked before the first is delivered, their wire has no pause between them.
+class Message {
+ public:
+  Message(std::span<const Piece> pieces, Wire wire, const Pace& pace);
+  void deliver() const;
+
+ private:
+  void copy() const;
+  void keep_up(std::int64_t copied_bytes) const;
+
+  std::span<const Piece> pieces_;
+  std::int64_t total_bytes_;
+  ResourceClock* send_;
+  ResourceClock* receive_;
+  Moment begin_;
+  std::optional<Moment> sent_, received_;
 };
 
 // One message of several pieces (a row per token, say; they must not overlap); blocks until the last byte has

@@ -1,4 +1,6 @@
 // loopback element by element, with the clocks booked in plain sight: the kernel to compare with.
+#include <deque>
+
 #include "kernels/loopback/loopback.hpp"
 
 namespace chokepoint {
@@ -16,24 +18,36 @@ class LoopbackReference final : public Launch {
   void run() override {
     const std::span<const float> sent = problem_.sent().as<float>();
     const std::span<float> received = output_.as<float>();
+    std::deque<Ready> in_flight;
     for (std::int64_t message = 0; message < problem_.messages(); ++message) {
+      if (std::ssize(in_flight) == problem_.in_flight()) wait_for_first(in_flight);
       const std::int64_t begin = problem_.message_begin(message), end = problem_.message_begin(message + 1);
       const auto bytes = static_cast<double>(end - begin);
-      Moment ready[2] = {}, memory_ready{};
+      Ready& ready = in_flight.emplace_back();
       for (int direction = 0; direction < 2; ++direction)
-        if (clocks_[direction] != nullptr) ready[direction] = clocks_[direction]->reserve_message(bytes);
-      if (memory_ != nullptr) memory_ready = memory_->reserve(2.0 * bytes);
+        if (clocks_[direction] != nullptr) ready.wire[direction] = clocks_[direction]->reserve_message(bytes);
+      if (memory_ != nullptr) ready.memory = memory_->reserve(2.0 * bytes);
       for (auto i = static_cast<std::size_t>(begin / 4); i < static_cast<std::size_t>(end / 4); ++i)
         received[i] = sent[i];
-      for (int direction = 0; direction < 2; ++direction)
-        if (clocks_[direction] != nullptr) clocks_[direction]->wait(ready[direction]);
-      if (memory_ != nullptr) memory_->wait(memory_ready);
     }
+    while (!in_flight.empty()) wait_for_first(in_flight);
   }
 
   Tensor& output() override { return output_; }
 
  private:
+  struct Ready {
+    Moment wire[2] = {}, memory{};
+  };
+
+  void wait_for_first(std::deque<Ready>& in_flight) const {
+    const Ready ready = in_flight.front();
+    in_flight.pop_front();
+    for (int direction = 0; direction < 2; ++direction)
+      if (clocks_[direction] != nullptr) clocks_[direction]->wait(ready.wire[direction]);
+    if (memory_ != nullptr) memory_->wait(ready.memory);
+  }
+
   const LoopbackProblem& problem_;
   ResourceClock* clocks_[2];  // send, receive
   ResourceClock* memory_;

@@ -39,6 +39,10 @@ const Register<Kernel> kernel{{
     .dtypes = {Dtype::f32},
     .paces = {Resource::memory, Resource::link, Resource::network},
     .least_sm = 80,
+    .unsupported = [](const Shape& shape, Dtype) -> std::optional<std::string> {
+      if (shape["in_flight"] == 1) return std::nullopt;
+      return "in_flight above 1: this kernel sends one message after the other";
+    },
     .prepare = [](const Problem& problem, Device& device, const Pace& pace) -> std::unique_ptr<Launch> {
       return std::make_unique<LoopbackCuda>(dynamic_cast<const LoopbackProblem&>(problem), device, pace);
     },

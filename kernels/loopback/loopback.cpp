@@ -1,5 +1,5 @@
 // How fast does a wire deliver? Bytes go out and come in over one paced copy. The probe behind the link and
-// network ceilings and caps: with one message the rate, with many the latency.
+// network ceilings and caps: with one message, or several in flight, the rate; with many one by one, the latency.
 #include "kernels/loopback/loopback.hpp"
 
 #include <fmt/format.h>
@@ -29,9 +29,10 @@ void check(const Shape& shape) {
                 "lower messages or raise bytes");
 }
 
-// Memory: what is sent is read, what is received is written.
-Work loopback_work(std::int64_t bytes, Wire wire, std::int64_t messages) {
-  const auto amount = static_cast<double>(bytes), count = static_cast<double>(messages);
+// Memory: what is sent is read, what is received is written. Latencies on the critical path: every message's when
+// each waits for the one before; of overlapping ones only the last one's is sure not to hide behind bytes.
+Work loopback_work(std::int64_t bytes, Wire wire, std::int64_t messages, std::int64_t in_flight) {
+  const auto amount = static_cast<double>(bytes), count = in_flight == 1 ? static_cast<double>(messages) : 1.0;
   Work work{.memory_bytes = 2.0 * amount};
   (wire == Wire::link ? work.link_bytes : work.network_bytes) = amount;
   (wire == Wire::link ? work.link_messages : work.network_messages) = count;
@@ -52,27 +53,36 @@ const Register<Operation> operation{{
          {.name = "wire", .meaning = "link is scale-up, network is scale-out", .words = {"link", "network"}},
          {.name = "messages",
           .meaning = "messages the bytes are cut into, one after the other",
+          .fallback = 1},
+         {.name = "in_flight",
+          .meaning = "messages on their way at once: 1 shows the latency of each, 2 keep the wire busy",
           .fallback = 1}},
     .dtypes = {Dtype::f32},
     .check = check,
     .make =
         [](const Shape& shape, Dtype, const InputSpec& inputs) {
-          return std::make_unique<LoopbackProblem>(shape["bytes"], wire_of(shape), shape["messages"], inputs);
+          return std::make_unique<LoopbackProblem>(shape["bytes"], wire_of(shape), shape["messages"],
+                                                   shape["in_flight"], inputs);
         },
-    .work = [](const Shape& shape,
-               Dtype) { return loopback_work(shape["bytes"], wire_of(shape), shape["messages"]); },
+    .work =
+        [](const Shape& shape, Dtype) {
+          return loopback_work(shape["bytes"], wire_of(shape), shape["messages"], shape["in_flight"]);
+        },
     .probe = probe,
 }};
 
 }  // namespace
 
 LoopbackProblem::LoopbackProblem(std::int64_t bytes, Wire wire, std::int64_t messages,
-                                 const InputSpec& inputs)
-    : wire_(wire), messages_(messages), sent_("sent", {bytes / kElementBytes}, Dtype::f32, "[bytes / 4]") {
+                                 std::int64_t in_flight, const InputSpec& inputs)
+    : wire_(wire),
+      messages_(messages),
+      in_flight_(in_flight),
+      sent_("sent", {bytes / kElementBytes}, Dtype::f32, "[bytes / 4]") {
   fill(sent_, inputs.distribution, inputs.seed);
 }
 
-Work LoopbackProblem::work() const { return loopback_work(sent_.bytes(), wire_, messages_); }
+Work LoopbackProblem::work() const { return loopback_work(sent_.bytes(), wire_, messages_, in_flight_); }
 
 std::int64_t LoopbackProblem::message_begin(std::int64_t message) const {
   // Quotient and remainder apart: elements * message may not fit 64 bits.

@@ -16,11 +16,18 @@ namespace {
   throw Error(Fault::config, message, remedy);
 }
 
+// Ids of all tokens are kept, also to count the work before anything is measured: 1 GiB of them at most.
+constexpr std::int64_t kMostIds = std::int64_t{1} << 28;
+
 void check(const Shape& shape) {
   const std::int64_t experts = shape["experts"], top_k = shape["top_k"], ep = shape["ep"];
   const std::int64_t groups = shape["groups"], limit = shape["group_limit"], node_size = shape["node_size"];
   if (top_k > experts)
     reject(fmt::format("top_k is {} but there are {} experts", top_k, experts), "lower top_k or add experts");
+  if (shape["tokens"] > kMostIds / top_k)
+    reject(fmt::format("tokens is {} and top_k {}, together above the limit of {} choices", shape["tokens"], top_k,
+                       kMostIds),
+           "lower tokens");
   if (experts % ep != 0)
     reject(fmt::format("ep is {}, which does not divide {} experts", ep, experts),
            "every rank holds the same number of experts: change ep or experts");
@@ -43,8 +50,8 @@ void check(const Shape& shape) {
 std::vector<ShapeField> fields() {
   return {
       {.name = "tokens", .meaning = "tokens of this rank"},
-      {.name = "hidden", .meaning = "length of a token's row"},
-      {.name = "intermediate", .meaning = "width of one expert"},
+      {.name = "hidden", .meaning = "length of a token's row", .most = 1 << 20},
+      {.name = "intermediate", .meaning = "width of one expert", .most = 1 << 20},
       {.name = "experts", .meaning = "routed experts of the layer, over all ranks", .most = 1 << 16},
       {.name = "top_k", .meaning = "experts per token"},
       {.name = "shared_experts",

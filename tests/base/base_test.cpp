@@ -169,9 +169,24 @@ TEST(json, wrong_types_are_named) {
   Fields fields(file);
   EXPECT_NE(error_of([&] { fields.number("a"); }).find("f.json:1: a is a string, not a number"), std::string::npos);
   EXPECT_NE(error_of([&] { fields.integer("b"); }).find("not a whole number"), std::string::npos);
-  EXPECT_NE(error_of([&] { fields.object("c"); }).find("is a array, not an object"), std::string::npos);
+  EXPECT_NE(error_of([&] { fields.object("c"); }).find("is an array, not an object"), std::string::npos);
   EXPECT_NE(error_of([&] { fields.positive("d"); }).find("has to be above 0"), std::string::npos);
   EXPECT_NE(error_of([&] { fields.text("z"); }).find("is missing"), std::string::npos);
+}
+
+TEST(json, a_key_written_twice_in_one_object_is_refused) {
+  EXPECT_EQ(error_of([] { parse_json("{\"a\": {\"b\": 1}, \"c\": [{\"b\": 1}, {\"b\": 2, \"b\": 3}]}", "x.json"); }),
+            "x.json: the key \"b\" is written twice in one object; keep one of them");
+  EXPECT_EQ(error_of([] { parse_json("{\"a\": {\"b\": 1}, \"b\": [{\"a\": 1}, {\"a\": 2}]}", "x.json"); }), "no error");
+}
+
+TEST(json, the_known_keys_are_named_once_each) {
+  const JsonFile file = parse_json("{\"zzzzzz\": 1}", "f.json");
+  Fields fields(file);
+  fields.maybe_positive("alpha");
+  fields.maybe_positive("beta");
+  fields.maybe_positive("alpha");
+  EXPECT_NE(error_of([&] { fields.finish(); }).find("known: alpha, beta"), std::string::npos);
 }
 
 TEST(json, broken_text_names_line_and_column) {

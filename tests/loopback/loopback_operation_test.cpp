@@ -16,7 +16,7 @@ const std::vector<std::pair<std::int64_t, std::int64_t>> kSizes = {
     {4, 1}, {12, 3}, {28, 2}, {4 * 1009, 7}, {4 * 257, 257}, {262144, 1}, {4 * 262147, 3}, {3 << 20, 5}};
 
 Shape shape_of(std::pair<std::int64_t, std::int64_t> size, const std::string& wire) {
-  return {{"bytes", size.first}, {"messages", size.second}, {"wire", wire}};
+  return {{"bytes", size.first}, {"messages", size.second}, {"wire", wire}, {"in_flight", 1}};
 }
 
 TEST(loopback_operation, every_kernel_delivers_every_byte) {
@@ -53,7 +53,7 @@ TEST(loopback_operation, every_kernel_charges_exactly_the_work_on_the_wire_it_us
 }
 
 TEST(loopback_operation, messages_differ_by_at_most_one_element_and_leave_no_gap) {
-  const LoopbackProblem problem(4 * 1009, Wire::link, 7, {});  // 1009 = 7 x 144 + 1
+  const LoopbackProblem problem(4 * 1009, Wire::link, 7, 1, {});  // 1009 = 7 x 144 + 1
   EXPECT_EQ(problem.message_begin(0), 0);
   EXPECT_EQ(problem.message_begin(1), 4 * 145);
   for (std::int64_t message = 1; message < 7; ++message)
@@ -83,6 +83,58 @@ TEST(loopback_operation, every_message_pays_the_latency_and_the_slower_of_wire_a
         prepared.launch->run();
         EXPECT_NEAR(timeline.elapsed_s(), one.expected_s, 1e-5) << kernel;
       }
+}
+
+TEST(loopback_operation, messages_in_flight_together_arrive_whole_and_are_each_booked_once) {
+  for (const std::string& kernel : kKernels)
+    for (std::int64_t in_flight : {2, 3, 9}) {
+      Shape shape = shape_of({4 * 1009, 7}, "link");
+      shape.set("in_flight", in_flight);
+      CountingPace clocks;
+      Prepared prepared("loopback", kernel, shape, Dtype::f32, clocks.pace());
+      EXPECT_EQ(prepared.error(), 0.0);
+      for (const CountingClock* clock : {&clocks.link_send, &clocks.link_receive}) {
+        EXPECT_EQ(clock->amount(), 4.0 * 1009);
+        EXPECT_EQ(clock->messages(), 7);
+        EXPECT_EQ(clock->waits(), 7);
+      }
+      EXPECT_EQ(clocks.memory.amount(), 8.0 * 1009);
+      EXPECT_EQ(prepared.problem->work().link_messages, 1.0);  // the others' latencies may pass under bytes
+    }
+}
+
+TEST(loopback_operation, latencies_of_messages_in_flight_together_overlap) {
+  struct Case {
+    std::int64_t in_flight;
+    double latency_s, expected_s;
+  };
+  // 4 messages of 5 ms each on the wire.
+  for (const Case& one : {Case{2, 5e-3, 25e-3},    // the next one's bytes hide all latencies but the last
+                          Case{2, 15e-3, 45e-3},   // the third is sent at 20 ms, the fourth at 25: 25 + 5 + 15
+                          Case{1, 15e-3, 80e-3},   // 4 x (5 + 15)
+                          Case{8, 15e-3, 35e-3}})  // all sent at once
+    for (const std::string& kernel : kKernels) {
+      Timeline timeline;
+      TimelineClock send(timeline, 1048576 / 20e-3, one.latency_s);
+      Prepared prepared("loopback", kernel,
+                        {{"bytes", 1 << 20}, {"messages", 4}, {"wire", "link"}, {"in_flight", one.in_flight}},
+                        Dtype::f32, {.link_send = &send});
+      prepared.launch->run();
+      EXPECT_NEAR(timeline.elapsed_s(), one.expected_s, 1e-5) << kernel << " " << one.in_flight;
+    }
+}
+
+TEST(loopback_operation, with_two_messages_in_flight_the_wire_does_not_idle_while_the_sender_turns_round) {
+  // 200 messages of 128 KiB at 1 GiB/s. Each wake-up is tens of microseconds late, of 122 us a message.
+  RateClock wire(0x1p30);
+  Prepared prepared("loopback", "cpu_native",
+                    {{"bytes", 200 << 17}, {"messages", 200}, {"wire", "link"}, {"in_flight", 2}}, Dtype::f32,
+                    {.link_send = &wire});
+  prepared.launch->run();  // first touch
+  const double expected_s = 200.0 * 0x1p17 / 0x1p30;
+  const double elapsed_s = least_seconds_of([&] { prepared.launch->run(); }, 1.01 * expected_s);
+  EXPECT_GE(elapsed_s, expected_s);
+  EXPECT_LE(elapsed_s, 1.01 * expected_s);
 }
 
 TEST(loopback_operation, probes_both_wires_and_nothing_else_at_any_amount) {

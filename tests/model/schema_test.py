@@ -212,6 +212,8 @@ class Mistakes(unittest.TestCase):
 class Agreement(unittest.TestCase):
     def test_shipped_suites_can_be_planned_and_only_missing_libraries_are_unsupported(self):
         for path in shipped("suite"):
+            if read(path).get("device", "cpu") != "cpu":
+                continue  # its kernels exist in builds with CUDA only
             groups = probe("plan", f"{SOURCE}/configs", path)
             self.assertTrue(groups, path)
             for group in groups:

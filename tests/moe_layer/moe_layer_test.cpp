@@ -305,6 +305,9 @@ std::string refusal(const std::string& change) {
 
 TEST(moe_layer, shapes_that_do_not_go_together_are_refused) {
   EXPECT_EQ(refusal("top_k=9"), "top_k is 9 but there are 8 experts; lower top_k or add experts");
+  // Counting the work lists every choice: that must not take more memory than a machine has.
+  EXPECT_NE(refusal("tokens=2147483648").find("above the limit of 268435456 choices"), std::string::npos);
+  EXPECT_NE(refusal("hidden=2147483648").find("hidden is 2147483648, outside 1 to 1048576"), std::string::npos);
   EXPECT_NE(refusal("ep=3").find("ep is 3, which does not divide 8 experts"), std::string::npos);
   EXPECT_NE(refusal("experts=24,ep=12").find("node_size is 8, which does not divide ep 12"),
             std::string::npos);

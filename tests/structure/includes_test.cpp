@@ -128,6 +128,24 @@ TEST(includes, kernels_of_one_operation_do_not_include_another) {
   }
 }
 
+// So the build proves that these headers compile alone; tests/CMakeLists.txt compiles the others on their own.
+TEST(includes, a_source_includes_its_own_header_first) {
+  std::size_t seen = 0;
+  for (const char* top : {"kernels", "harness", "tests"})
+    for (const fs::path& file : sources_under(top)) {
+      if (file.extension() != ".hpp") continue;
+      const fs::path source = fs::path(file).replace_extension(".cpp");
+      if (!fs::exists(source)) continue;
+      const std::vector<Include> includes = includes_of(source);
+      ASSERT_FALSE(includes.empty()) << source;
+      // What Highway compiles per instruction set has to begin with its loop over them.
+      if (includes.front().path == "hwy/foreach_target.h") continue;
+      EXPECT_EQ(includes.front().path, fs::relative(file, kRoot)) << source;
+      ++seen;
+    }
+  EXPECT_GT(seen, 50U) << "the walk found almost nothing";
+}
+
 TEST(includes, libraries_stay_where_they_belong) {
   for (const char* top : {"kernels", "harness"})
     for (const fs::path& file : sources_under(top)) {

@@ -53,7 +53,8 @@ void GpuClock::reset_tally() {
 ClockTally GpuClock::tally() const {
   const DeviceClock clock = read();
   return {static_cast<double>(clock.charged), static_cast<double>(clock.active_ps) * 1e-12,
-          static_cast<std::int64_t>(clock.messages), 0};
+          static_cast<std::int64_t>(clock.messages), 0,
+          latency_s_ * static_cast<double>(clock.messages)};  // device code sends one message after the other
 }
 
 Moment GpuClock::reserve(double) { refuse(); }

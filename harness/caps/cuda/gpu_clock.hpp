@@ -16,6 +16,10 @@ class GpuClock final : public TalliedClock {
 
   DeviceClock* on_device() const override { return static_cast<DeviceClock*>(memory_.get()); }
   void engage() override;
+  void set_rate(double rate, double latency_s) override {
+    rate_ = rate;
+    latency_s_ = latency_s;
+  }
   void release() noexcept override;
   void reset_tally() override;
   ClockTally tally() const override;

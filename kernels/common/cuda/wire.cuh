@@ -109,14 +109,16 @@ inline __global__ void __launch_bounds__(kWireThreads)
   const int lane = static_cast<int>(threadIdx.x % 32);
   const std::int64_t warps = std::int64_t{gridDim.x} * (blockDim.x / 32);
   const std::int64_t warp = std::int64_t{blockIdx.x} * (blockDim.x / 32) + threadIdx.x / 32;
-  if (lane == 0) {
-    if (warp == 0) wire_book(task, moments, slot);
+  if (warp == 0 && lane == 0) wire_book(task, moments, slot);
+  __syncwarp();
+  // The first row is copied while the booking becomes known: both take as long as a short message may.
+  if (warp < task.rows) wire_copy_rows_of(task, warp, lane);
+  if (lane == 0)
     while (load_acquire(&slot->booked) == 0U) nanosleep(20);
-  }
   __syncwarp();
   const WireStretch stretch = wire_stretch(moments, slot);
   for (std::int64_t row = warp; row < task.rows; row += warps) {
-    wire_copy_rows_of(task, row, lane);
+    if (row != warp) wire_copy_rows_of(task, row, lane);
     if (lane == 0) stretch.keep_up(static_cast<double>(row + 1) / static_cast<double>(task.rows));
     __syncwarp();
   }
