@@ -19,7 +19,12 @@ namespace {
 constexpr double kAssumedLagS = 0.13;
 // Slowest tick of a known driver (its default macro), for planning when the tick is not known.
 constexpr double kAssumedTickS = 0.5;
-constexpr int kMemoryPowerEvery = 8;  // polls; the memory scope is a label, not a second opinion
+// Lag and refresh of instant power when nothing better is known: sensors of the H100 class refresh every 100 ms.
+constexpr double kAssumedPowerLagS = 0.13, kAssumedRefreshS = 0.1;
+constexpr std::size_t kLeastPowerPoints = 10;  // in a window whose joules come from instant power
+constexpr std::size_t kLeastIdlePoints = 3;
+constexpr double kAverageS = 1.0;   // what the trailing average of power spans
+constexpr int kSlowReadEvery = 8;  // polls; memory and average power are a label and a check
 
 class PollingThread final : public Poller {
  public:
@@ -193,21 +198,29 @@ double lag_bound(const std::vector<CounterTick>& ticks, std::size_t a, std::size
   return lag_s * std::abs(drift_w) / (ticks[b].energy_j - ticks[a].energy_j);
 }
 
+double widest_gap_s(double window_s) { return std::min(3.0, 0.1 * window_s); }
+
+// What the load and the memory did in a window; whose power it is comes on top.
+EnergyTrial trial_of_load(const PowerTrace& trace, double from_s, double to_s, const LoadLog& log) {
+  EnergyTrial trial;
+  trial.window_s = to_s - from_s;
+  trial.launches = log.launches_at(to_s) - log.launches_at(from_s);
+  trial.duty = (log.busy_at(to_s) - log.busy_at(from_s)) / trial.window_s;
+  if (const auto joule = integrated_j(trace.memory_power, from_s, to_s, widest_gap_s(trial.window_s)))
+    trial.memory_power_w = *joule / trial.window_s;
+  return trial;
+}
+
 EnergyTrial trial_between(const PowerTrace& trace, std::size_t a, std::size_t b, const LoadLog& log, double lag_s) {
   const std::vector<CounterTick>& ticks = trace.ticks;
   const double from_s = ticks[a].middle_s(), to_s = ticks[b].middle_s();
-  EnergyTrial trial;
-  trial.window_s = to_s - from_s;
+  EnergyTrial trial = trial_of_load(trace, from_s, to_s, log);
   trial.power_w = power_between(ticks[a], ticks[b]);
-  trial.launches = log.launches_at(to_s) - log.launches_at(from_s);
-  trial.duty = (log.busy_at(to_s) - log.busy_at(from_s)) / trial.window_s;
   const double uncertain_s = 0.5 * (ticks[a].at_s - ticks[a].after_s + ticks[b].at_s - ticks[b].after_s);
   trial.alignment = uncertain_s / trial.window_s;
   trial.lag = lag_bound(ticks, a, b, lag_s);
-  const double gap_s = std::min(3.0, 0.1 * trial.window_s);
-  if (const auto joule = integrated_j(trace.power, from_s, to_s, gap_s)) trial.power_w_instant = *joule / trial.window_s;
-  if (const auto joule = integrated_j(trace.memory_power, from_s, to_s, gap_s))
-    trial.memory_power_w = *joule / trial.window_s;
+  if (const auto joule = integrated_j(trace.power, from_s, to_s, widest_gap_s(trial.window_s)))
+    trial.power_w_instant = *joule / trial.window_s;
   return trial;
 }
 
@@ -223,11 +236,52 @@ void cut_trials(const PowerTrace& trace, const LoadLog& log, double from_s, doub
   }
 }
 
+// --- one trial without a counter
+
+// How far instant power over the last second of the window is from the trailing average read at its end, relative.
+std::optional<double> off_average(const PowerTrace& trace, double from_s, double to_s) {
+  if (to_s - from_s < kAverageS) return std::nullopt;
+  const auto after = std::partition_point(trace.average_power.begin(), trace.average_power.end(),
+                                          [&](const PowerPoint& point) { return point.at_s <= to_s; });
+  if (after == trace.average_power.begin() || after[-1].last_seen_s < to_s - 0.1 * kAverageS) return std::nullopt;
+  const std::optional<double> joule = integrated_j(trace.power, to_s - kAverageS, to_s, kAverageS);
+  if (!joule) return std::nullopt;
+  return std::abs(*joule / kAverageS / after[-1].w - 1.0);
+}
+
+// Windows of integrated instant power, end to end. A window that holds too few readings ends it with a refusal.
+void cut_power_trials(const PowerTrace& trace, const LoadLog& log, double from_s, double window_s, std::size_t count,
+                      const InstrumentFacts& facts, EnergyMeasurement& result) {
+  // A value is up to one refresh old when the next one comes, and was late when it came.
+  const double late_s =
+      facts.power_lag_s.value_or(kAssumedPowerLagS) + facts.power_refresh_s.value_or(kAssumedRefreshS);
+  for (std::size_t i = 0; i < count && !trace.power.empty(); ++i, from_s += window_s) {
+    const double to_s = from_s + window_s;
+    if (to_s > log.ended_s()) return;
+    const PowerWindow power = power_window(trace.power, from_s, to_s, 2.0 * widest_gap_s(window_s));
+    if (power.points < kLeastPowerPoints) {
+      result.refusal = fmt::format("the energy counter is missing or stands still, and instant power moved {} times in "
+                                   "a window of {:.1f} s where {} is the least; use longer windows, and see `doctor` "
+                                   "for the instrument",
+                                   power.points, window_s, kLeastPowerPoints);
+      return;
+    }
+    if (!power.w) return;
+    EnergyTrial trial = trial_of_load(trace, from_s, to_s, log);
+    trial.by_counter = false;
+    trial.power_w = *power.w;
+    trial.sampling = power.sampling;
+    trial.lag = late_s * power.drift_w / (*power.w * window_s);
+    trial.off_average = off_average(trace, from_s, to_s);
+    result.trials.push_back(trial);
+  }
+}
+
 // --- the whole
 
 // Loads the device for `count` windows and appends them.
 void load_and_cut(PowerInstrument& instrument, const InstrumentFacts& facts, const EnergySettings& settings,
-                  const KeepBusy& keep_busy, std::size_t count, Poller* poller, std::vector<EnergyTrial>& trials) {
+                  const KeepBusy& keep_busy, std::size_t count, Poller* poller, EnergyMeasurement& result) {
   Recording recording(instrument, poller);
   LoadLog log(instrument.now_s());
   keep_busy_until(instrument, log.began_s() + settings.lead_in_s, keep_busy, log);
@@ -236,11 +290,16 @@ void load_and_cut(PowerInstrument& instrument, const InstrumentFacts& facts, con
     throw Error(Fault::device, fmt::format("no launch finished in the {:.1f} s before the energy window", settings.lead_in_s),
                 "lengthen the lead-in or make the case smaller");
   const double window_s = window_length_s(settings, facts, (led_in_s - log.began_s()) / log.launches());
-  const double tick_s = facts.tick_s.value_or(kAssumedTickS);
+  // A probed instrument without ticks needs no time to wait for them.
+  const double tick_s = facts.tick_s.value_or(facts.power_refresh_s ? 0.0 : kAssumedTickS);
   // An edge may lie up to two ticks after the moment that was asked for.
   const double whole_s = static_cast<double>(count) * (window_s + 2.0 * tick_s) + 2.0 * tick_s + settings.lead_out_s;
   keep_busy_until(instrument, led_in_s + whole_s, keep_busy, log);
-  cut_trials(recording.finish(), log, led_in_s, window_s, count, facts.counter_lag_s.value_or(kAssumedLagS), trials);
+  const PowerTrace& trace = recording.finish();
+  if (trace.ticks.size() < 2)
+    cut_power_trials(trace, log, led_in_s, window_s, count, facts, result);
+  else
+    cut_trials(trace, log, led_in_s, window_s, count, facts.counter_lag_s.value_or(kAssumedLagS), result.trials);
 }
 
 void add_idle(EnergyMeasurement& result) {
@@ -262,6 +321,13 @@ void add_random_error(const std::vector<double>& joule_per_launch, EnergyMeasure
   result.random_error = half_width / *mean(joule_per_launch);
 }
 
+// Instant power against its own trailing average: one sensor twice, so it can raise doubt but not lift it.
+bool is_off_average(const EnergySettings& settings, const EnergyMeasurement& result) {
+  return std::any_of(result.trials.begin(), result.trials.end(), [&](const EnergyTrial& trial) {
+    return trial.off_average.value_or(0.0) > settings.most_disagreement;
+  });
+}
+
 void add_second_opinion(const EnergySettings& settings, EnergyMeasurement& result) {
   for (const EnergyTrial& trial : result.trials) {
     if (!trial.power_w_instant) {
@@ -273,14 +339,15 @@ void add_second_opinion(const EnergySettings& settings, EnergyMeasurement& resul
   }
   if (!result.agreement)
     result.flags.push_back("no_second_opinion");
-  else if (*result.agreement > settings.most_disagreement)
+  if (result.agreement.value_or(0.0) > settings.most_disagreement || is_off_average(settings, result))
     result.flags.push_back("suspect");
 }
 
 std::string refusal_of(const EnergySettings& settings, const EnergyMeasurement& result) {
   if (result.trials.size() < static_cast<std::size_t>(settings.trials))
-    return fmt::format("the energy counter gave {} of {} windows (missing, standing still, or ticking too slowly); "
-                       "see `doctor` for the instrument, or use longer windows",
+    return fmt::format("the power readings gave {} of {} windows (energy counter missing, standing still, or ticking "
+                       "too slowly; instant power missing or with gaps); see `doctor` for the instrument, or use "
+                       "longer windows",
                        result.trials.size(), settings.trials);
   if (*result.duty < settings.least_duty)
     return fmt::format("the device was busy for {:.1f} % of an energy window and {:.0f} % is the least; enqueue the "
@@ -297,7 +364,7 @@ void summarise(const EnergySettings& settings, EnergyMeasurement& result) {
     result.duty = std::min(result.duty.value_or(trial.duty), trial.duty);
     result.window_s = result.window_s > 0.0 ? std::min(result.window_s, trial.window_s) : trial.window_s;
   }
-  result.refusal = refusal_of(settings, result);
+  if (result.refusal.empty()) result.refusal = refusal_of(settings, result);
   if (!result.refusal.empty()) return;
 
   std::vector<double> joule_per_launch, power_w, seconds_per_launch, memory_w;
@@ -309,12 +376,15 @@ void summarise(const EnergySettings& settings, EnergyMeasurement& result) {
     if (trial.memory_power_w) memory_w.push_back(*trial.memory_power_w);
     systematic.alignment = std::max(systematic.alignment, trial.alignment);
     systematic.lag = std::max(systematic.lag, trial.lag);
+    systematic.sampling = std::max(systematic.sampling, trial.sampling);
   }
   result.gross_j_per_launch = mean(joule_per_launch);
   result.power_w = mean(power_w);
   result.systematic = systematic;
   if (memory_w.size() == result.trials.size()) result.memory_power_w = mean(memory_w);
   add_random_error(joule_per_launch, result);
+  if (!std::all_of(result.trials.begin(), result.trials.end(), [](const EnergyTrial& trial) { return trial.by_counter; }))
+    result.flags.push_back("no_counter");
   add_second_opinion(settings, result);
   if (result.idle_w) {
     result.net_j_per_launch = *result.gross_j_per_launch - *result.idle_w * *mean(seconds_per_launch);
@@ -331,16 +401,21 @@ std::unique_ptr<Poller> polling_thread(double period_s) { return std::make_uniqu
 void TraceRecorder::poll() {
   poll_counter();
   poll_power();
-  if (trace_.polls % kMemoryPowerEvery == 0) {
-    if (const std::optional<double> w = instrument_.memory_power_w()) {
-      const double now_s = instrument_.now_s();
-      if (!trace_.memory_power.empty() && trace_.memory_power.back().w == *w)
-        trace_.memory_power.back().last_seen_s = now_s;
-      else
-        trace_.memory_power.push_back({now_s, now_s, *w});
-    }
+  if (trace_.polls % kSlowReadEvery == 0) {
+    add_reading(instrument_.memory_power_w(), trace_.memory_power);
+    // Beside a counter it would only make the polls longer.
+    if (!last_energy_j_) add_reading(instrument_.average_power_w(), trace_.average_power);
   }
   ++trace_.polls;
+}
+
+void TraceRecorder::add_reading(std::optional<double> w, std::vector<PowerPoint>& points) {
+  if (!w) return;
+  const double now_s = instrument_.now_s();
+  if (!points.empty() && points.back().w == *w)
+    points.back().last_seen_s = now_s;
+  else
+    points.push_back({now_s, now_s, *w});
 }
 
 // The counter changed after the unchanged reading before began and before this one ended.
@@ -374,30 +449,6 @@ void TraceRecorder::poll_power() {
     trace_.power.push_back({at_s, at_s, power->w});
   else if (!is_same_stamp)
     trace_.power.back().last_seen_s = at_s;
-}
-
-std::optional<double> integrated_j(const std::vector<PowerPoint>& points, double from_s, double to_s,
-                                   double widest_gap_s) {
-  struct Corner {
-    double at_s, w;
-  };
-  std::vector<Corner> corners;
-  for (const PowerPoint& point : points) {
-    corners.push_back({point.at_s, point.w});
-    if (point.last_seen_s > point.at_s) corners.push_back({point.last_seen_s, point.w});
-  }
-  if (corners.empty() || corners.front().at_s > from_s || corners.back().at_s < to_s) return std::nullopt;
-  double joule = 0.0;
-  for (std::size_t i = 1; i < corners.size(); ++i) {
-    const Corner &a = corners[i - 1], &b = corners[i];
-    const double left_s = std::max(a.at_s, from_s), right_s = std::min(b.at_s, to_s);
-    if (right_s <= left_s) continue;
-    // Two corners of one point are a value that was seen all the time, however long.
-    if (a.w != b.w && b.at_s - a.at_s > widest_gap_s) return std::nullopt;
-    const double slope = (b.w - a.w) / (b.at_s - a.at_s);
-    joule += (right_s - left_s) * (a.w + slope * (0.5 * (left_s + right_s) - a.at_s));
-  }
-  return joule;
 }
 
 InstrumentFacts instrument_facts(const PowerTrace& trace, std::optional<double> load_began_s) {
@@ -445,7 +496,7 @@ InstrumentFacts probe_instrument(PowerInstrument& instrument, const KeepBusy& ke
 
 EnergySettings energy_settings(const std::string& name) {
   if (name == "quick")
-    return {.name = name, .window_s = 2.0, .trials = 3, .idle_s = 3.0, .is_low_confidence = true};
+    return {.name = name, .window_s = 2.0, .trials = 3, .idle_s = 1.0, .is_low_confidence = true};
   if (name == "standard") return {.name = name, .window_s = 5.0, .trials = 5};
   if (name == "publish") return {.name = name, .window_s = 10.0, .trials = 10, .rest_s = 5.0};
   throw Error(Fault::config, fmt::format("\"{}\" is no energy profile", name), "use quick, standard or publish");
@@ -460,8 +511,11 @@ std::optional<double> measure_idle_w(PowerInstrument& instrument, double seconds
   Recording recording(instrument, poller);
   instrument.sleep_s(seconds);
   const PowerTrace& trace = recording.finish();
-  if (trace.ticks.size() < 2) return std::nullopt;
-  return power_between(trace.ticks.front(), trace.ticks.back());
+  if (trace.ticks.size() >= 2) return power_between(trace.ticks.front(), trace.ticks.back());
+  if (trace.power.size() < kLeastIdlePoints) return std::nullopt;
+  const double from_s = trace.power.front().at_s, to_s = trace.power.back().last_seen_s;
+  if (to_s - from_s < 0.5 * seconds) return std::nullopt;
+  return power_window(trace.power, from_s, to_s, 0.5 * seconds).w;
 }
 
 EnergyMeasurement measure_energy(PowerInstrument& instrument, const InstrumentFacts& facts,
@@ -475,7 +529,7 @@ EnergyMeasurement measure_energy(PowerInstrument& instrument, const InstrumentFa
   const auto windows = static_cast<std::size_t>(settings.trials / loads);
   for (int load = 0; load < loads; ++load) {
     if (load > 0) instrument.sleep_s(settings.rest_s);
-    load_and_cut(instrument, facts, settings, keep_busy, windows, poller, result.trials);
+    load_and_cut(instrument, facts, settings, keep_busy, windows, poller, result);
   }
   result.temperature_after_c = instrument.temperature_c();
   if (measures_idle) {

@@ -1,6 +1,7 @@
 // How much energy does one launch take, and how sure is that? Counter windows cut at the counter's own ticks inside
-// a steady load, a second opinion from instant power, and random and systematic error kept apart. No GPU and no
-// clock of its own in here: whoever reads the power is a PowerInstrument, whoever keeps the board busy a function.
+// a steady load, a second opinion from instant power, and random and systematic error kept apart. Where no counter
+// ticks, the joules are integrated instant power, flagged and with a wider bound. No GPU and no clock of its own in
+// here: whoever reads the power is a PowerInstrument, whoever keeps the board busy a function.
 //
 //   NvmlInstrument instrument(gpu);                                        // nvml_instrument.hpp
 //   const InstrumentFacts facts = probe_instrument(instrument, keep_busy);  // once per driver and GPU
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "harness/base/json.hpp"
+#include "harness/meters/power_window.hpp"
 
 namespace chokepoint {
 
@@ -29,7 +31,8 @@ class PowerInstrument {
   virtual ~PowerInstrument() = default;
   virtual std::optional<double> energy_j() = 0;  // since a fixed moment, board
   virtual std::optional<InstantPower> instant_power() = 0;
-  virtual std::optional<double> memory_power_w() { return std::nullopt; }  // scope gpu_memory
+  virtual std::optional<double> average_power_w() { return std::nullopt; }  // mean of the last second
+  virtual std::optional<double> memory_power_w() { return std::nullopt; }   // scope gpu_memory
   virtual std::optional<double> temperature_c() { return std::nullopt; }
   virtual double now_s() = 0;  // steady
   virtual void sleep_s(double seconds) = 0;
@@ -49,14 +52,11 @@ struct CounterTick {
   double energy_j = 0.0;
   double middle_s() const { return 0.5 * (after_s + at_s); }
 };
-struct PowerPoint {
-  double at_s = 0.0, last_seen_s = 0.0;  // first and last fresh reading of this value
-  double w = 0.0;
-};
 struct PowerTrace {
   std::vector<CounterTick> ticks;
   std::vector<PowerPoint> power;
   std::vector<PowerPoint> memory_power;
+  std::vector<PowerPoint> average_power;  // only where there is no counter
   std::vector<double> counter_read_s, power_read_s;  // how long each reading took
   std::int64_t polls = 0;
   std::string trouble;  // what stopped the polling, or empty
@@ -71,6 +71,7 @@ class TraceRecorder {
  private:
   void poll_counter();
   void poll_power();
+  void add_reading(std::optional<double> w, std::vector<PowerPoint>& points);
 
   PowerInstrument& instrument_;
   PowerTrace& trace_;
@@ -119,7 +120,7 @@ struct EnergySettings {
   bool is_low_confidence = false;
 };
 
-// "quick" (2 s, 3 trials), "standard" (5 s, 5 trials), "publish" (10 s, 10 trials). Throws Error{config} otherwise.
+// "quick" (2 s, 3 trials, 1 s idle), "standard" (5 s, 5 trials), "publish" (10 s, 10 trials). Throws Error{config} otherwise.
 EnergySettings energy_settings(const std::string& name);
 
 // The window that is really used: quick keeps its own, others grow to 50 ticks and 32 launches.
@@ -129,23 +130,27 @@ struct Systematic {  // bounds, relative to the gross energy; they add
   double gain = 0.0;       // cancels in a ratio on the same card
   double alignment = 0.0;  // when exactly the counter ticked
   double lag = 0.0;        // power drifting while the reading lags
-  double total() const { return gain + alignment + lag; }
-  double without_gain() const { return alignment + lag; }
+  double sampling = 0.0;   // of integrated instant power: what its sensor did not see; 0 with a counter
+  double total() const { return gain + without_gain(); }
+  double without_gain() const { return alignment + lag + sampling; }
 };
 
 struct EnergyTrial {
   double window_s = 0.0;
-  double power_w = 0.0;     // by the counter
+  bool by_counter = true;   // false: by integrated instant power
+  double power_w = 0.0;
   double launches = 0.0;    // inside the window
   double duty = 0.0;        // busy share of the window
-  std::optional<double> power_w_instant;  // by integrated instant power
+  std::optional<double> power_w_instant;  // by integrated instant power, beside the counter
+  std::optional<double> off_average;      // without a counter: |instant / trailing average - 1| of the last second
   std::optional<double> memory_power_w;
   double alignment = 0.0;  // relative bound
   double lag = 0.0;        // relative bound
+  double sampling = 0.0;   // relative bound
 };
 
 struct EnergyMeasurement {
-  // Absent when `refusal` says why: the duty was too low, the counter is missing or stood still.
+  // Absent when `refusal` says why: the duty was too low, or neither counter nor instant power moved enough.
   std::optional<double> gross_j_per_launch;  // the headline; idle power included
   std::optional<double> net_j_per_launch;    // gross - idle_w * seconds per launch
   std::optional<double> power_w;
@@ -160,12 +165,14 @@ struct EnergyMeasurement {
   double window_s = 0.0;       // shortest
   InstrumentFacts instrument;
   std::vector<EnergyTrial> trials;
-  // low_confidence, suspect (the two sources disagree), no_second_opinion, idle_unsteady
+  // low_confidence, suspect (two readings disagree), no_second_opinion, idle_unsteady, no_counter (joules from
+  // instant power; then always no_second_opinion too, as its trailing average comes from the same sensor)
   std::vector<std::string> flags;
   std::string refusal;  // empty when there is a result; else one sentence with the remedy
 };
 
-// Idle power by the counter over `seconds`; absent when it did not tick twice.
+// Idle power over `seconds`: by the counter, or by instant power where it did not tick twice; absent when that hardly
+// moved either.
 std::optional<double> measure_idle_w(PowerInstrument& instrument, double seconds, Poller* poller = nullptr);
 
 // Loads the device for about trials * window + lead-in and lead-out, plus twice the idle time. Throws what
@@ -173,10 +180,5 @@ std::optional<double> measure_idle_w(PowerInstrument& instrument, double seconds
 EnergyMeasurement measure_energy(PowerInstrument& instrument, const InstrumentFacts& facts,
                                  const EnergySettings& settings, const KeepBusy& keep_busy,
                                  Poller* poller = nullptr);
-
-// Joules between two moments by trapezoids with interpolated edges; absent when the points do not reach both
-// edges or leave a gap of more than `widest_gap_s`.
-std::optional<double> integrated_j(const std::vector<PowerPoint>& points, double from_s, double to_s,
-                                   double widest_gap_s = 3.0);
 
 }  // namespace chokepoint

@@ -23,6 +23,11 @@ std::optional<InstantPower> NvmlInstrument::instant_power() {
   return power ? std::optional(InstantPower{power->w, power->stamp_s}) : std::nullopt;
 }
 
+std::optional<double> NvmlInstrument::average_power_w() {
+  const std::optional<NvmlPower> power = gpu_.average_power();
+  return power ? std::optional(power->w) : std::nullopt;
+}
+
 std::optional<double> NvmlInstrument::memory_power_w() {
   const std::optional<NvmlPower> power = gpu_.instant_power(PowerScope::memory);
   return power ? std::optional(power->w) : std::nullopt;
@@ -78,9 +83,10 @@ EnergyCondition no_thermal_slowdown(const NvmlGpu& gpu) {
 }
 
 EnergyCondition energy_counter(const NvmlGpu& gpu) {
-  const bool holds = gpu.energy_j().has_value();
-  return {"energy_counter", holds,
-          holds ? "the energy counter is readable" : "there is no energy counter (Volta and newer have one)"};
+  if (gpu.energy_j()) return {"energy_counter", true, "the energy counter is readable"};
+  return {"energy_counter", false,
+          gpu.instant_power() ? "energy counter absent: joules come from integrated instant power"
+                              : "energy counter absent, and no instant power in its place: no joules are measured"};
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ class NvmlInstrument final : public PowerInstrument {
 
   std::optional<double> energy_j() override { return gpu_.energy_j(); }
   std::optional<InstantPower> instant_power() override;
+  std::optional<double> average_power_w() override;
   std::optional<double> memory_power_w() override;
   std::optional<double> temperature_c() override { return gpu_.temperature_c(); }
   double now_s() override;

@@ -74,19 +74,20 @@ struct Energy {
   bool verified = true;  // false: the figure is marked unverified in the profile
   std::optional<double>
       host_joule_per_launch;  // RAPL, host scale; never mixed into target metrics of scaled records
-  // From windows cut at the ticks of the board's counter (harness/meters/instrument.hpp); host scale.
+  // From windows cut at the ticks of the board's counter, or of integrated instant power where the flags say
+  // no_counter (harness/meters/instrument.hpp); host scale.
   std::optional<double> gross_j_per_launch;  // idle power included
   std::optional<double> net_j_per_launch;    // gross minus idle_w times the time of a launch
   std::optional<double> random_error;        // half width of the 95 % interval over trials, relative
-  std::optional<double> systematic_error;    // bound, relative: sensor gain, alignment, lag
+  std::optional<double> systematic_error;    // bound, relative: sensor gain, alignment, lag, sampling
   std::optional<double> idle_w;
   std::optional<double> static_share;  // idle_w / the loaded power
-  std::optional<double> agreement;     // |counter - integrated instant power| / counter
+  std::optional<double> agreement;     // |counter - integrated instant power| / counter; absent with one of them
   std::optional<double> window_s;      // of one trial
   std::optional<std::int64_t> trials;
   std::optional<double> tick_s;          // of the counter
   std::optional<double> memory_scope_w;  // power of the memory alone; a part of the board's, never added to it
-  std::vector<std::string> flags;        // low_confidence, suspect, no_second_opinion, idle_unsteady
+  std::vector<std::string> flags;        // those of EnergyMeasurement
 };
 
 struct MetricValue {

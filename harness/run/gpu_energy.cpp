@@ -1,5 +1,7 @@
 #include "harness/run/gpu_energy.hpp"
 
+#include <algorithm>
+
 #include "harness/base/error.hpp"
 #include "harness/meters/nvml_instrument.hpp"
 
@@ -49,7 +51,8 @@ void keep_energy(const EnergyMeasurement& measured, bool under_cap, Energy& ener
   energy.basis = under_cap ? "measured_under_cap" : "measured";
   energy.power_w = measured.power_w;
   energy.scope = "gpu_board";
-  energy.source = "nvml";
+  const bool has_counter = std::find(measured.flags.begin(), measured.flags.end(), "no_counter") == measured.flags.end();
+  energy.source = has_counter ? "nvml energy counter" : "nvml instant power";
   energy.verified = true;
   energy.host_joule_per_launch = measured.gross_j_per_launch;
   energy.gross_j_per_launch = measured.gross_j_per_launch;

@@ -17,12 +17,12 @@ namespace {
 
 // A board, its counter, its power sensor, its load and whoever polls it, all on one clock that moves only when
 // somebody sleeps, loads or reads.
-class Board final : public PowerInstrument, public Poller {
+class Board : public PowerInstrument, public Poller {
  public:
   double idle_w = 100.0, load_w = 400.0;
   double drift_w_per_s = 0.0;  // of the loaded power
   double tick_s = 0.1, lag_s = 0.1, refresh_s = 0.025, power_lag_s = 0.0;
-  double gain = 1.0, counter_gain = 1.0, noise = 0.0;
+  double gain = 1.0, counter_gain = 1.0, average_gain = 1.0, noise = 0.0;
   double poll_s = 0.005, read_s = 0.0005;
   double duty = 1.0;
   double memory_w = 60.0;
@@ -50,6 +50,10 @@ class Board final : public PowerInstrument, public Poller {
     std::mt19937_64 random(static_cast<std::uint64_t>(refreshed_s * 1e6) + 7);
     std::normal_distribution<double> normal;
     return InstantPower{gain * watt_at(refreshed_s - power_lag_s) * (1.0 + noise * normal(random)), refreshed_s};
+  }
+  std::optional<double> average_power_w() override {
+    const double refreshed_s = std::floor(now_ / refresh_s) * refresh_s;
+    return average_gain * gain * (joule_at(refreshed_s) - joule_at(refreshed_s - 1.0));
   }
   std::optional<double> memory_power_w() override { return memory_w; }
   std::optional<double> temperature_c() override { return is_loaded ? 60.0 : 40.0; }
@@ -246,14 +250,119 @@ TEST(energy, without_instant_power_there_is_no_second_opinion) {
   EXPECT_TRUE(energy.gross_j_per_launch.has_value());
 }
 
-TEST(energy, without_a_counter_there_is_a_reason_and_no_number) {
+TEST(energy, without_a_counter_and_instant_power_there_is_a_reason_and_no_number) {
   Board board;
-  board.has_counter = false;
+  board.has_counter = board.has_power = false;
   const EnergyMeasurement energy = measured(board, without_idle("quick"));
   EXPECT_FALSE(energy.gross_j_per_launch.has_value());
   EXPECT_FALSE(energy.random_error.has_value());
   EXPECT_FALSE(energy.systematic.has_value());
   EXPECT_NE(energy.refusal.find("0 of 3 windows"), std::string::npos) << energy.refusal;
+}
+
+// As a GPU in a virtual machine may be: no counter, instant power every 100 ms with some scatter.
+struct Counterless final : Board {
+  explicit Counterless(double scatter = 0.01, double phase_s = 0.013) : Board(phase_s) {
+    has_counter = false;
+    refresh_s = 0.1;
+    noise = scatter;
+  }
+};
+const InstrumentFacts kCounterless{.power_lag_s = 0.05, .power_refresh_s = 0.1};
+
+TEST(energy, without_a_counter_instant_power_is_integrated_and_flagged) {
+  for (const double phase_s : {0.0, 0.013, 0.037, 0.071, 0.099})
+    for (const char* profile : {"quick", "standard"}) {
+      Counterless board(0.01, phase_s);
+      const EnergyMeasurement energy = measured(board, without_idle(profile), kCounterless);
+      ASSERT_EQ(energy.refusal, "") << profile << phase_s;
+      EXPECT_NEAR(*energy.power_w, 400.0, 2.0) << profile << phase_s;
+      EXPECT_NEAR(*energy.gross_j_per_launch, 0.4, 0.002) << profile << phase_s;  // 1 ms each
+      EXPECT_TRUE(has_flag(energy, "no_counter"));
+      EXPECT_TRUE(has_flag(energy, "no_second_opinion"));
+      EXPECT_FALSE(has_flag(energy, "suspect"));
+      EXPECT_FALSE(energy.agreement.has_value());
+      EXPECT_LT(*energy.trials[0].off_average, 0.02);
+      EXPECT_FALSE(energy.trials[0].by_counter);
+    }
+}
+
+TEST(energy, a_counter_that_stands_still_is_as_good_as_none) {
+  Counterless board;
+  board.has_counter = true;
+  board.tick_s = 1e9;
+  const EnergyMeasurement energy = measured(board, without_idle(), kCounterless);
+  ASSERT_EQ(energy.refusal, "");
+  EXPECT_NEAR(*energy.power_w, 400.0, 2.0);
+  EXPECT_TRUE(has_flag(energy, "no_counter"));
+  board.tick_s = 0.1;
+  EXPECT_FALSE(has_flag(measured(board, without_idle()), "no_counter"));
+}
+
+TEST(energy, scatter_and_gain_of_instant_power_widen_the_error_bars) {
+  Counterless calm(0.01), wild(0.05);
+  wild.gain = 1.04;
+  const EnergyMeasurement narrow = measured(calm, without_idle("quick"), kCounterless);
+  const EnergyMeasurement wide = measured(wild, without_idle("quick"), kCounterless);
+  // 20 readings in 2 s: t(0.975, 19) = 2.093, so 2.093 * 1 % / sqrt(20) = 0.47 % and five times that.
+  EXPECT_NEAR(narrow.systematic->sampling, 0.0047, 0.002);
+  EXPECT_NEAR(wide.systematic->sampling, 0.0234, 0.01);
+  EXPECT_DOUBLE_EQ(wide.systematic->gain, 0.05);
+  EXPECT_GT(wide.systematic->total(), 0.05 + wide.systematic->sampling);
+  EXPECT_GT(*wide.random_error, 2.0 * *narrow.random_error);
+  EXPECT_LT(std::abs(*wide.power_w / 400.0 - 1.0), wide.systematic->total());
+  EXPECT_LT(std::abs(*wide.power_w / 416.0 - 1.0), wide.systematic->without_gain());
+}
+
+TEST(energy, power_that_drifts_between_the_edges_widens_the_lag_without_a_counter) {
+  Counterless board(0.0);
+  board.drift_w_per_s = 10.0;
+  board.power_lag_s = 0.05;
+  const EnergyMeasurement energy = measured(board, without_idle(), kCounterless);
+  ASSERT_EQ(energy.refusal, "");
+  // Fifths of 5 s are 4 s apart: 40 W * (0.05 + 0.1) s of the first window's 5 * (400 + 10 * 4) J.
+  EXPECT_NEAR(energy.systematic->lag, 40.0 * 0.15 / 2200.0, 3e-4);
+  // The middle of five windows from 1.5 s on is 14 s after the load began.
+  EXPECT_NEAR(*energy.power_w, 540.0, 540.0 * energy.systematic->without_gain());
+}
+
+TEST(energy, instant_power_that_hardly_moves_is_refused) {
+  Counterless slow;
+  slow.refresh_s = 0.25;  // 8 readings in 2 s
+  const EnergyMeasurement energy = measured(slow, without_idle("quick"), kCounterless);
+  EXPECT_FALSE(energy.gross_j_per_launch.has_value());
+  EXPECT_NE(energy.refusal.find("moved 8 times in a window of 2.0 s where 10 is the least; use longer windows"),
+            std::string::npos) << energy.refusal;
+  EXPECT_EQ(measured(slow, without_idle(), kCounterless).refusal, "");
+  Counterless stuck;
+  stuck.refresh_s = 1e9;
+  EXPECT_NE(measured(stuck, without_idle(), kCounterless).refusal.find("moved 0 times"), std::string::npos);
+}
+
+TEST(energy, instant_power_that_is_off_its_own_average_is_suspect) {
+  Counterless board;
+  board.average_gain = 1.1;
+  const EnergyMeasurement energy = measured(board, without_idle("quick"), kCounterless);
+  EXPECT_TRUE(has_flag(energy, "suspect"));
+  EXPECT_TRUE(has_flag(energy, "no_second_opinion"));
+  EXPECT_FALSE(energy.agreement.has_value());
+  EXPECT_NEAR(*energy.trials[0].off_average, 0.1 / 1.1, 0.015);
+}
+
+TEST(energy, idle_power_without_a_counter_is_averaged_instant_power) {
+  Counterless board;
+  const EnergyMeasurement energy = measured(board, energy_settings("quick"), kCounterless);
+  EXPECT_NEAR(*energy.idle_before_w, 100.0, 2.0);  // 10 readings of 1 %
+  EXPECT_NEAR(*energy.idle_after_w, 100.0, 2.0);
+  EXPECT_NEAR(*energy.net_j_per_launch, 0.3, 0.004);
+  board.refresh_s = 1e9;
+  EXPECT_FALSE(measure_idle_w(board, 1.0, &board).has_value());
+}
+
+TEST(energy, no_time_is_spent_waiting_for_ticks_that_the_probe_did_not_see) {
+  Counterless board(0.01, 0.0);
+  (void)measured(board, without_idle("quick"), kCounterless);
+  EXPECT_LT(board.now_s(), 1.5 + 3 * 2.0 + 0.3 + 0.2);  // lead-in, windows, lead-out, slices of load
 }
 
 TEST(energy, a_board_that_is_not_kept_busy_is_refused) {
@@ -383,6 +492,28 @@ TEST(instrument, what_the_probe_cannot_see_is_null) {
   EXPECT_TRUE(facts.tick_s.has_value());
   EXPECT_FALSE(facts.counter_lag_s.has_value());
   EXPECT_FALSE(facts.power_lag_s.has_value());
+}
+
+TEST(instrument, the_probe_ends_without_ticks_and_tells_the_refresh_of_power) {
+  Counterless board;
+  const Json json = to_json(probe_instrument(board, board.load(), {}, &board));
+  EXPECT_LT(board.now_s(), 3.7);  // 1 s idle, 2.5 s of load
+  for (const char* key : {"tick_s", "step_j", "counter_lag_s", "counter_read_p50_s"}) EXPECT_TRUE(json[key].is_null());
+  EXPECT_NEAR(json["power_refresh_s"].get<double>(), 0.1, 0.006);
+}
+
+TEST(instrument, a_window_of_power_knows_its_mean_scatter_and_drift) {
+  const std::vector<PowerPoint> points = {{0.0, 0.9, 100.0}, {1.0, 1.9, 110.0}, {2.0, 2.9, 100.0}, {3.0, 3.9, 110.0},
+                                          {4.0, 5.0, 120.0}};
+  const PowerWindow window = power_window(points, 0.5, 4.5, 0.5);
+  EXPECT_EQ(window.points, 4U);  // the first began before
+  // Held: 100 for 0.4 and 0.9 s, 110 for 0.9 s twice, 120 for 0.5 s; three ramps at 105 and one at 115, 0.1 s each.
+  EXPECT_NEAR(*window.w, (40.0 + 90.0 + 198.0 + 60.0 + 31.5 + 11.5) / 4.0, 1e-9);
+  // 110, 100, 110, 120: s = sqrt(200 / 3) = 8.165; t(0.975, 3) = 3.182.
+  EXPECT_NEAR(window.sampling, 3.18245 * 8.16497 / 2.0 / *window.w, 1e-5);
+  EXPECT_DOUBLE_EQ(window.drift_w, 10.0);  // 120 - 110
+  EXPECT_FALSE(power_window(points, 0.5, 5.5, 0.5).w.has_value());   // not bracketed
+  EXPECT_FALSE(power_window(points, 0.1, 0.8, 0.5).w.has_value());   // nothing was seen to change
 }
 
 TEST(instrument, power_is_integrated_by_trapezoids_with_interpolated_edges) {

@@ -176,31 +176,57 @@ TEST(nvml, doctor_has_a_line_with_and_without_the_library) {
     EXPECT_NE(text.find("driver 580.65.06"), std::string::npos) << text;
     EXPECT_NE(text.find("instant power; persistence mode is off"), std::string::npos) << text;
     EXPECT_NE(text.find("no instant power; MIG is on"), std::string::npos) << text;
-    EXPECT_NE(text.find("there is no energy counter"), std::string::npos) << text;
+    EXPECT_NE(text.find("energy counter absent, and no instant power"), std::string::npos) << text;
+  }
+  {
+    const FakeNvmlScript script("[gpu]\nmissing = energy field83 field191\n");
+    EXPECT_TRUE(meter->describe().ends_with(
+        ": instant power; energy counter absent: joules come from integrated instant power"));
   }
   ::setenv("CHOKEPOINT_NVML", "/nowhere/libnvidia-ml.so", 1);
   EXPECT_NE(meter->describe().find("install the NVIDIA driver"), std::string::npos);
   ::unsetenv("CHOKEPOINT_NVML");
 }
 
-// The one test in real time: constant 400 W through threads, a ticking and lagging counter and the real clock.
-TEST(nvml, constant_power_comes_back_through_the_whole_chain) {
-  const FakeNvmlScript script("[gpu]\npower_w = 400\ntick_ms = 10\nlag_ms = 10\nrefresh_ms = 5\n");
-  NvmlInstrument instrument(Nvml::open()->by_index(0));
-  double finished_s = instrument.now_s();
-  const KeepBusy keep_busy = [&] {  // busy from the end of one slice to the end of the next, however late it wakes
+// Busy from the end of one slice to the end of the next, however late it wakes.
+KeepBusy slices_of(NvmlInstrument& instrument) {
+  return [&instrument, finished_s = instrument.now_s()]() mutable {
     instrument.sleep_s(0.01);
     const double busy_s = instrument.now_s() - finished_s;
     finished_s += busy_s;
     return LoadStep{10, busy_s};
   };
+}
+
+// In real time: constant 400 W through threads, a ticking and lagging counter and the real clock.
+TEST(nvml, constant_power_comes_back_through_the_whole_chain) {
+  const FakeNvmlScript script("[gpu]\npower_w = 400\ntick_ms = 10\nlag_ms = 10\nrefresh_ms = 5\n");
+  NvmlInstrument instrument(Nvml::open()->by_index(0));
   EnergySettings settings{.window_s = 0.4, .trials = 2, .lead_in_s = 0.1, .lead_out_s = 0.05, .idle_s = 0.0};
-  const EnergyMeasurement energy = measure_energy(instrument, {.tick_s = 0.01}, settings, keep_busy);
+  const EnergyMeasurement energy = measure_energy(instrument, {.tick_s = 0.01}, settings, slices_of(instrument));
   ASSERT_EQ(energy.refusal, "");
   // A busy machine delays polls; the bound of the alignment, from the polls as they came, says by how much.
   EXPECT_NEAR(*energy.power_w / 400.0, 1.0, std::max(0.002, energy.systematic->without_gain()));
   EXPECT_LT(*energy.agreement, 0.05);
   EXPECT_GT(*energy.duty, 0.98);
+}
+
+// In real time too: what a virtual machine's driver gives, from the probe to the joules.
+TEST(nvml, constant_power_comes_back_without_a_counter) {
+  const FakeNvmlScript script(
+      "[gpu]\npower_w = 400\nrefresh_ms = 10\nnoise = 0.01\nmissing = energy field83 field191\n");
+  NvmlInstrument instrument(Nvml::open()->by_index(0));
+  const InstrumentFacts facts = probe_instrument(instrument, slices_of(instrument), {.idle_s = 0.1, .load_s = 0.3});
+  EXPECT_FALSE(facts.tick_s.has_value());
+  EXPECT_GE(*facts.power_refresh_s, 0.005);
+  const EnergySettings settings{.window_s = 1.2, .trials = 2, .lead_in_s = 0.1, .lead_out_s = 0.2, .idle_s = 0.3};
+  const EnergyMeasurement energy = measure_energy(instrument, facts, settings, slices_of(instrument));
+  ASSERT_EQ(energy.refusal, "");
+  EXPECT_NEAR(*energy.power_w / 400.0, 1.0, std::max(0.005, energy.systematic->sampling));
+  EXPECT_GT(energy.systematic->total(), 0.05);
+  EXPECT_TRUE(energy.trials[0].off_average.has_value());
+  EXPECT_TRUE(energy.idle_w.has_value());
+  EXPECT_EQ(std::count(energy.flags.begin(), energy.flags.end(), "no_counter"), 1);
 }
 
 }  // namespace

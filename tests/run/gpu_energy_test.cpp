@@ -82,8 +82,12 @@ TEST(gpu_energy, a_measured_energy_keeps_its_error_bars_and_its_basis) {
   EXPECT_DOUBLE_EQ(*kept.systematic_error, 0.053);
   EXPECT_EQ(kept.trials, 3);
   EXPECT_FALSE(kept.net_j_per_launch.has_value());
+  EXPECT_EQ(kept.source, "nvml energy counter");
   keep_energy(measured, false, kept);
   EXPECT_EQ(kept.basis, "measured");
+  measured.flags = {"no_counter", "no_second_opinion"};
+  keep_energy(measured, false, kept);
+  EXPECT_EQ(kept.source, "nvml instant power");
 }
 
 }  // namespace
