@@ -3,7 +3,7 @@
 # delivers and whether caps hold, runs the suites, and leaves the evidence in a folder. Needs no network. Never
 # touches clocks, power limits or modes.
 #   scripts/gpu.sh [--out DIR] [--budget 8m] [--device cuda:0] [--target ID[,ID]] [--only STAGE,..] [--skip STAGE,..] [--dry-run]
-# Stages: doctor verify calibrate h800 kernels fidelity energy quick sanitizer. With --target the suites play these instead of
+# Stages: doctor verify calibrate h800 kernels fidelity link energy quick sanitizer. With --target the suites play these instead of
 # their own (on an H200: --target h100-sxm, whose records stand beside those of a real H100).
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -25,14 +25,15 @@ case "$budget" in
 esac
 
 # Stage, share of the budget in percent, what it does. Shares that a stage leaves go to those after it.
-plan="doctor 3 machine, instruments, libraries
-verify 20 every kernel against its reference, on odd, tiny, ragged and large shapes
-calibrate 10 ceilings, and whether each cap holds
-h800 22 suite h800-vs-h100: the same silicon behind a narrower link
+plan="doctor 2 machine, instruments, libraries
+verify 16 every kernel against its reference, on odd, tiny, ragged and large shapes
+calibrate 14 ceilings, whether each cap holds, what a sample costs
+h800 20 suite h800-vs-h100: the same silicon behind a narrower link
 kernels 18 suite kernels: every kernel as it is, beside the libraries
-fidelity 8 suite fidelity: an H100, played by what is here or real
-energy 10 joules per launch, counter and second opinion
-quick 7 suite quick
+fidelity 7 suite fidelity: an H100, played by what is here or real
+link 8 suite link-sweep: slowdown against the rate of the link
+energy 9 joules per launch, counter and second opinion
+quick 6 suite quick
 sanitizer 5 memcheck and racecheck on small cases, where compute-sanitizer is installed"
 wanted() {
   if [ -n "$only" ]; then case ",$only," in *",$1,"*) return 0 ;; *) return 1 ;; esac; fi
@@ -128,6 +129,7 @@ run_stage() {  # run_stage NAME SECONDS
     h800) suite h800-vs-h100 $((seconds * 7 / 10)) "${play[@]}" ;;
     kernels) suite kernels $((seconds * 7 / 10)) ;;
     fidelity) suite fidelity $((seconds * 7 / 10)) ;;
+    link) suite link-sweep $((seconds * 7 / 10)) ;;
     energy) suite energy $((seconds * 7 / 10)) --energy quick ;;
     quick) suite quick $((seconds * 7 / 10)) "${play[@]}" ;;
     sanitizer)

@@ -28,6 +28,10 @@ struct Delivered {
 // Tolerance within which a delivered rate counts as the requested one.
 inline constexpr double kCapTolerance = 0.02;
 
+// By how much native silicon may exceed a ceiling that a target's rate is a ratio of: a GPU's power limit moves its
+// clocks by a tenth between a cool and a loaded chip.
+inline constexpr double kOwnSiliconTolerance = 0.15;
+
 // A cap in force or ready to be. Destruction lifts it on every way out.
 class InstalledCap {
  public:

@@ -33,9 +33,9 @@ class Prober {
   explicit Prober(Device& device);
   ~Prober();
 
-  // Uncapped rate of the fastest kernel: the median of about `seconds` of runs over arrays larger than the
-  // last-level cache. On a CPU, where every cap is paced, of those that can be paced; on a GPU, whose silicon
-  // may be the cap, of all. Empty when no operation probes it here.
+  // Uncapped rate of the fastest kernel over arrays larger than the last-level cache. On a CPU, where every cap is
+  // paced: of those that can be paced, the median of about `seconds` of runs. On a GPU, whose silicon may be the cap:
+  // of all, the best of a few bursts. Empty when no operation probes it here.
   std::optional<double> ceiling(Resource resource, Dtype dtype, double seconds = 0.4);
 
   // Rate delivered while only this cap is engaged: the fastest of `repeats` transfers of about `seconds`

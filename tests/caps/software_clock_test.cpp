@@ -192,6 +192,19 @@ TEST(judge, a_native_resource_may_be_five_percent_off) {
   CapRecord cap = cap_record(104, 104, 96);
   cap.mechanism = "native";
   EXPECT_EQ(judge(cap), CapStatus::held);
+  EXPECT_EQ(judge([&] { return cap.delivered_after = 106, cap; }()), CapStatus::leaked);
+}
+
+TEST(judge, the_hosts_own_silicon_may_be_faster_than_its_ceiling_but_not_slower) {
+  CapRecord cap = cap_record(99, 99, 112);
+  cap.mechanism = "native";
+  cap.target_rate_kind = "ratio";
+  cap.delivered_during.reset();
+  EXPECT_EQ(judge(cap), CapStatus::held);
+  cap.delivered_after = 116;
+  EXPECT_EQ(judge(cap), CapStatus::leaked);
+  cap.delivered_after = 94;
+  EXPECT_EQ(judge(cap), CapStatus::missed);
 }
 
 }  // namespace

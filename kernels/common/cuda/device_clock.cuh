@@ -39,8 +39,14 @@ __device__ inline DeviceMoment device_reserve(DeviceClock* clock, double amount)
 
 __device__ inline void device_wait(DeviceClock* clock, DeviceMoment ready) {
   if (clock == nullptr || ready == 0) return;
-  for (DeviceMoment now; (now = device_now_ps(clock)) < ready;)
-    nanosleep(ready - now > 2'000'000 ? 1000 : 40);
+  // In the timer's own terms: a look at the clock's memory takes longer than a tick.
+  const unsigned long long origin_ns = *const_cast<volatile std::uint64_t*>(&clock->origin_ns);
+  const unsigned long long ready_ns = origin_ns + (ready + 999) / 1000;
+  for (unsigned long long now_ns; (now_ns = globaltimer_ns()) < ready_ns;) {
+    // A sleep may last twice as long as asked for: the last microseconds are spun, so that nothing ends late.
+    const unsigned long long left_ns = ready_ns - now_ns;
+    nanosleep(left_ns > 4000 ? 1000 : left_ns > 1000 ? 100 : 0);
+  }
 }
 
 // Paces one block's loop over tiles, as PacedLoop does for a worker. For one thread of the block:

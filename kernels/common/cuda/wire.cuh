@@ -13,6 +13,9 @@ namespace chokepoint {
 
 inline constexpr int kWireThreads = 512;
 inline constexpr int kWireUnroll = 8;
+// Rows may be copied this much before their moment: longer than a copy takes, so that a warp that waits for one row
+// is not late with its next. Nothing counts as arrived before the clock says so.
+inline constexpr unsigned long long kWireLead_ps = 5'000'000;
 
 struct WireMoments {
   DeviceClock* clock[2];  // send, receive
@@ -70,12 +73,12 @@ struct WireStretch {
   DeviceClock* clock[2];
   unsigned long long begin_ps[2], length_ps[2];
 
-  // Until `share` (0 to 1) of the message would have come through.
+  // Until `share` (0 to 1) of the message would have come through, less the lead.
   __device__ void keep_up(double share) const {
-    for (int direction = 0; direction < 2; ++direction)
-      if (length_ps[direction] != 0)
-        device_wait(clock[direction], begin_ps[direction] + static_cast<unsigned long long>(
-                                                                share * static_cast<double>(length_ps[direction])));
+    for (int direction = 0; direction < 2; ++direction) {
+      const auto at_ps = static_cast<unsigned long long>(share * static_cast<double>(length_ps[direction]));
+      if (at_ps > kWireLead_ps) device_wait(clock[direction], begin_ps[direction] + at_ps - kWireLead_ps);
+    }
   }
 };
 
