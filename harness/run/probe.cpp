@@ -180,7 +180,6 @@ std::optional<double> Prober::ceiling(Resource resource, Dtype dtype, double sec
     // As a native cap is probed: the best of a few short bursts of a warm and rested chip. Under lasting load a GPU's
     // power limit lowers its clocks by a tenth, and a ceiling measured so would look exceeded ever after.
     warm_up(probe);
-    std::this_thread::sleep_for(kRest);
     const double once_s = device_.time_s([&] { probe.run(); });
     probe.repeats = std::clamp(static_cast<int>(kBurst_s / once_s), 1, 10000);
     for (int i = 0; i < kBursts; ++i)
@@ -242,11 +241,12 @@ Prober::Prepared& Prober::prepared(const CapPlan& plan, Dtype dtype, double seco
   return *known;
 }
 
-// A GPU that comes from idle clocks low for up to a second.
+// A GPU that comes from idle clocks low for up to a second; right after the load that wakes it, its power limit does.
 void Prober::warm_up(const Probe& probe) {
   if (warm_ || !device_.facts().own_memory) return;
   for (const double start = device_.now_s(); device_.now_s() - start < kWarmUp_s;)
     device_.time_s([&] { probe.launch->run(); });
+  std::this_thread::sleep_for(kRest);
   warm_ = true;
 }
 
