@@ -17,6 +17,7 @@ class OneByOne final : public LaunchTimer {
  public:
   explicit OneByOne(std::vector<std::function<void()>> launches) : launches_(std::move(launches)) {}
   int launches_per_sample() const override { return 1; }
+  void start_over() override { next_ = 0; }
   const std::function<void()>& next() { return launches_[next_++ % launches_.size()]; }
 
  private:

@@ -35,6 +35,8 @@ class LaunchTimer {
   virtual ~LaunchTimer() = default;
   // Launches between two readings of the clock: 1, or more where one is too short to be timed alone.
   virtual int launches_per_sample() const = 0;
+  // The next sample begins with the first launch again.
+  virtual void start_over() {}
 };
 
 // Streams of a device that enqueues. `wire` has the higher priority: transfers start while kernels compute.

@@ -124,6 +124,7 @@ class GroupDriver {
   void engage() {
     for (Arm& arm : arms_) {
       for (const auto& launch : arm.launches) launch->poison();
+      arm.timer->start_over();  // the first samples are those of the first launches, which verify_output looks at
       SamplingPlan plan = group_.sampling;
       plan.budget_s *= static_cast<double>(arms_.size());
       arm.rule.emplace(plan);

@@ -112,7 +112,14 @@ ChildOutcome run_child(const std::vector<std::string>& command, const std::strin
       if (got > 0) text.append(buffer, static_cast<std::size_t>(got));
       for (std::size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {
         outcome.lines.push_back(text.substr(0, end));
-        if (on_line) on_line(outcome.lines.back());
+        try {
+          if (on_line) on_line(outcome.lines.back());
+        } catch (...) {
+          ::kill(child, SIGKILL);
+          ::waitpid(child, nullptr, 0);
+          ::sigaction(SIGPIPE, &before, nullptr);
+          throw;
+        }
         deadline = Clock::now() + patience;
       }
       if (got == 0 || (got < 0 && errno != EINTR)) open = false;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "harness/base/error.hpp"
 #include "harness/metrics/metric.hpp"
@@ -54,16 +55,18 @@ std::size_t run_in_child(const std::vector<CaseGroup>& groups, const Ceilings& c
   std::size_t settled = 0;
   std::string trouble;
   const auto take = [&](const std::string& line) {
+    std::optional<Record> record;
     try {
       const JsonFile parsed = parse_json(line, "output of the case's process");
-      Record record = record_from_json(parsed);
-      if (settled == groups.size() || std::erase(missing[settled], record.target) == 0)
+      record = record_from_json(parsed);
+      if (settled == groups.size() || std::erase(missing[settled], record->target) == 0)
         throw Error(Fault::device, "a record of another case came", "this is a defect of chokepoint");
-      keep(std::move(record));
-      while (settled < groups.size() && missing[settled].empty()) ++settled;
     } catch (const Error& error) {
       trouble += (trouble.empty() ? "" : "; ") + error.message();
+      return;
     }
+    keep(*std::move(record));  // a record that cannot be stored ends the run
+    while (settled < groups.size() && missing[settled].empty()) ++settled;
   };
   const ChildOutcome outcome = run_child(settings.worker, request_text(groups, ceilings, settings.configs), timeout_s,
                                          [&] { tick(settled); }, take);

@@ -201,6 +201,16 @@ class Records(Folder):
         self.assert_refused(run("run", suite, "--out", self.path("out")), "--resume")
         self.assertEqual(len(self.records()), 3)
 
+    def test_fewer_samples_than_buffers_are_still_checked_and_no_failure(self):
+        # Inputs rotate through up to 32 copies; a budget that ends at once leaves most of them unmeasured.
+        for warm_up_s in (0.001, 0.002, 0.003):
+            suite = self.write("tiny.json", suite_text(sampling={"budget_s": 1e-6, "warm_up_s": warm_up_s}))
+            result = run("run", suite, "--out", self.path("out%g" % warm_up_s))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            for record in self.records("out%g" % warm_up_s):
+                self.assertEqual(record["status"], "ok", record["reason"])
+                self.assertTrue(record["verification"]["passed"])
+
     def test_case_ids_are_the_same_in_every_run(self):
         suite = self.write("tiny.json", suite_text())
         run("run", suite, "--out", self.path("a"))

@@ -32,6 +32,7 @@ class CudaGraphTimer final : public LaunchTimer {
   CudaGraphTimer& operator=(const CudaGraphTimer&) = delete;
 
   int launches_per_sample() const override { return per_sample_; }
+  void start_over() override { next_ = 0; }
   void enqueue();  // the next graph
   cudaStream_t stream() const { return stream_; }  // where it was captured, and runs
 
