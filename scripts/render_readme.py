@@ -4,6 +4,9 @@
   <!-- claim:report results/DIR -->   table of the records in DIR, as `chokepoint report --format markdown` prints it
   <!-- claim:file results/FILE -->    the file as it is, as a block of text
   <!-- claim:gpu results -->          which GPU kernels the records under results/ have seen run, and on what
+  <!-- claim:ratios results/DIR -->   two targets case by case: times, throughput ratio with interval, break-even price, caps
+  <!-- claim:rates results/DIR -->    every ok case of uncapped kernels: time, rates, and the share of the best in the same run
+  <!-- claim:joules results/DIR -->   joules per launch with both errors
   <!-- /claim -->                     the end of either
 """
 import collections
@@ -53,9 +56,83 @@ def gpu_runs(folder):
     return "\n".join(rows) + "\n"
 
 
+def records_of(folder):
+    return [json.loads(line) for line in (ROOT / folder / "records.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+SHOWN = ("m", "n", "k", "tokens", "ep", "tp", "overlap", "batch", "seq_q", "context", "elements", "bytes", "pattern")
+
+
+def case_text(record):
+    label = record["provenance"].get("label") or record["operation"]
+    shape = ", ".join(f"{key} {record['shape'][key]}" for key in SHOWN if key in record["shape"])
+    return f"{record['operation']} {label}" if record["operation"] != label else label, f"{record['dtype']}, {shape}"
+
+
+def time_text(seconds):
+    scale, unit = next((s, u) for s, u in ((1, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")) if seconds >= s)
+    return f"{seconds / scale:.4g} {unit}"
+
+
+def ratios(folder):
+    command = [program(), "report", folder, "--format", "json"]
+    report = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    known = {record["case_id"]: record for record in records_of(folder)}
+    rows = ["| case | kernel | times | throughput ratio (95 %) | break-even | caps, largest deviation |",
+            "| --- | --- | --- | --- | --- | --- |"]
+    for pair in report["comparisons"]:
+        a, b = known[pair["a"]], known[pair["b"]]
+        ratio, price = pair["throughput_ratio_b_over_a"], pair["break_even_b_usd_per_h"]
+        name, shape = case_text(a)
+        off = max(abs(cap[key] / cap["requested"] - 1) for r in (a, b) for cap in r["caps"]
+                  for key in ("delivered_before", "delivered_after"))
+        resources = " ".join(dict.fromkeys(cap["resource"] for cap in b["caps"]))
+        rows.append(
+            f"| {name}: {shape} | {a['kernel']} | {time_text(a['time_s']['median'] / a['dilation'])}, "
+            f"{time_text(b['time_s']['median'] / b['dilation'])} | {ratio['value']:.4f} \\[{ratio['ci_low']:.4f}, "
+            f"{ratio['ci_high']:.4f}] | " + (f"\\${price['value']:.2f}/h" if price else "") +
+            f" | {resources} held, {100 * off:.1f} % |")
+    return "\n".join(rows) + "\n"
+
+
+def rates(folder):
+    ok = [record for record in records_of(folder) if record["status"] == "ok"]
+    best = {}
+    for record in ok:
+        key = case_text(record)
+        best[key] = min(best.get(key, 1e300), record["time_s"]["median"])
+    rows = ["| case | kernel | time | ± | TFLOP/s | GB/s | of the fastest here |", "| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
+    for record in sorted(ok, key=lambda r: (*case_text(r), r["kernel"])):
+        time, work = record["time_s"], record["work"]
+        width = (f"{50 * (time['ci_high'] - time['ci_low']) / time['median']:.2g} %" if time["ci_high"] else "")
+        name, shape = case_text(record)
+        flop = f"{work['flop'] / time['median'] / 1e12:.3g}" if work["flop"] else ""
+        rows.append(f"| {name}: {shape} | {record['kernel']} | {time_text(time['median'])} | {width} | {flop} | "
+                    f"{work['memory_bytes'] / time['median'] / 1e9:.4g} | {best[case_text(record)] / time['median']:.2f} |")
+    return "\n".join(rows) + "\n"
+
+
+def joules(folder):
+    rows = ["| case | kernel | J per launch | random | systematic | idle share | power | SM clock | FLOP per J |",
+            "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    for record in records_of(folder):
+        energy = record["energy"]
+        if record["status"] != "ok" or energy.get("gross_j_per_launch") is None:
+            continue
+        name, shape = case_text(record)
+        clock = record["provenance"]["clocks"]["sm_clock_hz"]["median"] / 1e6
+        rows.append(f"| {name}: {shape} | {record['kernel']} | {energy['gross_j_per_launch']:.4g} | ± {100 * energy['random_error']:.2g} % | "
+                    f"± {100 * energy['systematic_error']:.2g} % | {100 * energy['static_share']:.0f} % | {energy['power_w']:.0f} W | "
+                    f"{clock:.0f} MHz | {record['work']['flop'] / energy['gross_j_per_launch'] / 1e9:.4g} G |")
+    return "\n".join(rows) + "\n"
+
+
+TABLES = {"gpu": gpu_runs, "ratios": ratios, "rates": rates, "joules": joules}
+
+
 def rendered(kind, path):
-    if kind == "gpu":
-        return gpu_runs(path)
+    if kind in TABLES:
+        return TABLES[kind](path)
     if kind == "file":
         return "```text\n" + (ROOT / path).read_text(encoding="utf-8").rstrip() + "\n```\n"
     if kind == "report":
@@ -64,7 +141,7 @@ def rendered(kind, path):
         if result.returncode != 0:
             sys.exit(result.stderr)
         return result.stdout.rstrip() + "\n"
-    sys.exit(f"error: README.md has a marker of unknown kind {kind}\n  fix: use report, file or gpu")
+    sys.exit(f"error: README.md has a marker of unknown kind {kind}\n  fix: use report, file, {', '.join(TABLES)}")
 
 
 def main():

@@ -186,6 +186,56 @@ void note_sampling(const ReportInput& input, std::vector<std::string>& notes) {
                               counted(regimes)));
 }
 
+std::string span_text(const std::vector<double>& values, const char* unit, double scale = 1.0) {
+  const auto [least, most] = std::minmax_element(values.begin(), values.end());
+  const std::string low = fmt::format("{:.3g}", *least * scale), high = fmt::format("{:.3g}", *most * scale);
+  return low == high ? fmt::format("{} {}", low, unit) : fmt::format("{} to {} {}", low, high, unit);
+}
+
+// Joules by the windows of an energy meter: how sure they are.
+void note_metered_energy(const ReportInput& input, std::vector<std::string>& notes) {
+  std::vector<double> random, systematic, idle_w, windows_s;
+  Distinct sources, flags;
+  for (const Record& record : input.set.records) {
+    const Energy& energy = record.energy;
+    if (record.status != Status::ok || !energy.gross_j_per_launch) continue;
+    sources.add(energy.source);
+    for (const std::string& flag : energy.flags) flags.add(flag);
+    if (energy.random_error) random.push_back(*energy.random_error);
+    if (energy.systematic_error) systematic.push_back(*energy.systematic_error);
+    if (energy.idle_w) idle_w.push_back(*energy.idle_w);
+    if (energy.window_s) windows_s.push_back(*energy.window_s);
+  }
+  if (windows_s.empty()) return;
+  std::string text = fmt::format("joules by {}, idle power included, windows of {}", sources.shown(), span_text(windows_s, "s"));
+  if (!random.empty()) text += fmt::format("; random error {}", span_text(random, "%", 100.0));
+  if (!systematic.empty())
+    text += fmt::format("; systematic bound {} (the sensor's gain is 5 % of it, the same for every case on one card)",
+                        span_text(systematic, "%", 100.0));
+  if (!idle_w.empty()) text += fmt::format("; idle {}", span_text(idle_w, "W"));
+  if (!flags.all().empty()) text += fmt::format("; flags: {}", flags.shown());
+  notes.push_back(text);
+}
+
+// Clocks and what held them back, where a monitor ran beside the samples.
+void note_clocks(const ReportInput& input, std::vector<std::string>& notes) {
+  std::vector<double> sm_hz;
+  std::map<std::string, std::size_t> reasons;
+  for (const Record& record : input.set.records) {
+    if (record.status != Status::ok || !record.provenance.contains("clocks")) continue;
+    const Json& clocks = record.provenance["clocks"];
+    if (clocks.contains("sm_clock_hz") && clocks["sm_clock_hz"].is_object())
+      sm_hz.push_back(clocks["sm_clock_hz"].value("median", 0.0));
+    if (clocks.contains("throttle_reasons") && clocks["throttle_reasons"].is_array())
+      for (const Json& reason : clocks["throttle_reasons"]) ++reasons[reason.get<std::string>()];
+  }
+  if (sm_hz.empty()) return;
+  std::vector<std::string> parts;
+  for (const auto& [reason, count] : reasons) parts.push_back(fmt::format("{} in {}", reason, count));
+  notes.push_back(fmt::format("clocks: SM at {} (medians){}", span_text(sm_hz, "MHz", 1e-6),
+                              parts.empty() ? "" : "; held back by " + joined(parts, ", ")));
+}
+
 void note_energy_and_basis(const ReportInput& input, std::vector<std::string>& notes) {
   std::map<Basis, bool> bases;
   bool is_provisioned = false;
@@ -239,6 +289,8 @@ std::vector<std::string> notes_of(const ReportInput& input) {
   note_unverified(input, notes);
   note_caps(input, notes);
   note_sampling(input, notes);
+  note_metered_energy(input, notes);
+  note_clocks(input, notes);
   note_energy_and_basis(input, notes);
   return notes;
 }
