@@ -102,7 +102,7 @@ TEST(records, a_broken_line_is_an_error_that_names_it) {
   unknown.replace(unknown.find("\"reason\""), 8, "\"raeson\"");
   EXPECT_NE(error_of([&] { read(line_of("a") + "\n" + unknown + "\n"); }).find("r.jsonl:2: reason is missing"),
             std::string::npos);
-  EXPECT_NE(error_of([&] { read(line_of("a") + "\n\n[]\n"); }).find("r.jsonl:3: the file is a array"), std::string::npos);
+  EXPECT_NE(error_of([&] { read(line_of("a") + "\n\n[]\n"); }).find("r.jsonl:3: the file is an array"), std::string::npos);
 }
 
 TEST(records, nesting_that_would_exhaust_the_stack_is_refused) {
