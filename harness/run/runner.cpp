@@ -71,6 +71,7 @@ std::size_t run_in_child(const std::vector<CaseGroup>& groups, const Ceilings& c
   const ChildOutcome outcome = run_child(settings.worker, request_text(groups, ceilings, settings.configs), timeout_s,
                                          [&] { tick(settled); }, take);
   if (settled == groups.size()) return settled;
+  if (settled > 0 && outcome.trouble.empty() && trouble.empty()) return settled;  // it left the rest to a successor
   if (!outcome.trouble.empty()) trouble = outcome.trouble + (trouble.empty() ? "" : "; ") + trouble;
   for (const std::string& target : missing[settled])
     keep(unmeasured(groups[settled], target, facts, Status::failed,
@@ -98,6 +99,20 @@ void add_metrics(Record& record, const std::vector<PriceBook>& books,
       record.metrics[metric.name] = *value;
 }
 
+namespace {
+
+// After a fault a GPU's context serves no further case: the rest is for a new process.
+bool survives(Device& device) {
+  try {
+    device.finish();
+    return true;
+  } catch (const Error&) {
+    return false;  // its records tell the fault already
+  }
+}
+
+}  // namespace
+
 void serve_groups(const std::string& request, const std::function<void(const std::string&)>& answer) {
   const JsonFile file = parse_json(request, "request");
   Fields fields(file);
@@ -116,8 +131,7 @@ void serve_groups(const std::string& request, const std::function<void(const std
       answer(to_json(record).dump());
       lost |= record.status == Status::failed;
     }
-    // After a fault a GPU's context serves no further case: leave the rest to a new process.
-    if (lost && device->facts().own_memory) device->finish();
+    if (lost && device->facts().own_memory && !survives(*device)) return;
   }
 }
 
