@@ -8,6 +8,8 @@
 #include <mutex>
 
 #include "harness/base/error.hpp"
+#include "harness/base/library.hpp"
+#include "harness/base/registry.hpp"
 #include "kernels/attention/attention.hpp"
 #include "kernels/attention/cudnn_sdpa.hpp"
 #include "kernels/common/cuda/device_array.hpp"
@@ -104,6 +106,8 @@ std::optional<std::string> unsupported(const Shape& shape, Dtype dtype) {
     return fmt::format("qk_dim is {} and v_dim {}; cuDNN's limit is 256", qk_dim, v_dim);
   return cudnn::missing();
 }
+
+const Register<OptionalLibrary> library{{.name = "cudnn", .describe = cudnn::description}};
 
 const Register<Kernel> kernel{{
     .name = "cudnn",

@@ -2,6 +2,7 @@
 // (sm_90). Its heuristic's suggestions are timed on first use of a shape, and the fastest is kept. Paces
 // nothing, so it runs uncapped.
 #include <cuda_runtime.h>
+#include <fmt/format.h>
 
 #include <limits>
 #include <map>
@@ -202,6 +203,16 @@ class MatmulCublasLt final : public DeviceLaunch {
   std::shared_ptr<void> workspace_;
   Algorithm chosen_;
 };
+
+// 130100 is 13.1.0.
+std::string describe() {
+  const CublasLt& found = cublaslt();
+  if (!found.missing.empty()) return found.missing;
+  const std::size_t version = found.version();
+  return fmt::format("{}.{}.{}, {}", version / 10000, version / 100 % 100, version % 100, found.name);
+}
+
+const Register<OptionalLibrary> library{{.name = "cublaslt", .describe = describe}};
 
 const Register<Kernel> kernel{{
     .name = "cublaslt",

@@ -19,6 +19,7 @@ constexpr std::int64_t kAlignmentBytes = 16;
 
 // The functions of the library, as its header declares them.
 struct Api {
+  std::string name;  // of the library that was opened
   decltype(&cudnnGetVersion) version = nullptr;
   decltype(&cudnnGetErrorString) error_string = nullptr;
   decltype(&cudnnGetLastErrorString) last_error_string = nullptr;
@@ -44,6 +45,7 @@ Api open_api() {
         "nvidia-cudnn-cu13) and put its folder on LD_LIBRARY_PATH";
     return api;
   }
+  api.name = library->name();
   const auto find = [&](auto*& function, const char* symbol) {
     function = library->find<std::remove_reference_t<decltype(*function)>>(symbol);
     if (function == nullptr && !api.missing)
@@ -106,6 +108,13 @@ std::vector<std::int64_t> row_major(const std::vector<std::int64_t>& dims) {
 }  // namespace
 
 std::optional<std::string> missing() { return found_api().missing; }
+
+std::string description() {
+  const Api& api = found_api();
+  if (api.missing) return *api.missing;
+  const std::size_t version = api.version();  // 91900 is 9.19.0
+  return fmt::format("{}.{}.{}, {}", version / 10000, version / 100 % 100, version % 100, api.name);
+}
 
 Descriptor::Descriptor(cudnnBackendDescriptorType_t type) {
   check(api().create_descriptor(type, &handle_),

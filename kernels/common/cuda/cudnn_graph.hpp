@@ -31,6 +31,9 @@ namespace chokepoint::cudnn {
 // Why cuDNN cannot be used on this machine; empty when it can.
 std::optional<std::string> missing();
 
+// Version and file, or why it cannot be used.
+std::string description();
+
 // An object of the backend API. Setters take the attribute's type from the C++ type of the value.
 class Descriptor {
  public:
