@@ -16,7 +16,7 @@ namespace chokepoint {
 namespace {
 
 // A group may take this much longer than expected before it counts as hanging: big inputs, a busy machine.
-constexpr double kPatience = 5.0, kLeastPatience_s = 60.0;
+constexpr double kPatience = 5.0, kLeastPatience_s = 180.0;
 
 double since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
