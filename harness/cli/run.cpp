@@ -11,6 +11,7 @@
 #include "harness/base/error.hpp"
 #include "harness/base/strings.hpp"
 #include "harness/base/units.hpp"
+#include "harness/caps/privileged_request.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/cli/suite_flags.hpp"
 #include "harness/report/report.hpp"
@@ -24,7 +25,31 @@ struct Flags {
   SuiteFlags suite;
   std::string out, prices, timeout;
   bool resume = false;
+  bool allow_privileged = false;
+  std::optional<double> sm_clock_mhz, memory_clock_mhz, power_limit_w;
+  std::optional<std::string> nvlink_mode;
 };
+
+PrivilegedRequest request_of(const Flags& flags) {
+  const auto hz = [](std::optional<double> mhz) { return mhz ? std::optional(*mhz * 1e6) : std::nullopt; };
+  return {hz(flags.sm_clock_mhz), hz(flags.memory_clock_mhz), flags.power_limit_w, flags.nvlink_mode};
+}
+
+// Records of one folder were made under the same clocks and limits.
+void require_same_knobs(const Store& store, const Json& asked) {
+  if (!store.environment()) return;
+  const Json before = store.environment()->value("privileged", Json::object());
+  if (before != asked)
+    throw Error(Fault::config, fmt::format("{} was begun with the knobs {}, not {}", store.folder(), before.dump(), asked.dump()),
+                "resume with the same flags, or choose another --out");
+}
+
+// The place on the bus names the board, as in GpuEnergy.
+std::vector<PrivilegedGuard> hold_knobs(const PrivilegedRequest& request, bool allow_privileged, const Device& device) {
+  if (request.empty()) return {};
+  const std::string bus_id = device.facts().more.at("pci_bus_id").get<std::string>();
+  return turn_knobs(request, allow_privileged, Nvml::open()->find(bus_id));
+}
 
 // One line that redraws itself on a terminal, one line per group elsewhere.
 class ProgressLine {
@@ -103,6 +128,8 @@ void run(const Flags& flags, Session& session) {
   settings.prices = !flags.prices.empty() ? std::optional(flags.prices) : suite.prices;
   if (settings.prices) quote(settings.books, "h100-sxm", *settings.prices);  // an unknown book is known now
   const std::string device_name = flags.suite.device.empty() ? suite.device : flags.suite.device;
+  const PrivilegedRequest request = request_of(flags);
+  check(request, flags.allow_privileged, device_name);
   const std::unique_ptr<Device> device = open_device(device_name);
   Store store(flags.out.empty() ? default_folder(suite, device_name) : flags.out, flags.resume);
   if (store.mended())
@@ -110,12 +137,16 @@ void run(const Flags& flags, Session& session) {
         stderr,
         "the last record of {} was cut short; it is kept in records.jsonl.cut and its case runs again\n",
         store.folder());
+  require_same_knobs(store, to_json(request));
+  // Held here, in the parent, until every child has ended.
+  const std::vector<PrivilegedGuard> knobs = hold_knobs(request, flags.allow_privileged, *device);
   const Ceilings ceilings = ceilings_for(groups, *device, store);
   const BuildFacts build = build_facts();
   if (!store.environment()) {
     Json environment = environment_of(*device, session.argv);
     environment["suite"] = {{"id", suite.id}, {"sha256", suite.hash}};
     environment["ceilings"] = to_json(ceilings);
+    if (!request.empty()) environment["privileged"] = to_json(request);
     store.write_environment(environment);
   }
   if (!flags.timeout.empty()) settings.timeout_s = parse_duration_s(flags.timeout);
@@ -125,6 +156,7 @@ void run(const Flags& flags, Session& session) {
                          {"suite", suite.id},
                          {"suite_hash", suite.hash},
                          {"argv", session.argv}};
+  if (!request.empty()) settings.provenance["privileged"] = to_json(request);
   {
     ProgressLine line;
     run_groups(groups, ceilings, device->facts(), settings, store,
@@ -153,6 +185,14 @@ const Register<Command> command{
        app.add_option("--case-timeout", flags->timeout,
                       "stop a group of cases that takes longer (default: five times what is expected)")
            ->option_text("TIME");
+       app.add_flag("--allow-privileged", flags->allow_privileged,
+                    "let the flags below change the GPU's clocks and limits while this runs (root)");
+       app.add_option("--lock-sm-clock", flags->sm_clock_mhz, "lock the SM clock")->option_text("MHZ");
+       app.add_option("--lock-memory-clock", flags->memory_clock_mhz, "lock the memory clock")->option_text("MHZ");
+       app.add_option("--power-limit", flags->power_limit_w, "limit the board's power")->option_text("W");
+       app.add_option("--nvlink-mode", flags->nvlink_mode, "NVLink bandwidth of the whole system")
+           ->check(CLI::IsMember(nvlink_modes()))
+           ->option_text("MODE");
        app.callback([flags, &session] { run(*flags, session); });
      }}};
 
