@@ -1,4 +1,5 @@
-// What happens to rows between gate, wires and matrix products on a GPU? Quantised, activated and added up.
+// What happens to rows between gate, wires and matrix products on a GPU? Quantised, activated, gathered and
+// added up.
 //
 // All of it is bound by memory. Rows whose length is a multiple of 16 bytes are read and written in pieces of 16
 // bytes (codes: 8), others value by value. T is float, or std::uint16_t for bf16.
@@ -82,6 +83,28 @@ __global__ void __launch_bounds__(kQuantiseThreads) quantise_rows(Quantise task)
   for (int v = 0; v < kQuantiseValues; v += 2)
     words[v / 4] |= static_cast<unsigned>(pack_e4m3(values[v] / scale, values[v + 1] / scale)) << (v % 4 * 8);
   *reinterpret_cast<uint2*>(codes) = make_uint2(words[0], words[1]);
+}
+
+// ---- Gathered rows ----
+
+inline constexpr int kGatherThreads = 128;
+
+// to[r] = from[from_rows[r]], both dense.
+struct GatherRows {
+  const void* from = nullptr;
+  const std::int32_t* from_rows = nullptr;
+  void* to = nullptr;
+  std::int64_t rows = 0, row_bytes = 0;
+};
+
+// Grid: rows x blocks of kGatherThreads pieces. Rows are whole pieces, and aligned to them.
+template <class Piece>
+__global__ void __launch_bounds__(kGatherThreads) gather_rows(GatherRows task) {
+  const std::int64_t pieces = task.row_bytes / static_cast<std::int64_t>(sizeof(Piece));
+  const std::int64_t row = blockIdx.x, i = std::int64_t{blockIdx.y} * kGatherThreads + threadIdx.x;
+  if (i >= pieces) return;
+  static_cast<Piece*>(task.to)[row * pieces + i] =
+      static_cast<const Piece*>(task.from)[task.from_rows[row] * pieces + i];
 }
 
 // ---- Sums of rows ----

@@ -9,9 +9,8 @@
 #include <string>
 
 namespace chokepoint::moe {
-namespace {
 
-std::optional<std::string> out_of_reach(const Shape& shape, Dtype dtype) {
+std::optional<std::string> layer_out_of_reach(const Shape& shape, Dtype dtype) {
   const MoeSpec spec = spec_of(shape, dtype);
   if (choice_warps(spec.gate.experts, spec.gate.groups) == 0)
     return std::to_string(spec.gate.experts) + " experts in " + std::to_string(spec.gate.groups) +
@@ -22,6 +21,13 @@ std::optional<std::string> out_of_reach(const Shape& shape, Dtype dtype) {
   return std::nullopt;
 }
 
+std::unique_ptr<Launch> layer_with_products(const MoeProblem& problem, Device& device, const Pace& pace,
+                                            const MakeGroupedProduct& make) {
+  return std::make_unique<CudaSimpleLaunch>(problem, device, pace, make);
+}
+
+namespace {
+
 const Register<Kernel> kernel{{
     .name = "cuda_simple",
     .operation = "moe_layer",
@@ -30,7 +36,7 @@ const Register<Kernel> kernel{{
     .dtypes = {Dtype::f32, Dtype::bf16, Dtype::fp8_e4m3},
     .paces = {Resource::compute, Resource::memory, Resource::link, Resource::network},
     .least_sm = 80,
-    .unsupported = out_of_reach,
+    .unsupported = layer_out_of_reach,
     .prepare = [](const Problem& problem, Device& device, const Pace& pace) -> std::unique_ptr<Launch> {
       return std::make_unique<CudaSimpleLaunch>(dynamic_cast<const MoeProblem&>(problem), device, pace);
     },

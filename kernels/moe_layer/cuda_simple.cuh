@@ -15,6 +15,8 @@
 // The products then leave as many SMs free as a wire has blocks, for all of the run.
 // Rounding: sums that travel and the output are bf16, unless all is f32. Besides, bf16 rounds silu(g) * u, and fp8,
 // whose tolerance is wider, the experts' results; gate and up stay in f32, since a code may flip with their last bits.
+//
+// With the products of a library (grouped_product.hpp), the experts' rows are gathered into an array of their own.
 #pragma once
 
 #include <algorithm>
@@ -31,6 +33,7 @@
 #include "kernels/moe_layer/cuda_gate.cuh"
 #include "kernels/moe_layer/cuda_rows.cuh"
 #include "kernels/moe_layer/device_plan.hpp"
+#include "kernels/moe_layer/grouped_product.hpp"
 #include "kernels/moe_layer/moe_layer.hpp"
 
 namespace chokepoint::moe {
@@ -87,6 +90,7 @@ struct DeviceBatch {
   DeviceArray returned;  // [link rows, then network rows, hidden]
   DeviceArray shared;    // [tokens, hidden]
   StreamEvent routed, arrived, computed, came_back;
+  std::unique_ptr<GroupedProduct> up, down;  // of the routed experts, where a library makes them and there are rows
 };
 
 inline ExchangePlan plan_batch(const MoeProblem& problem, const TokenRange& tokens) {
@@ -100,10 +104,12 @@ inline ExchangePlan plan_batch(const MoeProblem& problem, const TokenRange& toke
 
 class CudaSimpleLaunch final : public DeviceLaunch {
  public:
-  CudaSimpleLaunch(const MoeProblem& problem, Device& device, const Pace& pace)
+  // With `make`, the routed experts' products are a library's, and nothing but the wires is charged.
+  CudaSimpleLaunch(const MoeProblem& problem, Device& device, const Pace& pace, const MakeGroupedProduct& make = {})
       : DeviceLaunch(device, Tensor("output", problem.output_dims(), problem.output_dtype())),
         spec_(problem.spec()),
-        pace_(device_pace(pace)),
+        library_products_(make != nullptr),
+        pace_(library_products_ ? wires_only(device_pace(pace)) : device_pace(pace)),
         gate_decides_(problem.imposed_ids().empty()),
         gate_weight_(device, problem.gate_weight()),
         gate_bias_(device, problem.gate_bias()),
@@ -112,6 +118,8 @@ class CudaSimpleLaunch final : public DeviceLaunch {
         wire_(device) {
     for (const TokenRange& tokens : spec_.micro_batches()) batches_.push_back(make_batch(problem, tokens));
     allocate_scratch();
+    if (library_products_)
+      for (const auto& batch : batches_) make_products(*batch, make);
   }
 
   void run() override {
@@ -161,11 +169,16 @@ class CudaSimpleLaunch final : public DeviceLaunch {
     event.hold(to);
   }
 
+  static DevicePace wires_only(DevicePace pace) {
+    pace.compute = pace.memory = nullptr;
+    return pace;
+  }
+
   // ---- Memory ----
 
   std::int64_t hidden() const { return spec_.hidden; }
   Dtype row_dtype() const { return spec_.quantised() ? Dtype::fp8_e4m3 : spec_.dtype; }
-  Dtype result_dtype() const { return spec_.quantised() ? Dtype::bf16 : Dtype::f32; }
+  Dtype result_dtype() const { return spec_.quantised() || library_products_ ? Dtype::bf16 : Dtype::f32; }
 
   DeviceArray combine_rows(std::int64_t rows) const { return {device(), rows * spec_.combine_row_bytes()}; }
   DeviceArray result_rows(std::int64_t rows) const {
@@ -200,7 +213,9 @@ class CudaSimpleLaunch final : public DeviceLaunch {
         .link_out = combine_rows(plan.link_rows),
         .network_out = combine_rows(plan.network_rows),
         .returned = combine_rows(plan.link_rows + plan.network_rows),
-        .shared = result_rows(spec_.shared_experts > 0 ? tokens.count() : 0)});
+        .shared = result_rows(spec_.shared_experts > 0 ? tokens.count() : 0),
+        .up = nullptr,
+        .down = nullptr});
     if (spec_.quantised())
       batch->x = {on, x, x_bytes};
     else
@@ -229,6 +244,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
     gate_up_ = {device(), 4 * gate_up_values};
     activated_ = {.data = {device(), hidden_values * bytes_of(row_dtype())},
                   .scales = {device(), spec_.quantised() ? 4 * hidden_blocks : 0}};
+    if (library_products_) gathered_ = make_rows(hidden_rows, hidden()).data;
     workspace_ = {device(), workspace_bytes};
     if (workspace_bytes > 0)
       device().set_bytes(workspace_.as<void>(), 0, static_cast<std::size_t>(workspace_bytes));
@@ -432,8 +448,43 @@ class CudaSimpleLaunch final : public DeviceLaunch {
     cuda_gemm(down_task(mlp), on);
   }
 
+  void make_products(DeviceBatch& batch, const MakeGroupedProduct& make) const {
+    const Mlp mlp = routed_mlp(batch);
+    if (mlp.rows == 0) return;
+    GemmTask up = up_task(mlp);
+    up.a = gathered_.as<void>();
+    up.a_rows = nullptr;
+    up.c_dtype = Dtype::bf16;
+    batch.up = make(device(), up, batch.plan.expert_begin);
+    batch.down = make(device(), down_task(mlp), batch.plan.expert_begin);
+  }
+
+  void multiply_by_library(const DeviceBatch& batch, void* on) const {
+    if (batch.up == nullptr) return;
+    const Mlp mlp = routed_mlp(batch);
+    launch_gather({.from = mlp.x.data.as<void>(),
+                   .from_rows = mlp.x_rows,
+                   .to = gathered_.as<void>(),
+                   .rows = mlp.rows,
+                   .row_bytes = hidden() * bytes_of(row_dtype())},
+                  on);
+    batch.up->enqueue(on);
+    launch_activate({.in = gate_up_.as<void>(), .out = activated_.data.as<void>(), .rows = mlp.rows, .width = mlp.width},
+                    Dtype::bf16, Dtype::bf16, on);
+    batch.down->enqueue(on);
+  }
+
+  static void launch_gather(const GatherRows& task, void* on) {
+    const bool aligned = task.row_bytes % 16 == 0;
+    const dim3 grid(static_cast<unsigned>(task.rows), blocks_for(task.row_bytes, kGatherThreads * (aligned ? 16 : 2)));
+    launch(aligned ? gather_rows<uint4> : gather_rows<std::uint16_t>, grid, dim3(kGatherThreads), 0, on, task);
+  }
+
   void compute_experts(const DeviceBatch& batch, void* on) const {
-    multiply(routed_mlp(batch), on);
+    if (library_products_)
+      multiply_by_library(batch, on);
+    else
+      multiply(routed_mlp(batch), on);
     add_up(batch, batch.to_link, batch.link_out.as<void>(), on);
   }
 
@@ -488,6 +539,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
   }
 
   MoeSpec spec_;
+  bool library_products_;
   DevicePace pace_;
   bool gate_decides_;
   DeviceArray gate_weight_, gate_bias_;
@@ -495,6 +547,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
   WireCopier wire_;
   std::vector<std::unique_ptr<DeviceBatch>> batches_;
   DeviceArray partial_logits_, gate_up_, workspace_;
+  DeviceArray gathered_;  // rows of the experts, with a library's products only
   DeviceRows activated_;
 };
 

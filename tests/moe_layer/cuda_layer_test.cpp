@@ -57,6 +57,49 @@ TEST(moe_layer_cuda, matches_the_reference_and_charges_exactly_the_work_with_ove
   for (const char* shape : kShapes) expect_right_and_charged(std::string(shape) + ",overlap=1");
 }
 
+// Ours in a library's place: it sees what a library would.
+class OurProduct final : public GroupedProduct {
+ public:
+  explicit OurProduct(const GemmTask& task) : task_(task) {}
+  void enqueue(void* stream) const override { cuda_gemm(task_, stream); }
+
+ private:
+  GemmTask task_;
+};
+
+TEST(moe_layer_cuda, with_a_librarys_products_it_is_right_in_bf16_and_charges_the_wires_only) {
+  for (const char* overlap : {"0", "1"})
+    for (const char* text : kShapes) {
+      const Operation& operation = find_operation("moe_layer");
+      const Shape shape = complete_shape(operation, parse_shape(std::string(text) + ",overlap=" + overlap));
+      SCOPED_TRACE(shape.text());
+      const MoeProblem problem(spec_of(shape, Dtype::bf16), {});
+      int made = 0;
+      const EmulatedRun run = run_emulated(problem, [&](Device& device, const Pace& pace) {
+        return std::make_unique<CudaSimpleLaunch>(
+            problem, device, pace, [&](Device&, const GemmTask& task, std::span<const std::int32_t> group_begin) {
+              ++made;
+              EXPECT_EQ(task.dtype, Dtype::bf16);
+              EXPECT_EQ(task.c_dtype, Dtype::bf16);
+              EXPECT_EQ(task.a_rows, nullptr);
+              EXPECT_EQ(std::ssize(group_begin), task.groups + 1);
+              EXPECT_EQ(group_begin.back(), task.m);
+              return std::make_unique<OurProduct>(task);
+            });
+      });
+      EXPECT_EQ(made % 2, 0);
+      EXPECT_GT(made, 0);
+      EXPECT_LE(run.errors.worst, problem.tolerance());
+      const Work work = problem.work();
+      EXPECT_EQ(run.charged.flop, 0.0);
+      EXPECT_EQ(run.charged.memory_bytes, 0.0);
+      EXPECT_EQ(run.charged.link_bytes, work.link_bytes);
+      EXPECT_EQ(run.charged.network_bytes, work.network_bytes);
+      EXPECT_EQ(run.charged.link_messages, work.link_messages);
+      EXPECT_EQ(run.charged.network_messages, work.network_messages);
+    }
+}
+
 // The tokens of another seed are put under ids that the gate chose for the first.
 TEST(moe_layer_cuda, an_exchange_that_was_laid_out_for_another_choice_leaves_no_number) {
   const Operation& operation = find_operation("moe_layer");

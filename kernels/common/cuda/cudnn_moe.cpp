@@ -1,6 +1,33 @@
 #include "kernels/common/cuda/cudnn_moe.hpp"
 
+#include <map>
+#include <mutex>
+#include <tuple>
+
 namespace chokepoint {
+
+struct CudnnMoeGroupedMatmul::Planned {
+  CudnnMoeGraph tensors;  // its graph has moved into the plan
+  std::shared_ptr<const cudnn::Plan> plan;
+};
+
+
+// Compiling takes about a second, and the harness prepares several launches of one problem: launches share plans.
+std::shared_ptr<const CudnnMoeGroupedMatmul::Planned> CudnnMoeGroupedMatmul::planned(const CudnnMoeSizes& sizes) {
+  static std::mutex mutex;
+  static std::map<std::tuple<const void*, std::int64_t, std::int64_t, std::int64_t, std::int64_t>,
+                  std::weak_ptr<const Planned>>
+      made;
+  const std::lock_guard lock(mutex);
+  const auto target = cudnn::Target::current_device();
+  auto& known = made[{target.get(), sizes.tokens, sizes.experts, sizes.k, sizes.n}];
+  if (auto found = known.lock()) return found;
+  auto moe = std::make_shared<Planned>();
+  moe->tensors = cudnn_moe_graph(sizes);
+  moe->plan = std::make_shared<cudnn::Plan>(std::move(moe->tensors.graph), target);
+  known = moe;
+  return moe;
+}
 
 CudnnMoeGraph cudnn_moe_graph(const CudnnMoeSizes& sizes) {
   const std::int64_t tokens = sizes.tokens, experts = sizes.experts, k = sizes.k, n = sizes.n;
@@ -24,8 +51,9 @@ CudnnMoeGraph cudnn_moe_graph(const CudnnMoeSizes& sizes) {
 
 CudnnMoeGroupedMatmul::CudnnMoeGroupedMatmul(Device& device, const CudnnMoeSizes& sizes,
                                              const Memory& memory) {
-  CudnnMoeGraph moe = cudnn_moe_graph(sizes);
-  const auto plan = std::make_shared<cudnn::Plan>(std::move(moe.graph), cudnn::Target::current_device());
+  planned_ = planned(sizes);
+  const CudnnMoeGraph& moe = planned_->tensors;
+  const std::shared_ptr<const cudnn::Plan>& plan = planned_->plan;
   if (plan->workspace_bytes() > 0) workspace_ = DeviceArray(device, plan->workspace_bytes());
   // The API takes no const pointers; inputs are only read.
   execution_ = std::make_unique<cudnn::Execution>(

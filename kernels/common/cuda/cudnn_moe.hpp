@@ -42,6 +42,10 @@ class CudnnMoeGroupedMatmul {
   void enqueue(void* stream) const { execution_->enqueue(stream); }
 
  private:
+  struct Planned;
+  static std::shared_ptr<const Planned> planned(const CudnnMoeSizes& sizes);
+
+  std::shared_ptr<const Planned> planned_;
   DeviceArray workspace_;
   std::unique_ptr<cudnn::Execution> execution_;
 };
