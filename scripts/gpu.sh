@@ -3,8 +3,8 @@
 # delivers and whether caps hold, runs the suites, and leaves the evidence in a folder. Needs no network. Never
 # touches clocks, power limits or modes.
 #   scripts/gpu.sh [--out DIR] [--budget 8m] [--device cuda:0] [--target ID[,ID]] [--only STAGE,..] [--skip STAGE,..] [--dry-run]
-# Stages: doctor verify calibrate h800 kernels fidelity link energy quick sanitizer. With --target the suites play these instead of
-# their own (on an H200: --target h100-sxm, whose records stand beside those of a real H100).
+# Stages: doctor verify calibrate h800 kernels fidelity link energy quick sanitizer. With --target the suites h800-vs-h100 and quick
+# play these instead of their own.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,11 +18,11 @@ while [ $# -gt 0 ]; do
     *) echo "error: unknown flag $1" >&2; echo "  fix: see the first lines of $0" >&2; exit 2 ;;
   esac
 done
-case "$budget" in
-  *m) budget_s=$((${budget%m} * 60)) ;;
-  *s) budget_s=${budget%s} ;;
-  *) echo "error: --budget is \"$budget\"" >&2; echo "  fix: write 8m or 480s" >&2; exit 2 ;;
-esac
+if ! [[ $budget =~ ^([1-9][0-9]*)(m|s)$ ]]; then
+  echo "error: --budget is \"$budget\"" >&2; echo "  fix: write 8m or 480s" >&2; exit 2
+fi
+budget_s=${BASH_REMATCH[1]}
+if [ "${BASH_REMATCH[2]}" = m ]; then budget_s=$((budget_s * 60)); fi
 
 # Stage, share of the budget in percent, what it does. Shares that a stage leaves go to those after it.
 plan="doctor 2 machine, instruments, libraries
@@ -113,12 +113,20 @@ run_stage() {  # run_stage NAME SECONDS
   case "$1" in
     doctor) "$program" doctor && "$program" list kernels ;;
     verify)
-      local lists=(tests/device/*.txt) status=0 list pids=()
+      local lists=(tests/device/*.txt) status=77 one list pids=()
       for list in "${lists[@]}"; do  # side by side: the references are the host's work
         "$program" verify_all "$list" --device "$device" >"$out/verify_$(basename "$list")" 2>&1 &
         pids+=($!)
       done
-      for pid in "${pids[@]}"; do wait "$pid" || status=$?; done
+      for pid in "${pids[@]}"; do  # a failure outlasts all else; 77 only where no list found anything to run
+        one=0
+        wait "$pid" || one=$?
+        case "$one" in
+          0) if [ "$status" -eq 77 ]; then status=0; fi ;;
+          77) ;;
+          *) status=$one ;;
+        esac
+      done
       cat "$out"/verify_*.txt | grep -vE '^ok ' 
       return "$status" ;;
     calibrate)
@@ -139,7 +147,8 @@ run_stage() {  # run_stage NAME SECONDS
       local check
       for check in memcheck racecheck; do
         timeout $((seconds / 2 + 1)) "$tool" --tool "$check" --error-exitcode 9 "$program" verify_all --worker --device "$device" \
-          <tests/device/sanitizer.list || return $?
+          <tests/device/sanitizer.list | tee /dev/stderr | grep -qE '^(WRONG|FAILED)' && return 1
+        if [ "${PIPESTATUS[0]}" -ne 0 ]; then return 9; fi
       done ;;
   esac
 }
@@ -161,13 +170,15 @@ while read -r stage share _ <&3; do
   began=$SECONDS
   export -f run_stage suite
   export program device out day gpu
+  set -m  # a process group each, so that a stage is ended with all that it started
   ( run_stage "$stage" "$seconds" ) >"$out/$stage.txt" 2>"$out/$stage.log" &
   job=$!
-  ( sleep "$left_s"; kill -TERM "$job" 2>/dev/null ) 2>/dev/null &
+  ( sleep "$left_s"; kill -TERM -- "-$job" ) >/dev/null 2>&1 &
   watchdog=$!
-  wait "$job"
+  set +m
+  wait "$job" 2>/dev/null
   status=$?
-  kill "$watchdog" 2>/dev/null
+  kill -TERM -- "-$watchdog" 2>/dev/null
   case "$status" in
     0) verdict=ok ;;
     77) verdict="nothing could run here" ;;

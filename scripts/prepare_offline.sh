@@ -14,6 +14,11 @@ if ! command -v nvcc >/dev/null; then
 fi
 cmake --preset cuda -DBUILD_TESTING=OFF >/dev/null
 cmake --build --preset cuda --target chokepoint >&2
+if [ -e "$folder" ] && [ ! -e "$folder/version" ]; then
+  echo "error: $folder is there and was not made by this script" >&2
+  echo "  fix: name another folder, or remove it" >&2
+  exit 2
+fi
 rm -rf "$folder"
 mkdir -p "$folder/lib" "$folder/fallback"
 strip -o "$folder/chokepoint" build/cuda/chokepoint

@@ -59,7 +59,8 @@ std::size_t run_in_child(const std::vector<CaseGroup>& groups, const Ceilings& c
     try {
       const JsonFile parsed = parse_json(line, "output of the case's process");
       record = record_from_json(parsed);
-      if (settled == groups.size() || std::erase(missing[settled], record->target) == 0)
+      if (settled == groups.size() || record->case_id != case_id(groups[settled], record->target) ||
+          std::erase(missing[settled], record->target) == 0)
         throw Error(Fault::device, "a record of another case came", "this is a defect of chokepoint");
     } catch (const Error& error) {
       trouble += (trouble.empty() ? "" : "; ") + error.message();
