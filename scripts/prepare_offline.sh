@@ -9,7 +9,7 @@ install_missing "${build_packages[@]}" binutils
 folder=${1:-offline}
 if ! command -v nvcc >/dev/null; then
   echo "error: nvcc is not on the PATH" >&2
-  echo "  fix: install the CUDA toolkit (12.4 to 13.x), or build with -DENABLE_CUDA=ON where it is and copy offline/" >&2
+  echo "  fix: install the CUDA toolkit (12.5 to 13.x), or build with -DENABLE_CUDA=ON where it is and copy offline/" >&2
   exit 2
 fi
 cmake --preset cuda -DBUILD_TESTING=OFF >/dev/null
