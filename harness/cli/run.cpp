@@ -106,6 +106,15 @@ Ceilings ceilings_for(const std::vector<CaseGroup>& groups, Device& device, cons
   return calibrate(device, {dtypes.begin(), dtypes.end()});
 }
 
+// Ceilings, and with them dilation and caps, are those of the machine that the run began on.
+void require_same_device(const Store& store, const DeviceFacts& facts) {
+  if (!store.environment() || !store.environment()->contains("device")) return;
+  const std::string begun_on = (*store.environment())["device"].value("name", facts.name);
+  if (begun_on != facts.name)
+    throw Error(Fault::config, fmt::format("{} was begun on {}, and this is {}", store.folder(), begun_on, facts.name),
+                "resume on the same kind of machine, or choose another --out");
+}
+
 int exit_code_of(const std::vector<Record>& records) {
   std::set<Status> seen;
   for (const Record& record : records) seen.insert(record.status);
@@ -140,6 +149,7 @@ void run(const Flags& flags, Session& session) {
   require_same_knobs(store, to_json(request));
   // Held here, in the parent, until every child has ended.
   const std::vector<PrivilegedGuard> knobs = hold_knobs(request, flags.allow_privileged, *device);
+  require_same_device(store, device->facts());
   const Ceilings ceilings = ceilings_for(groups, *device, store);
   const BuildFacts build = build_facts();
   if (!store.environment()) {

@@ -201,6 +201,18 @@ class Records(Folder):
         self.assert_refused(run("run", suite, "--out", self.path("out")), "--resume")
         self.assertEqual(len(self.records()), 3)
 
+    def test_a_run_is_not_resumed_on_another_machine(self):
+        suite = self.write("tiny.json", suite_text())
+        self.assertEqual(run("run", suite, "--out", self.path("out")).returncode, 0)
+        path = os.path.join(self.path("out"), "environment.json")
+        with open(path, encoding="utf-8") as file:
+            environment = json.load(file)
+        environment["device"]["name"] = "another machine"
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(environment, file)
+        self.assert_refused(run("run", suite, "--out", self.path("out"), "--resume"), "begun on another machine")
+        self.assertEqual(len(self.records()), 3)
+
     def test_fewer_samples_than_buffers_are_still_checked_and_no_failure(self):
         # Inputs rotate through up to 32 copies; a budget that ends at once leaves most of them unmeasured.
         for warm_up_s in (0.001, 0.002, 0.003):

@@ -97,7 +97,9 @@ constexpr std::size_t kMostInOneBlock = 128;
 
 class Cuda final : public Device {
  public:
-  explicit Cuda(int index) : index_(index), facts_((check(cudaSetDevice(index)), facts_of(index))) {}
+  explicit Cuda(int index) : index_(index), facts_((check(cudaSetDevice(index)), facts_of(index))) {
+    facts_.more["samples_behind_gate"] = gate_.holds();
+  }
 
   const DeviceFacts& facts() const override { return facts_; }
 

@@ -107,8 +107,8 @@ void Gate::close() {
   void* address = nullptr;
   check(cudaHostGetDevicePointer(&address, flag_, 0));
   const auto wait = reinterpret_cast<CUresult (*)(CUstream, CUdeviceptr, cuuint32_t, unsigned)>(wait_value_);
-  if (wait(stream_, reinterpret_cast<CUdeviceptr>(address), round_, CU_STREAM_WAIT_VALUE_GEQ) != CUDA_SUCCESS)
-    wait_value_ = nullptr;
+  check_gpu(static_cast<int>(wait(stream_, reinterpret_cast<CUdeviceptr>(address), round_, CU_STREAM_WAIT_VALUE_GEQ)),
+            "the driver does not hold a stream at a gate");
 }
 
 void Gate::open() noexcept { std::atomic_ref<unsigned>(*flag_).store(round_, std::memory_order_release); }

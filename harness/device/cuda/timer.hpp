@@ -50,7 +50,8 @@ class Gate {
   ~Gate();
   Gate(const Gate&) = delete;
   Gate& operator=(const Gate&) = delete;
-  void close();  // what is enqueued from here on waits
+  void close();  // what is enqueued from here on waits; throws Error{device} when the driver refuses
+  bool holds() const { return wait_value_ != nullptr; }
   void open() noexcept;
 
  private:
