@@ -57,26 +57,25 @@ inline CublasLt open_cublaslt() {
                 "libcublasLt.so.13 is not installed; it comes with the CUDA toolkit. Name its folder in "
                 "CHOKEPOINT_LIBRARY_PATH"};
   CublasLt found{.name = library->name()};
-  const auto find = [&](auto& function, const char* symbol) {
-    function = library->find<std::remove_pointer_t<std::remove_reference_t<decltype(function)>>>(symbol);
-    if (function == nullptr) found.missing = found.name + " lacks " + symbol;
+  const auto bind = [&](auto& function, const char* symbol) {
+    library->bind(function, symbol, found.missing);
   };
-  find(found.create, "cublasLtCreate");
-  find(found.version, "cublasLtGetVersion");
-  find(found.status_text, "cublasLtGetStatusString");
-  find(found.product_create, "cublasLtMatmulDescCreate");
-  find(found.product_destroy, "cublasLtMatmulDescDestroy");
-  find(found.product_set, "cublasLtMatmulDescSetAttribute");
-  find(found.product_get, "cublasLtMatmulDescGetAttribute");
-  find(found.layout_create, "cublasLtMatrixLayoutCreate");
-  find(found.layout_destroy, "cublasLtMatrixLayoutDestroy");
-  find(found.layout_get, "cublasLtMatrixLayoutGetAttribute");
-  find(found.preference_create, "cublasLtMatmulPreferenceCreate");
-  find(found.preference_destroy, "cublasLtMatmulPreferenceDestroy");
-  find(found.preference_set, "cublasLtMatmulPreferenceSetAttribute");
-  find(found.suggest, "cublasLtMatmulAlgoGetHeuristic");
-  find(found.algorithm_get, "cublasLtMatmulAlgoConfigGetAttribute");
-  find(found.multiply, "cublasLtMatmul");
+  bind(found.create, "cublasLtCreate");
+  bind(found.version, "cublasLtGetVersion");
+  bind(found.status_text, "cublasLtGetStatusString");
+  bind(found.product_create, "cublasLtMatmulDescCreate");
+  bind(found.product_destroy, "cublasLtMatmulDescDestroy");
+  bind(found.product_set, "cublasLtMatmulDescSetAttribute");
+  bind(found.product_get, "cublasLtMatmulDescGetAttribute");
+  bind(found.layout_create, "cublasLtMatrixLayoutCreate");
+  bind(found.layout_destroy, "cublasLtMatrixLayoutDestroy");
+  bind(found.layout_get, "cublasLtMatrixLayoutGetAttribute");
+  bind(found.preference_create, "cublasLtMatmulPreferenceCreate");
+  bind(found.preference_destroy, "cublasLtMatmulPreferenceDestroy");
+  bind(found.preference_set, "cublasLtMatmulPreferenceSetAttribute");
+  bind(found.suggest, "cublasLtMatmulAlgoGetHeuristic");
+  bind(found.algorithm_get, "cublasLtMatmulAlgoConfigGetAttribute");
+  bind(found.multiply, "cublasLtMatmul");
   return found;
 }
 

@@ -1,7 +1,7 @@
 // How is a grouped product told to cuBLAS? The library found at run time, and its arrays, which need no GPU.
 //
-// cuBLAS thinks in columns: an expert's row-major output [rows, n] is its n x rows matrix C = A^T B, with A the weight
-// [n, k] as k x n and B the rows [rows, k] as k x rows. Experts without rows are left out.
+// cuBLAS thinks in columns: an expert's row-major output [rows, n] is its n x rows matrix C = A^T B, with A
+// the weight [n, k] as k x n and B the rows [rows, k] as k x rows. Experts without rows are left out.
 #pragma once
 
 #include <cublas_v2.h>
@@ -11,7 +11,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <type_traits>
 #include <vector>
 
 #include "harness/base/error.hpp"
@@ -42,15 +41,14 @@ inline Cublas open_cublas() {
                 "libcublas.so.13 is not installed; it comes with the CUDA toolkit. Name its folder in "
                 "CHOKEPOINT_LIBRARY_PATH"};
   Cublas found;
-  const auto find = [&](auto& function, const char* symbol) {
-    function = library->find<std::remove_pointer_t<std::remove_reference_t<decltype(function)>>>(symbol);
-    if (function == nullptr) found.missing = library->name() + " lacks " + symbol;
+  const auto bind = [&](auto& function, const char* symbol) {
+    library->bind(function, symbol, found.missing);
   };
-  find(found.create, "cublasCreate_v2");
-  find(found.set_stream, "cublasSetStream_v2");
-  find(found.set_workspace, "cublasSetWorkspace_v2");
-  find(found.status_text, "cublasGetStatusString");
-  find(found.multiply, "cublasGemmGroupedBatchedEx");
+  bind(found.create, "cublasCreate_v2");
+  bind(found.set_stream, "cublasSetStream_v2");
+  bind(found.set_workspace, "cublasSetWorkspace_v2");
+  bind(found.status_text, "cublasGetStatusString");
+  bind(found.multiply, "cublasGemmGroupedBatchedEx");
   return found;
 }
 

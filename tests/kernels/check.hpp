@@ -30,6 +30,28 @@ class UnusedDevice : public Device {
   DeviceFacts facts_;
 };
 
+struct OutputErrors {
+  double worst = INFINITY, rms = INFINITY;  // relative to |ref| + rms(ref), and to rms(ref); infinite for NaN
+};
+
+inline OutputErrors errors_of(const Problem& problem, const Tensor& output) {
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(problem.output_rows()));
+  std::iota(rows.begin(), rows.end(), 0);
+  const std::vector<double> reference = problem.reference(rows);
+  if (static_cast<std::int64_t>(reference.size()) != output.count()) return {};
+  double squares = 0.0, square_errors = 0.0, worst = 0.0;
+  for (double value : reference) squares += value * value;
+  const double rms = std::sqrt(squares / static_cast<double>(reference.size()));
+  for (std::size_t i = 0; i < reference.size(); ++i) {
+    const double error = std::abs(output.at(static_cast<std::int64_t>(i)) - reference[i]);
+    if (!std::isfinite(error)) return {};
+    if (error > 0.0) worst = std::max(worst, error / (std::abs(reference[i]) + rms));
+    square_errors += error * error;
+  }
+  if (square_errors == 0.0) return {0.0, 0.0};
+  return {worst, std::sqrt(square_errors / static_cast<double>(reference.size())) / rms};
+}
+
 // A problem and one launch of one kernel on it.
 struct Prepared {
   Shape shape;
@@ -53,22 +75,7 @@ struct Prepared {
   }
 
   // The largest |out - ref| / (|ref| + rms(ref)) over all elements; infinite when an element is NaN.
-  double error() {
-    std::vector<std::int64_t> rows(static_cast<std::size_t>(problem->output_rows()));
-    std::iota(rows.begin(), rows.end(), 0);
-    const std::vector<double> reference = problem->reference(rows);
-    const Tensor& output = run();
-    if (static_cast<std::int64_t>(reference.size()) != output.count()) return INFINITY;
-    double squares = 0.0, worst = 0.0;
-    for (double value : reference) squares += value * value;
-    const double rms = std::sqrt(squares / static_cast<double>(reference.size()));
-    for (std::size_t i = 0; i < reference.size(); ++i) {
-      const double difference = std::abs(output.at(static_cast<std::int64_t>(i)) - reference[i]);
-      if (!std::isfinite(difference)) return INFINITY;
-      if (difference > 0.0) worst = std::max(worst, difference / (std::abs(reference[i]) + rms));
-    }
-    return worst;
-  }
+  double error() { return errors_of(*problem, run()).worst; }
 };
 
 // The message of the Error that `body` throws.

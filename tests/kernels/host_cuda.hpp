@@ -1,14 +1,12 @@
-// How do whole CUDA launches run without a GPU? Their kernels on the emulator, memory and clocks in host memory.
+// How do whole CUDA launches run without a GPU? Their kernels on the emulator, memory and clocks in host
+// memory.
 //
 // Included before the launch; cuda_on_host.cpp has the functions of gemm.hpp and wire.hpp.
 #pragma once
 
 #include "tests/cuda_emulator/emulator.hpp"
 // The emulator comes first.
-#include <algorithm>
-#include <cmath>
 #include <memory>
-#include <numeric>
 #include <vector>
 
 #include "kernels/kernel.hpp"
@@ -20,7 +18,9 @@ namespace chokepoint {
 class CountingDeviceClock : public ResourceClock {
  public:
   DeviceClock* on_device() const override { return &clock_; }
-  Moment reserve(double) override { throw Error(Fault::device, "charged by the host", "charge in device code"); }
+  Moment reserve(double) override {
+    throw Error(Fault::device, "charged by the host", "charge in device code");
+  }
   Moment reserve_message(double amount) override { return reserve(amount); }
   void wait(Moment) override {}
 
@@ -39,7 +39,8 @@ struct CountingDevicePace {
   Work charged() const {
     // Both directions carry the same; a difference shows as a number no operation can have.
     const auto both = [](const CountingDeviceClock& send, const CountingDeviceClock& receive) {
-      return send.charged() == receive.charged() && send.messages() == receive.messages() ? send.charged() : -1.0;
+      return send.charged() == receive.charged() && send.messages() == receive.messages() ? send.charged()
+                                                                                          : -1.0;
     };
     return {.flop = compute.charged(),
             .memory_bytes = memory.charged(),
@@ -49,27 +50,6 @@ struct CountingDevicePace {
             .network_messages = network_send.messages()};
   }
 };
-
-struct OutputErrors {
-  double worst = INFINITY, rms = INFINITY;  // relative to |ref| + rms(ref), and to rms(ref); infinite for NaN
-};
-
-inline OutputErrors errors_of(const Problem& problem, const Tensor& output) {
-  std::vector<std::int64_t> rows(static_cast<std::size_t>(problem.output_rows()));
-  std::iota(rows.begin(), rows.end(), 0);
-  const std::vector<double> reference = problem.reference(rows);
-  double squares = 0.0, square_errors = 0.0, worst = 0.0;
-  for (double value : reference) squares += value * value;
-  const double rms = std::sqrt(squares / static_cast<double>(reference.size()));
-  for (std::size_t i = 0; i < reference.size(); ++i) {
-    const double error = std::abs(output.at(static_cast<std::int64_t>(i)) - reference[i]);
-    if (!std::isfinite(error)) return {};
-    if (error > 0.0) worst = std::max(worst, error / (std::abs(reference[i]) + rms));
-    square_errors += error * error;
-  }
-  if (square_errors == 0.0) return {0.0, 0.0};
-  return {worst, std::sqrt(square_errors / static_cast<double>(reference.size())) / rms};
-}
 
 struct EmulatedRun {
   Work charged;

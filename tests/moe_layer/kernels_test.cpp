@@ -42,26 +42,6 @@ const std::vector<std::string>& shapes() {
   return all;
 }
 
-struct Errors {
-  double worst, rms;  // relative to |ref| + rms(ref), and to rms(ref)
-};
-
-Errors errors(const Problem& problem, const Tensor& output) {
-  std::vector<std::int64_t> rows(static_cast<std::size_t>(problem.output_rows()));
-  std::iota(rows.begin(), rows.end(), 0);
-  const std::vector<double> reference = problem.reference(rows);
-  double squares = 0, square_errors = 0, worst = 0;
-  for (double value : reference) squares += value * value;
-  const double rms = std::sqrt(squares / static_cast<double>(reference.size()));
-  for (std::size_t i = 0; i < reference.size(); ++i) {
-    const double error = std::abs(output.at(static_cast<std::int64_t>(i)) - reference[i]);
-    if (!std::isfinite(error)) return {INFINITY, INFINITY};
-    worst = std::max(worst, error / (std::abs(reference[i]) + rms));
-    square_errors += error * error;
-  }
-  return {worst, std::sqrt(square_errors / static_cast<double>(reference.size())) / rms};
-}
-
 // Besides the tolerance of single elements, the rms of all errors: a flip of a code is rare, a wrong formula
 // is not.
 double rms_limit(Dtype dtype) { return dtype == Dtype::f32 ? 2e-6 : dtype == Dtype::bf16 ? 0x1p-8 : 0x1p-7; }
@@ -116,7 +96,7 @@ void expect_right_and_charged(const std::string& text) {
       UnusedDevice device;
       const auto launch = find_kernel("moe_layer", kernel).prepare(*problem, device, clocks.pace());
       expect_charged(run_twice(*launch, clocks), work);
-      const Errors found = errors(*problem, launch->output());
+      const OutputErrors found = errors_of(*problem, launch->output());
       EXPECT_LE(found.worst, problem->tolerance());
       EXPECT_LE(found.rms, rms_limit(dtype));
     }
