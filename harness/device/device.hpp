@@ -90,6 +90,9 @@ class Device {
   // not enough. The defaults are the host's memory.
   virtual std::shared_ptr<void> allocate(std::size_t bytes);
   virtual void upload(void* to, const void* from, std::size_t bytes);    // from the host; blocks
+  // These host arrays will be uploaded often and do not change, nor does what their first upload writes: the others may
+  // be copies of it within the device. Until the next call, which has to come before that first upload is freed.
+  virtual void expect_repeats(std::span<const void* const> /*arrays*/) {}
   virtual void download(void* to, const void* from, std::size_t bytes);  // to the host; waits for launches
   virtual void set_bytes(void* to, int value, std::size_t bytes);        // as memset; waits for launches
 

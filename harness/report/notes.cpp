@@ -236,6 +236,31 @@ void note_clocks(const ReportInput& input, std::vector<std::string>& notes) {
                               parts.empty() ? "" : "; held back by " + joined(parts, ", ")));
 }
 
+// Where the wall time of the cases went: what is not load of the kernel measured is the harness's.
+void note_steps(const ReportInput& input, std::vector<std::string>& notes) {
+  std::map<std::string, double> seconds;
+  for (const Record& record : input.set.records) {
+    if (!record.provenance.contains("step_s") || !record.provenance["step_s"].is_object()) continue;
+    for (const auto& [step, value] : record.provenance["step_s"].items())
+      if (value.is_number()) seconds[step] += value.get<double>();
+  }
+  double total_s = 0.0, measured_s = 0.0;
+  for (const auto& [step, step_s] : seconds) total_s += step_s;
+  for (const char* step : {"warm_up", "sample", "measure_energy"}) {
+    measured_s += seconds[step];
+    seconds.erase(step);
+  }
+  if (total_s <= 0.0) return;
+  std::vector<std::pair<double, std::string>> rest;
+  for (const auto& [step, step_s] : seconds) rest.emplace_back(step_s, step);
+  std::sort(rest.rbegin(), rest.rend());
+  std::vector<std::string> parts;
+  for (const auto& [step_s, step] : rest)
+    if (step_s >= 0.01 * total_s) parts.push_back(fmt::format("{} {:.0f} %", step, 100.0 * step_s / total_s));
+  notes.push_back(fmt::format("wall time: {:.3g} s, of which {:.0f} % under load of the kernels measured{}{}", total_s,
+                              100.0 * measured_s / total_s, parts.empty() ? "" : "; ", joined(parts, ", ")));
+}
+
 void note_energy_and_basis(const ReportInput& input, std::vector<std::string>& notes) {
   std::map<Basis, bool> bases;
   bool is_provisioned = false;
@@ -291,6 +316,7 @@ std::vector<std::string> notes_of(const ReportInput& input) {
   note_sampling(input, notes);
   note_metered_energy(input, notes);
   note_clocks(input, notes);
+  note_steps(input, notes);
   note_energy_and_basis(input, notes);
   return notes;
 }

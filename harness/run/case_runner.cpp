@@ -65,22 +65,36 @@ class GroupDriver {
   GroupDriver(const CaseGroup& group, Device& device, const CaseContext& context, std::vector<Arm>& arms)
       : group_(group), device_(device), context_(context), arms_(arms),
         own_prober_(device), prober_(context.prober ? *context.prober : own_prober_),
-        own_gpu_(device.facts()), gpu_(context.gpu ? *context.gpu : own_gpu_) {}
+        own_gpu_(device.facts()), gpu_(context.gpu ? *context.gpu : own_gpu_),
+        problem_source_(context.problems ? *context.problems : own_problem_source_) {}
+  ~GroupDriver() { device_.expect_repeats({}); }
+  GroupDriver(const GroupDriver&) = delete;
+  GroupDriver& operator=(const GroupDriver&) = delete;
+
+  void begins(const char* step) {
+    const double now_s = device_.now_s();
+    if (!steps_.empty()) steps_.back().second = now_s - step_start_s_;
+    steps_.emplace_back(step, 0.0);
+    step_start_s_ = now_s;
+  }
 
   void prepare() {
-    const Operation& operation = find_operation(group_.operation);
     const Kernel& kernel = find_kernel(group_.operation, group_.kernel);
-    problems_.push_back(operation.make(group_.shape, group_.dtype, group_.inputs));
+    prepared_ = problem_source_.get(group_);
     const std::int64_t copies = copies_wanted();
     // On a device with memory of its own every launch uploads its own copy anyway.
     for (std::int64_t copy = 1; copy < copies && !device_.facts().own_memory; ++copy)
-      problems_.push_back(problems_.front()->clone());
-    answer_ = answer_of(*problems_.front());
+      clones_.push_back(problem().clone());
+    begins("prepare_launches");
+    std::vector<const void*> repeated;
+    for (const Tensor* input : problem().inputs()) repeated.push_back(input->data());
+    device_.expect_repeats(repeated);
     install_caps(kernel);
     for (Arm& arm : arms_)
       for (std::int64_t copy = 0; copy < copies; ++copy) {
-        const auto which = static_cast<std::size_t>(copy) % problems_.size();
-        arm.launches.push_back(kernel.prepare(*problems_[which], device_, arm.pace));
+        const auto clone = static_cast<std::size_t>(copy) - 1;
+        arm.launches.push_back(
+            kernel.prepare(clone < clones_.size() ? *clones_[clone] : problem(), device_, arm.pace));
       }
   }
 
@@ -206,12 +220,23 @@ class GroupDriver {
       for (const std::string& complaint : arm_complaints_[&arm]) invalidate(arm, complaint);
       check_plausible(arm);
       if (arms_.size() > 1) arm.record.interleave_group = group_.name();
+      arm.record.provenance["step_s"] = step_times();
       arm.record.provenance["launches_per_sample"] = arm.timer->launches_per_sample();
       for (const auto& [key, value] : arm.launches.front()->remarks()) arm.record.provenance[key] = value;
     }
   }
 
  private:
+  const Problem& problem() const { return *prepared_->problem; }
+
+  // Wall time of the steps so far, an equal share for each arm.
+  Json step_times() const {
+    Json json = Json::object();
+    for (const auto& [step, seconds] : steps_)
+      if (seconds > 0.0) json[step] = seconds / static_cast<double>(arms_.size());
+    return json;
+  }
+
   // About 30 ms of launches of one arm, back to back.
   LoadStep keep_busy(Arm& arm) {
     const double sample_s = std::max(1e-6, arm.sampled_s / static_cast<double>(arm.rule->samples().size()));
@@ -254,7 +279,7 @@ class GroupDriver {
 
   std::int64_t copies_wanted() const {
     std::int64_t bytes = 0;
-    for (const Tensor* input : problems_.front()->inputs()) bytes += input->bytes();
+    for (const Tensor* input : problem().inputs()) bytes += input->bytes();
     const std::int64_t factor = device_.facts().own_memory ? kPastGpuCache : kPastCache;
     const std::int64_t past_cache =
         factor * device_.facts().last_level_cache_bytes / std::max<std::int64_t>(1, bytes) + 1;
@@ -291,7 +316,7 @@ class GroupDriver {
   }
 
   void check_output(Arm& arm, Launch& launch, const char* when) {
-    const Verification verification = compare(*problems_.front(), answer_, launch.output());
+    const Verification verification = compare(problem(), prepared_->answer, launch.output());
     if (!arm.record.verification || !verification.passed ||
         verification.row_error.value_or(INFINITY) > arm.record.verification->row_error.value_or(0.0))
       arm.record.verification = verification;
@@ -418,9 +443,13 @@ class GroupDriver {
   Prober& prober_;
   GpuEnergy own_gpu_;
   GpuEnergy& gpu_;
+  ProblemSource own_problem_source_;
+  ProblemSource& problem_source_;
   Json regime_;
-  std::vector<std::unique_ptr<Problem>> problems_;
-  Answer answer_;
+  std::shared_ptr<const PreparedProblem> prepared_;
+  std::vector<std::unique_ptr<Problem>> clones_;
+  std::vector<std::pair<const char*, double>> steps_;  // in order, with seconds of wall time
+  double step_start_s_ = 0.0;
   std::map<std::tuple<Resource, double, double>, double> probes_;
   std::map<const Arm*, std::vector<std::string>> arm_complaints_;
   double warmed_s_ = 0.0, window_s_ = 0.0;
@@ -444,10 +473,6 @@ std::optional<std::string> cap_obstacle(const Kernel& kernel, const Target& targ
   }
   return std::nullopt;
 }
-
-}  // namespace
-
-namespace {
 
 // Empty where the profile's own figure has to do.
 std::optional<double> rate_on_own_silicon(const Target& target, Resource resource, Dtype dtype, const Profile* host,

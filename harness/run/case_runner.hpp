@@ -9,6 +9,7 @@
 #include "harness/run/gpu_energy.hpp"
 #include "harness/run/plan.hpp"
 #include "harness/run/probe.hpp"
+#include "harness/run/problem_source.hpp"
 
 namespace chokepoint {
 
@@ -17,6 +18,7 @@ struct CaseContext {
   const Ceilings& ceilings;
   Prober* prober = nullptr;  // of this device, shared by many groups; null: one of the group's own
   GpuEnergy* gpu = nullptr;  // readings beside the run, likewise
+  ProblemSource* problems = nullptr;  // likewise
 };
 
 // Records of all targets of the group, in its order; never throws for what happens to a case: that is a

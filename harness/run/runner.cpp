@@ -126,9 +126,11 @@ void serve_groups(const std::string& request, const std::function<void(const std
   const std::unique_ptr<Device> device = open_device(groups.front().device);
   Prober prober(*device);
   GpuEnergy gpu(device->facts());
+  // While a GPU measures, the host is idle; a CPU would disturb itself.
+  ProblemSource problems(device->facts().own_memory ? std::span<const CaseGroup>(groups) : std::span<const CaseGroup>());
   for (const CaseGroup& group : groups) {
     bool lost = false;
-    for (const Record& record : run_group(group, *device, {profiles, ceilings, &prober, &gpu})) {
+    for (const Record& record : run_group(group, *device, {profiles, ceilings, &prober, &gpu, &problems})) {
       answer(to_json(record).dump());
       lost |= record.status == Status::failed;
     }

@@ -61,15 +61,18 @@ TEST(suite, shipped_suites_expand_and_name_known_targets_models_and_operations) 
 
 TEST(suite, quick_has_every_operation_once_on_both_machines) {
   const Suite suite = shipped("quick");
-  std::multiset<std::string> operations;
-  for (const SuiteCase& one : suite.cases) {
-    operations.insert(one.operation);
-    EXPECT_EQ(one.targets, (std::vector<std::string>{"h100-sxm", "h800-sxm"}));
-    EXPECT_EQ(expand_shapes(one, models()).size(), 1U) << one.where;
+  for (const char* device : {"cpu", "cuda"}) {
+    std::multiset<std::string> operations;
+    for (const SuiteCase& one : suite.cases) {
+      EXPECT_EQ(one.targets, (std::vector<std::string>{"h100-sxm", "h800-sxm"}));
+      EXPECT_EQ(expand_shapes(one, models()).size(), 1U) << one.where;
+      if (one.kernels_by_device.contains(device)) operations.insert(one.operation);
+    }
+    EXPECT_EQ(operations,
+              (std::multiset<std::string>{"attention", "attention", "loopback", "matmul", "moe_layer", "stream",
+                                          "tp_block"}))
+        << device;  // attention: prefill and decode
   }
-  EXPECT_EQ(operations,
-            (std::multiset<std::string>{"attention", "attention", "loopback", "matmul", "moe_layer", "stream",
-                                        "tp_block"}));  // attention: prefill and decode
 }
 
 TEST(suite, the_link_sweep_has_ten_rates_below_its_base) {

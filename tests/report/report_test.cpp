@@ -308,5 +308,16 @@ TEST(json, holds_every_record_as_it_was_and_every_comparison) {
   EXPECT_EQ(report["cut_lines"][0]["line"], 12);
 }
 
+TEST(report, wall_time_outside_the_load_of_the_kernels_is_told) {
+  Record record = test::scaled_record("h100-sxm", test::constant_samples(0.1), 0.1);
+  record.provenance["step_s"] = {{"prepare", 1.0}, {"warm_up", 0.5}, {"sample", 2.0}, {"verify", 0.49}, {"engage", 0.01}};
+  Record other = test::scaled_record("h800-sxm", test::constant_samples(0.1), 0.1);
+  other.provenance["step_s"] = {{"sample", 1.0}, {"prepare", 1.0}};
+  const std::string text = render_report("markdown", set_of({record, other}), {books(), std::nullopt}, plain(120));
+  EXPECT_NE(text.find("wall time: 6 s, of which 58 % under load of the kernels measured; prepare 33 %, verify 8 %"),
+            std::string::npos)
+      << text;
+}
+
 }  // namespace
 }  // namespace chokepoint

@@ -13,6 +13,7 @@ namespace {
 class FakeDriver {
  public:
   explicit FakeDriver(std::string failing = "") : failing_(std::move(failing)) {}
+  void begins(const char* name) { begun.emplace_back(name); }
   void prepare() { step("prepare"); }
   void verify() { step("verify"); }
   void warm_up() { step("warm_up"); }
@@ -25,7 +26,7 @@ class FakeDriver {
   void probe_after() { step("probe_after"); }
   void conclude() { step("conclude"); }
 
-  std::vector<std::string> steps;
+  std::vector<std::string> steps, begun;
 
  private:
   void step(const char* name) {
@@ -42,6 +43,13 @@ TEST(sequence, verifies_before_it_measures_and_probes_on_both_sides) {
   measure(driver);
   EXPECT_EQ(driver.steps, (Steps{"prepare", "verify", "warm_up", "probe_before", "engage", "sample",
                                  "measure_energy", "release", "verify_output", "probe_after", "conclude"}));
+}
+
+TEST(sequence, each_step_is_announced_by_its_name) {
+  FakeDriver driver;
+  measure(driver);
+  std::erase(driver.steps, "release");  // part of leaving `measure_energy`
+  EXPECT_EQ(driver.begun, driver.steps);
 }
 
 TEST(sequence, a_wrong_result_is_never_measured) {

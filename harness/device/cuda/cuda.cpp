@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <map>
 
 #include "harness/base/error.hpp"
 #include "harness/device/cuda/background_copies.hpp"
@@ -160,8 +161,17 @@ class Cuda final : public Device {
   }
 
   void upload(void* to, const void* from, std::size_t bytes) override {
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, compute_.get()));
+    const auto repeated = first_uploads_.find(from);
+    const bool is_here = repeated != first_uploads_.end() && repeated->second.bytes == bytes;
+    check(cudaMemcpyAsync(to, is_here ? repeated->second.at : from, bytes,
+                          is_here ? cudaMemcpyDeviceToDevice : cudaMemcpyHostToDevice, compute_.get()));
     check(cudaStreamSynchronize(compute_.get()));
+    if (repeated != first_uploads_.end() && repeated->second.at == nullptr) repeated->second = {to, bytes};
+  }
+
+  void expect_repeats(std::span<const void* const> arrays) override {
+    first_uploads_.clear();
+    for (const void* array : arrays) first_uploads_[array] = {};
   }
 
   void download(void* to, const void* from, std::size_t bytes) override {
@@ -184,8 +194,14 @@ class Cuda final : public Device {
   std::unique_ptr<BackgroundCopies> background_copies() override { return background_copies_on(index_); }
 
  private:
+  struct FirstUpload {
+    const void* at = nullptr;  // in the device's memory; null until it happens
+    std::size_t bytes = 0;
+  };
+
   int index_;
   DeviceFacts facts_;
+  std::map<const void*, FirstUpload> first_uploads_;  // by host address
   Stream compute_{false}, wire_{true};
   cudaStream_t lane_ = compute_.get();  // of compute: a restriction's while that is entered
   Gate gate_{compute_.get()};
