@@ -246,8 +246,13 @@ void Prober::warm_up(const Probe& probe) {
   if (warm_ || !device_.facts().own_memory) return;
   for (const double start = device_.now_s(); device_.now_s() - start < kWarmUp_s;)
     device_.time_s([&] { probe.launch->run(); });
-  std::this_thread::sleep_for(kRest);
+  rest();
   warm_ = true;
+}
+
+// After load a GPU's power limit holds its clocks down for a while; a CPU's does not.
+void Prober::rest() const {
+  if (device_.facts().own_memory) std::this_thread::sleep_for(kRest);
 }
 
 struct Prober::Free {
@@ -326,6 +331,7 @@ double Prober::delivered(const CapPlan& plan, Dtype dtype, double seconds, int r
   double best = 0.0;
   for (int i = 0; i < repeats || (i < kMostRounds * repeats && best < plan.requested * (1.0 - kCapTolerance));
        ++i) {
+    if (i >= repeats && i % repeats == 0) rest();
     const double time_s = device_.time_s([&] { probe.run(); }) / probe.repeats;
     best = std::max(best, probe.amount / (time_s - probe.messages * plan.latency_s));
   }

@@ -65,6 +65,7 @@ class Prober {
   double delivered_from_outside(const CapPlan& plan, Dtype dtype, double seconds, int repeats, const Cap& cap);
   Prepared& prepared(const CapPlan& plan, Dtype dtype, double seconds);
   void warm_up(const Probe& probe);
+  void rest() const;
 
   Device& device_;
   std::map<std::tuple<Resource, Dtype, bool>, std::optional<Choice>> choices_;
