@@ -7,7 +7,8 @@
   <!-- claim:ratios results/DIR -->   two targets case by case: times, throughput ratio with interval, break-even price, caps
   <!-- claim:rates results/DIR -->    every ok case of uncapped kernels: time, rates, and the share of the best in the same run
   <!-- claim:joules results/DIR -->   joules per launch with both errors
-  <!-- /claim -->                     the end of either
+  <!-- claim:fidelity results/A,results/B -->  the same cases played by another card (A) and run on the real one (B)
+  <!-- /claim -->                     the end of any
 """
 import collections
 import json
@@ -134,7 +135,33 @@ def joules(folder):
     return "\n".join(rows) + "\n"
 
 
-TABLES = {"gpu": gpu_runs, "ratios": ratios, "rates": rates, "joules": joules}
+def fidelity(folders):
+    """Times of targets played on another card beside the card itself; a difference above both intervals is the emulation's."""
+    played, real = ({r["case_id"].rsplit("#", 1)[0]: r for r in records_of(folder) if r["status"] == "ok"}
+                    for folder in folders.split(","))
+    common = [key for key in played if key in real]
+    if not common:
+        sys.exit(f"error: {folders} have no ok case in common\n  fix: run the same suite with the same target in both")
+    cards = [next(iter(records.values()))["device"]["name"] for records in (played, real)]
+    target = real[common[0]]["target"]
+    rows = [f"| case | kernel | {cards[0]} as {target} | {cards[1]} | played / real |", "| --- | --- | ---: | ---: | ---: |"]
+    worst = 0.0
+    for key in common:
+        a, b = played[key]["time_s"], real[key]["time_s"]
+        ratio = a["median"] / played[key]["dilation"] / (b["median"] / real[key]["dilation"])
+        worst = max(worst, abs(ratio - 1))
+        spread = [100 * (t["ci_high"] - t["ci_low"]) / 2 / t["median"] if t["ci_high"] else None for t in (a, b)]
+        text = [f"{time_text(t['median'] / r['dilation'])}" + (f" ± {w:.2g} %" if w is not None else "")
+                for t, r, w in ((a, played[key], spread[0]), (b, real[key], spread[1]))]
+        name, shape = case_text(real[key])
+        rows.append(f"| {name}: {shape} | {real[key]['kernel']} | {text[0]} | {text[1]} | {ratio:.3f} |")
+    left_out = len(played.keys() | real.keys()) - len(common)
+    rows += ["", f"{len(common)} cases, largest difference {100 * worst:.1f} %"
+             + (f"; {left_out} more have no valid record on one of the two." if left_out else ".")]
+    return "\n".join(rows) + "\n"
+
+
+TABLES = {"fidelity": fidelity, "gpu": gpu_runs, "ratios": ratios, "rates": rates, "joules": joules}
 
 
 def rendered(kind, path):
