@@ -4,6 +4,12 @@
 #include "kernels/tp_block/cuda_simple.cuh"
 
 namespace chokepoint {
+
+std::unique_ptr<Launch> tp_block::block_with_products(const TpBlockProblem& problem, Device& device, const Pace& pace,
+                                                      const MakeProduct& make) {
+  return std::make_unique<CudaSimpleLaunch>(problem, device, pace, make);
+}
+
 namespace {
 
 const Register<Kernel> kernel{{

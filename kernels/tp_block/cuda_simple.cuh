@@ -2,10 +2,15 @@
 //
 // The steps follow each other without overlap, as in a layer whose collectives are not hidden. Gate, up and h are
 // kept in the operation's dtype (bf16 rounds them, as the tolerance allows), and the down product writes its partial
-// sums straight into the output, where what arrives is added. Weights are read as stored, [n, k].
+// sums straight into the output, where what arrives is added. Weights are read as stored, [n, k]. The products may be
+// a library's (product.hpp).
 #pragma once
 
 #include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "kernels/common/cuda/activate.cuh"
 #include "kernels/common/cuda/charge_share.cuh"
@@ -14,6 +19,7 @@
 #include "kernels/common/cuda/launch.hpp"
 #include "kernels/common/cuda/row_values.cuh"
 #include "kernels/common/cuda/wire.hpp"
+#include "kernels/tp_block/product.hpp"
 #include "kernels/tp_block/tp_block.hpp"
 
 namespace chokepoint::tp_block {
@@ -55,12 +61,24 @@ void launch_settle(const Settle& task, void* stream) {
          dim3(static_cast<unsigned>((task.count + per_block - 1) / per_block)), dim3(kSettleThreads), 0, stream, task);
 }
 
+// The product of kernels/common/cuda/gemm.hpp.
+class OurProduct final : public Product {
+ public:
+  OurProduct(const GemmTask& task, void* stream) : task_(task), stream_(stream) {}
+  void enqueue() const override { cuda_gemm(task_, stream_); }
+
+ private:
+  GemmTask task_;
+  void* stream_;
+};
+
 class CudaSimpleLaunch final : public DeviceLaunch {
  public:
-  CudaSimpleLaunch(const TpBlockProblem& problem, Device& device, const Pace& pace)
+  // With `make`, the products are a library's, and nothing but the wires is charged.
+  CudaSimpleLaunch(const TpBlockProblem& problem, Device& device, const Pace& pace, const MakeProduct& make = {})
       : DeviceLaunch(device, Tensor("output", problem.output_dims(), problem.output_dtype(), "[tokens, hidden]")),
         sizes_(problem.sizes()),
-        pace_(device_pace(pace)),
+        pace_(make ? wires_only(device_pace(pace)) : device_pace(pace)),
         x_(device, problem.x()),
         w_up_(device, problem.w_up()),
         w_down_(device, problem.w_down()),
@@ -72,25 +90,42 @@ class CudaSimpleLaunch final : public DeviceLaunch {
         wire_(device) {
     // The rank's own shard, the first, never leaves its memory.
     device.upload(gathered_.as<void>(), problem.x().data(), static_cast<std::size_t>(sizes_.shard_bytes()));
-    const std::int64_t bytes = std::max(gemm_workspace_bytes(up_task()), gemm_workspace_bytes(down_task()));
-    workspace_ = {device, bytes};
-    if (bytes > 0) device.set_bytes(workspace_.as<void>(), 0, static_cast<std::size_t>(bytes));
+    if (!make) allocate_workspace();
+    up_product_ = make ? make(device, up_task()) : std::make_unique<OurProduct>(up_task(), stream());
+    down_product_ = make ? make(device, down_task()) : std::make_unique<OurProduct>(down_task(), stream());
   }
 
   void run() override {
     all_gather();
-    cuda_gemm(up_task(), stream());
+    up_product_->enqueue();
     launch_activate({.in = up_.as<void>(),
                      .out = h_.as<void>(),
                      .rows = sizes_.tokens,
                      .width = sizes_.columns(),
                      .gated = sizes_.gated},
                     sizes_.dtype, sizes_.dtype, stream());
-    cuda_gemm(down_task(), stream());
+    down_product_->enqueue();
     reduce_scatter();
   }
 
+  std::vector<std::pair<std::string, std::string>> remarks() const override {
+    auto all = up_product_->remarks("up_");
+    for (auto& remark : down_product_->remarks("down_")) all.push_back(std::move(remark));
+    return all;
+  }
+
  private:
+  static DevicePace wires_only(DevicePace pace) {
+    pace.compute = pace.memory = nullptr;
+    return pace;
+  }
+
+  void allocate_workspace() {
+    const std::int64_t bytes = std::max(gemm_workspace_bytes(up_task()), gemm_workspace_bytes(down_task()));
+    workspace_ = {device(), bytes};
+    if (bytes > 0) device().set_bytes(workspace_.as<void>(), 0, static_cast<std::size_t>(bytes));
+  }
+
   // Shards of the peers, in the order in which they come round the ring. The up product charges them to memory.
   void all_gather() {
     for (std::int64_t step = 1; step < sizes_.tp; ++step) {
@@ -157,6 +192,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
   DevicePace pace_;
   DeviceArray x_, w_up_, w_down_, ring_in_, gathered_, up_, h_, received_, workspace_;
   WireCopier wire_;
+  std::unique_ptr<Product> up_product_, down_product_;
 };
 
 }  // namespace chokepoint::tp_block

@@ -1,4 +1,4 @@
-// How is a product described to cuBLASLt? The library found at run time, and descriptors that need no GPU.
+// How is a product told to cuBLASLt? The library found at run time, descriptors and the call, which need no GPU.
 //
 // cuBLASLt thinks in columns: our row-major output [m, n] is its n x m matrix D = op(W) X. W is our b: [n, k]
 // is k x n to it, taken transposed; [k, n] is n x k, taken as it is. X is our a, k x m. fp8: W has a scale
@@ -9,15 +9,15 @@
 #include <cublasLt.h>
 
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <type_traits>
-#include <vector>
 
 #include "harness/base/error.hpp"
 #include "harness/base/library.hpp"
-#include "kernels/matmul/matmul.hpp"
+#include "kernels/common/cuda/gemm.hpp"
 
 namespace chokepoint {
 
@@ -86,39 +86,24 @@ inline const CublasLt& cublaslt() {
 
 inline void check_cublaslt(cublasStatus_t status, const char* step) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  throw Error(Fault::device, std::string("matmul/cublaslt: ") + step + ": " + cublaslt().status_text(status),
+  throw Error(Fault::device, std::string("cuBLASLt: ") + step + ": " + cublaslt().status_text(status),
               "`chokepoint doctor` shows the GPU and the library that was found");
 }
 
-// Why the library cannot compute this product; empty when it may be asked.
-inline std::optional<std::string> cublaslt_unsupported(const Shape& shape, Dtype dtype) {
-  if (!cublaslt().missing.empty()) return cublaslt().missing;
-  if (dtype != Dtype::fp8_e4m3) return std::nullopt;
-  if (CHOKEPOINT_CUBLASLT_BLOCK_SCALES == 0)
-    return "built with headers of a cuBLAS before 12.9: no block scales for fp8";
-  if (cublaslt().version() < 120900) return cublaslt().name + " is older than 12.9: no block scales for fp8";
-  if (shape.has("b_layout") && shape.word("b_layout") != "nk")
-    return "cuBLASLt multiplies fp8 with b as [n, k] only";
-  for (const auto& [field, multiple] : {std::pair{"m", 4}, {"n", 16}, {"k", 16}})
-    if (shape[field] % multiple != 0)
-      return std::string(field) + " is " + std::to_string(shape[field]) +
-             ": cuBLASLt's fp8 wants a multiple of " + std::to_string(multiple);
-  return std::nullopt;
-}
-
-// Descriptors of one product, freed with it.
+// Descriptors of one product, freed with it. The task's arrays are dense, in one group, without gather.
 class CublasLtProduct {
  public:
-  CublasLtProduct(std::int64_t m, std::int64_t n, std::int64_t k, BLayout b_layout, Dtype dtype) {
-    const bool nk = b_layout == BLayout::nk;
-    const auto cols = static_cast<std::uint64_t>(n), depth = static_cast<std::uint64_t>(k);
-    const cudaDataType_t in = type_of(dtype), out = dtype == Dtype::f32 ? CUDA_R_32F : CUDA_R_16BF;
+  explicit CublasLtProduct(const GemmTask& task) {
+    const bool nk = task.b_layout == GemmLayout::nk;
+    const auto rows = static_cast<std::uint64_t>(task.m), cols = static_cast<std::uint64_t>(task.n),
+               depth = static_cast<std::uint64_t>(task.k);
+    const cudaDataType_t in = type_of(task.dtype);
     w_ = layout(in, nk ? depth : cols, nk ? cols : depth);
-    x_ = layout(in, depth, static_cast<std::uint64_t>(m));
-    d_ = layout(out, cols, static_cast<std::uint64_t>(m));
+    x_ = layout(in, depth, rows);
+    d_ = layout(type_of(task.c_dtype), cols, rows);
     // Pedantic: nothing but f32 arithmetic for f32 (no TF32).
     const cublasComputeType_t compute =
-        dtype == Dtype::f32 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_32F;
+        task.dtype == Dtype::f32 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_32F;
     cublasLtMatmulDesc_t product = nullptr;
     check_cublaslt(cublaslt().product_create(&product, compute, CUDA_R_32F), "creating a product");
     product_ = {product, [](cublasLtMatmulDesc_t made) { cublaslt().product_destroy(made); }};
@@ -167,24 +152,13 @@ class CublasLtProduct {
   Owned<cublasLtMatrixLayout_t> w_{nullptr, nullptr}, x_{nullptr, nullptr}, d_{nullptr, nullptr};
 };
 
-// The problem's scales in cuBLASLt's order; see the top.
-inline std::vector<float> cublaslt_w_scales(const Tensor& b_scale) {
-  const std::int64_t rows = b_scale.dims()[0], cols = b_scale.dims()[1], padded = (cols + 3) / 4 * 4;
-  std::vector<float> scales(static_cast<std::size_t>(rows * padded), 0.0F);
-  for (std::int64_t i = 0; i < rows; ++i)
-    for (std::int64_t j = 0; j < cols; ++j)
-      scales[static_cast<std::size_t>(i * padded + j)] =
-          b_scale.as<float>()[static_cast<std::size_t>(i * cols + j)];
-  return scales;
-}
-inline std::vector<float> cublaslt_x_scales(const Tensor& a_scale) {
-  const std::int64_t rows = a_scale.dims()[0], cols = a_scale.dims()[1];
-  std::vector<float> scales(static_cast<std::size_t>(rows * cols));
-  for (std::int64_t i = 0; i < rows; ++i)
-    for (std::int64_t j = 0; j < cols; ++j)
-      scales[static_cast<std::size_t>(j * rows + i)] =
-          a_scale.as<float>()[static_cast<std::size_t>(i * cols + j)];
-  return scales;
+// Enqueues the product of the task's arrays. `algorithm` is one that the library suggested for `product`.
+inline cublasStatus_t enqueue_cublaslt(const CublasLt& library, cublasLtHandle_t handle, const GemmTask& task,
+                                       const CublasLtProduct& product, const cublasLtMatmulAlgo_t& algorithm,
+                                       void* workspace, std::size_t workspace_bytes, cudaStream_t stream) {
+  const float one = 1.0F, zero = 0.0F;
+  return library.multiply(handle, product.product(), &one, task.b, product.w(), task.a, product.x(), &zero, task.c,
+                          product.d(), task.c, product.d(), &algorithm, workspace, workspace_bytes, stream);
 }
 
 }  // namespace chokepoint
