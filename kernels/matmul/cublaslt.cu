@@ -37,7 +37,7 @@ class MatmulCublasLt final : public DeviceLaunch {
     product_.emplace(device, task, std::move(described));
   }
 
-  void run() override { product_->enqueue(); }
+  void run() override { product_->enqueue(stream()); }
 
   std::vector<std::pair<std::string, std::string>> remarks() const override {
     auto all = product_->remarks();

@@ -1,7 +1,7 @@
 // tp_block on one GPU with both products by cuBLASLt, in bf16 with sums in f32.
 //
-// Everything else is cuda_simple.cuh. Paces the wires only. Bound: compute, or the link while the ring turns. Of the
-// library's suggestions for a product the fastest is kept. It has not run on a GPU yet.
+// Everything else is cuda_simple.cuh. Paces the wires only. Bound: compute, or the link while the ring turns.
+// Of the library's suggestions for a product the fastest is kept. It has not run on a GPU yet.
 #include <optional>
 
 #include "kernels/common/cuda/cublaslt_matmul.hpp"
@@ -10,6 +10,7 @@
 namespace chokepoint::tp_block {
 namespace {
 
+// Rows of any length: where the library has no algorithm for a shape, it says so when the launch is prepared.
 std::optional<std::string> out_of_reach(const Shape&, Dtype) {
   if (!cublaslt().missing.empty()) return cublaslt().missing;
   return std::nullopt;
@@ -17,9 +18,10 @@ std::optional<std::string> out_of_reach(const Shape&, Dtype) {
 
 class CublasLtBlockProduct final : public Product {
  public:
-  CublasLtBlockProduct(Device& device, const GemmTask& task) : product_(device, task, CublasLtProduct(task)) {}
+  CublasLtBlockProduct(Device& device, const GemmTask& task)
+      : product_(device, task, CublasLtProduct(task)) {}
 
-  void enqueue() const override { product_.enqueue(); }
+  void enqueue(void* stream) const override { product_.enqueue(stream); }
 
   std::vector<std::pair<std::string, std::string>> remarks(std::string_view which) const override {
     auto all = product_.remarks(which);
@@ -42,8 +44,6 @@ const Register<Kernel> kernel{{
     .least_sm = 80,
     .unsupported = out_of_reach,
     .prepare = [](const Problem& problem, Device& device, const Pace& pace) -> std::unique_ptr<Launch> {
-      if (!cublaslt().missing.empty())
-        throw Error(Fault::unsupported, "tp_block/cublaslt: " + cublaslt().missing, "choose another kernel");
       return block_with_products(dynamic_cast<const TpBlockProblem&>(problem), device, pace,
                                  [](Device& on, const GemmTask& task) -> std::unique_ptr<Product> {
                                    return std::make_unique<CublasLtBlockProduct>(on, task);

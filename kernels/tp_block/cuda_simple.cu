@@ -5,8 +5,8 @@
 
 namespace chokepoint {
 
-std::unique_ptr<Launch> tp_block::block_with_products(const TpBlockProblem& problem, Device& device, const Pace& pace,
-                                                      const MakeProduct& make) {
+std::unique_ptr<Launch> tp_block::block_with_products(const TpBlockProblem& problem, Device& device,
+                                                      const Pace& pace, const MakeProduct& make) {
   return std::make_unique<CudaSimpleLaunch>(problem, device, pace, make);
 }
 

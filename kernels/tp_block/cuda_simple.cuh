@@ -2,8 +2,8 @@
 //
 // The steps follow each other without overlap, as in a layer whose collectives are not hidden. Gate, up and h are
 // kept in the operation's dtype (bf16 rounds them, as the tolerance allows), and the down product writes its partial
-// sums straight into the output, where what arrives is added. Weights are read as stored, [n, k]. The products may be
-// a library's (product.hpp).
+// sums straight into the output, where what arrives is added. Weights are read as stored, [n, k]. The products may
+// be a library's (product.hpp).
 #pragma once
 
 #include <algorithm>
@@ -64,18 +64,18 @@ void launch_settle(const Settle& task, void* stream) {
 // The product of kernels/common/cuda/gemm.hpp.
 class OurProduct final : public Product {
  public:
-  OurProduct(const GemmTask& task, void* stream) : task_(task), stream_(stream) {}
-  void enqueue() const override { cuda_gemm(task_, stream_); }
+  explicit OurProduct(const GemmTask& task) : task_(task) {}
+  void enqueue(void* stream) const override { cuda_gemm(task_, stream); }
 
  private:
   GemmTask task_;
-  void* stream_;
 };
 
 class CudaSimpleLaunch final : public DeviceLaunch {
  public:
   // With `make`, the products are a library's, and nothing but the wires is charged.
-  CudaSimpleLaunch(const TpBlockProblem& problem, Device& device, const Pace& pace, const MakeProduct& make = {})
+  CudaSimpleLaunch(const TpBlockProblem& problem, Device& device, const Pace& pace,
+                   const MakeProduct& make = {})
       : DeviceLaunch(device, Tensor("output", problem.output_dims(), problem.output_dtype(), "[tokens, hidden]")),
         sizes_(problem.sizes()),
         pace_(make ? wires_only(device_pace(pace)) : device_pace(pace)),
@@ -91,20 +91,20 @@ class CudaSimpleLaunch final : public DeviceLaunch {
     // The rank's own shard, the first, never leaves its memory.
     device.upload(gathered_.as<void>(), problem.x().data(), static_cast<std::size_t>(sizes_.shard_bytes()));
     if (!make) allocate_workspace();
-    up_product_ = make ? make(device, up_task()) : std::make_unique<OurProduct>(up_task(), stream());
-    down_product_ = make ? make(device, down_task()) : std::make_unique<OurProduct>(down_task(), stream());
+    up_product_ = make ? make(device, up_task()) : std::make_unique<OurProduct>(up_task());
+    down_product_ = make ? make(device, down_task()) : std::make_unique<OurProduct>(down_task());
   }
 
   void run() override {
     all_gather();
-    up_product_->enqueue();
+    up_product_->enqueue(stream());
     launch_activate({.in = up_.as<void>(),
                      .out = h_.as<void>(),
                      .rows = sizes_.tokens,
                      .width = sizes_.columns(),
                      .gated = sizes_.gated},
                     sizes_.dtype, sizes_.dtype, stream());
-    down_product_->enqueue();
+    down_product_->enqueue(stream());
     reduce_scatter();
   }
 

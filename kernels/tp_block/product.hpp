@@ -1,6 +1,6 @@
-// Who multiplies with this rank's weights? What the block on a GPU asks of its own products, and of a library's.
+// Who multiplies with this rank's weights? What the block on a GPU asks of our products, and of a library's.
 //
-// The block of cuda_simple.cuh is the same with either. With a library's products it charges the wires only, since a
+// The block of cuda_simple.cuh is the same with either. With a library's it charges the wires only, since a
 // library paces neither its arithmetic nor its memory.
 #pragma once
 
@@ -20,8 +20,8 @@ namespace chokepoint::tp_block {
 class Product {
  public:
   virtual ~Product() = default;
-  // On the device's stream for computing. Allocates nothing and does not wait.
-  virtual void enqueue() const = 0;
+  // Allocates nothing and does not wait.
+  virtual void enqueue(void* stream) const = 0;
   // What the record should say about it; `which` ("up_", "down_") goes into the names.
   virtual std::vector<std::pair<std::string, std::string>> remarks(std::string_view) const { return {}; }
 };

@@ -1,4 +1,4 @@
-// How is a product told to cuBLASLt? The library found at run time, descriptors and the call, which need no GPU.
+// How is a product told to cuBLASLt? The library found at run time, descriptors, the call; without a GPU.
 //
 // cuBLASLt thinks in columns: our row-major output [m, n] is its n x m matrix D = op(W) X. W is our b: [n, k]
 // is k x n to it, taken transposed; [k, n] is n x k, taken as it is. X is our a, k x m. fp8: W has a scale
@@ -157,8 +157,9 @@ inline cublasStatus_t enqueue_cublaslt(const CublasLt& library, cublasLtHandle_t
                                        const CublasLtProduct& product, const cublasLtMatmulAlgo_t& algorithm,
                                        void* workspace, std::size_t workspace_bytes, cudaStream_t stream) {
   const float one = 1.0F, zero = 0.0F;
-  return library.multiply(handle, product.product(), &one, task.b, product.w(), task.a, product.x(), &zero, task.c,
-                          product.d(), task.c, product.d(), &algorithm, workspace, workspace_bytes, stream);
+  return library.multiply(handle, product.product(), &one, task.b, product.w(), task.a, product.x(), &zero,
+                          task.c, product.d(), task.c, product.d(), &algorithm, workspace, workspace_bytes,
+                          stream);
 }
 
 }  // namespace chokepoint

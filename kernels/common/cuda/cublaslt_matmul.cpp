@@ -13,7 +13,8 @@
 namespace chokepoint {
 namespace {
 
-constexpr std::size_t kWorkspaceBytes = std::size_t{64} << 20;  // cuBLAS documentation: 32 MiB for Hopper at least
+// cuBLAS documentation: 32 MiB for Hopper at least.
+constexpr std::size_t kWorkspaceBytes = std::size_t{64} << 20;
 constexpr int kSuggestions = 8, kTimedLaunches = 5;
 
 int current_device() {
@@ -79,11 +80,12 @@ class Stopwatch {
 CublasLtMatmul::CublasLtMatmul(Device& device, const GemmTask& task, CublasLtProduct product)
     : task_(task),
       product_(std::move(product)),
-      stream_(device.stream(Lane::compute)),
-      workspace_(shared_workspace(device, stream_)),
-      chosen_(known_or_fastest()) {}
+      workspace_(shared_workspace(device, device.stream(Lane::compute))),
+      chosen_(known_or_fastest(device.stream(Lane::compute))) {}
 
-void CublasLtMatmul::enqueue() const { check_cublaslt(try_to_enqueue(chosen_.algorithm), "enqueuing a product"); }
+void CublasLtMatmul::enqueue(void* stream) const {
+  check_cublaslt(try_to_enqueue(chosen_.algorithm, stream), "enqueuing a product");
+}
 
 std::vector<std::pair<std::string, std::string>> CublasLtMatmul::remarks(std::string_view which) const {
   const std::string prefix = "cublaslt_" + std::string(which);
@@ -91,23 +93,24 @@ std::vector<std::pair<std::string, std::string>> CublasLtMatmul::remarks(std::st
           {prefix + "tile_id", configured(CUBLASLT_ALGO_CONFIG_TILE_ID)},
           {prefix + "stages_id", configured(CUBLASLT_ALGO_CONFIG_STAGES_ID)},
           {prefix + "split_k", configured(CUBLASLT_ALGO_CONFIG_SPLITK_NUM)},
-          {prefix + "heuristic_rank", std::to_string(chosen_.rank) + " of " + std::to_string(chosen_.suggestions)}};
+          {prefix + "heuristic_rank",
+           std::to_string(chosen_.rank) + " of " + std::to_string(chosen_.suggestions)}};
 }
 
-cublasStatus_t CublasLtMatmul::try_to_enqueue(const cublasLtMatmulAlgo_t& algorithm) const {
+cublasStatus_t CublasLtMatmul::try_to_enqueue(const cublasLtMatmulAlgo_t& algorithm, void* stream) const {
   return enqueue_cublaslt(cublaslt(), handle(), task_, product_, algorithm, workspace_.get(), kWorkspaceBytes,
-                          static_cast<cudaStream_t>(stream_));
+                          static_cast<cudaStream_t>(stream));
 }
 
 // Copies of a problem take the same algorithm.
-CublasLtMatmul::Algorithm CublasLtMatmul::known_or_fastest() const {
+CublasLtMatmul::Algorithm CublasLtMatmul::known_or_fastest(void* stream) const {
   using Key = std::tuple<int, Dtype, Dtype, GemmLayout, std::int64_t, std::int64_t, std::int64_t>;
   static std::mutex mutex;
   static std::map<Key, Algorithm> known;
   const Key key{current_device(), task_.dtype, task_.c_dtype, task_.b_layout, task_.m, task_.n, task_.k};
   const std::scoped_lock lock(mutex);
   const auto found = known.find(key);
-  return found != known.end() ? found->second : known[key] = fastest();
+  return found != known.end() ? found->second : known[key] = fastest(stream);
 }
 
 std::vector<cublasLtMatmulHeuristicResult_t> CublasLtMatmul::suggestions() const {
@@ -122,8 +125,8 @@ std::vector<cublasLtMatmulHeuristicResult_t> CublasLtMatmul::suggestions() const
   std::vector<cublasLtMatmulHeuristicResult_t> results(kSuggestions);
   int count = 0;
   const cublasStatus_t status =
-      cublaslt().suggest(handle(), product_.product(), product_.w(), product_.x(), product_.d(), product_.d(), made,
-                         kSuggestions, results.data(), &count);
+      cublaslt().suggest(handle(), product_.product(), product_.w(), product_.x(), product_.d(), product_.d(),
+                         made, kSuggestions, results.data(), &count);
   if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && count == 0))
     throw Error(Fault::unsupported, "cuBLASLt has no algorithm for this shape on this GPU",
                 "choose another kernel, dtype or shape");
@@ -132,18 +135,18 @@ std::vector<cublasLtMatmulHeuristicResult_t> CublasLtMatmul::suggestions() const
   return results;
 }
 
-CublasLtMatmul::Algorithm CublasLtMatmul::fastest() const {
+CublasLtMatmul::Algorithm CublasLtMatmul::fastest(void* stream) const {
   const std::vector<cublasLtMatmulHeuristicResult_t> results = suggestions();
-  Stopwatch stopwatch(stream_);
+  Stopwatch stopwatch(stream);
   float least = std::numeric_limits<float>::infinity();
   Algorithm best;
   best.suggestions = static_cast<int>(results.size());
   for (std::size_t i = 0; i < results.size(); ++i) {
-    if (results[i].state != CUBLAS_STATUS_SUCCESS || try_to_enqueue(results[i].algo) != CUBLAS_STATUS_SUCCESS)
-      continue;
+    if (results[i].state != CUBLAS_STATUS_SUCCESS) continue;
+    if (try_to_enqueue(results[i].algo, stream) != CUBLAS_STATUS_SUCCESS) continue;
     const float ms = stopwatch.ms([&] {
       for (int launch = 0; launch < kTimedLaunches; ++launch)
-        check_cublaslt(try_to_enqueue(results[i].algo), "trying an algorithm");
+        check_cublaslt(try_to_enqueue(results[i].algo, stream), "trying an algorithm");
     });
     if (ms >= least) continue;
     least = ms;

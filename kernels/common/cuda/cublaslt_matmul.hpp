@@ -1,4 +1,4 @@
-// How does a product of cuBLASLt run? Bound to its memory, by the fastest of the algorithms that the library suggests.
+// How does a product of cuBLASLt run? Bound to memory, by the fastest algorithm that the library suggests.
 #pragma once
 
 #include <memory>
@@ -13,16 +13,16 @@
 
 namespace chokepoint {
 
-// The task's charges, workspace and spare multiprocessors are not the library's. Not for capture: suggestions are timed
-// on first use of a shape, whatever values lie in the arrays by then, and C is overwritten.
+// The task's charges, workspace and spare multiprocessors are not the library's.
 class CublasLtMatmul {
  public:
-  // Throws Error{unsupported} where the library has no algorithm.
+  // Times suggestions on first use of a shape, with the values that lie in the arrays by then, and overwrites
+  // C: not to be captured. Throws Error{unsupported} where the library has no algorithm.
   CublasLtMatmul(Device& device, const GemmTask& task, CublasLtProduct product);
 
-  // On the stream for computing: products share their workspace by following each other there. Allocates nothing and
-  // does not wait.
-  void enqueue() const;
+  // Products share a workspace, so they have to follow each other: on the device's stream for computing,
+  // which may have changed since (a restriction has its own). Allocates nothing and does not wait.
+  void enqueue(void* stream) const;
 
   // For the record: "cublaslt_<which>algorithm_id" and its like.
   std::vector<std::pair<std::string, std::string>> remarks(std::string_view which = "") const;
@@ -34,15 +34,14 @@ class CublasLtMatmul {
     int rank = 0, suggestions = 0;
   };
 
-  cublasStatus_t try_to_enqueue(const cublasLtMatmulAlgo_t& algorithm) const;
+  cublasStatus_t try_to_enqueue(const cublasLtMatmulAlgo_t& algorithm, void* stream) const;
   std::vector<cublasLtMatmulHeuristicResult_t> suggestions() const;
-  Algorithm fastest() const;
-  Algorithm known_or_fastest() const;
+  Algorithm fastest(void* stream) const;
+  Algorithm known_or_fastest(void* stream) const;
   std::string configured(cublasLtMatmulAlgoConfigAttributes_t attribute) const;
 
   GemmTask task_;
   CublasLtProduct product_;
-  void* stream_;
   std::shared_ptr<void> workspace_;
   Algorithm chosen_;
 };
