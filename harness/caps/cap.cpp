@@ -70,10 +70,18 @@ class WireClocks final : public InstalledCap {
 
 }  // namespace
 
-const Cap* find_cap(Resource resource, const std::string& device, bool kernel_paces) {
+std::vector<const Cap*> find_caps(Resource resource, const std::string& device, bool kernel_paces) {
+  std::vector<const Cap*> found;
   for (const Cap& cap : Registry<Cap>::instance().all())
-    if (cap.resource == resource && cap.device == device && cap.kernel_charges == kernel_paces) return &cap;
-  return nullptr;
+    if (cap.resource == resource && cap.device == device && cap.kernel_charges == kernel_paces) found.push_back(&cap);
+  std::stable_sort(found.begin(), found.end(),
+                   [](const Cap* a, const Cap* b) { return a->preference < b->preference; });
+  return found;
+}
+
+const Cap* find_cap(Resource resource, const std::string& device, bool kernel_paces) {
+  const std::vector<const Cap*> found = find_caps(resource, device, kernel_paces);
+  return found.empty() ? nullptr : found.front();
 }
 
 std::unique_ptr<InstalledCap> share_capped_by_clock(const CapPlan& plan, std::unique_ptr<TalliedClock> clock,

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "harness/base/registry.hpp"
 #include "harness/device/device.hpp"
@@ -63,6 +64,7 @@ struct Cap {
   std::string mechanism;  // as records call it
   std::string needs;      // privileges or hardware, in words
   bool kernel_charges = true;  // false: works on kernels that do not charge the resource
+  int preference = 0;          // of several that would do, the lower one is tried first
   // Puts its clocks into `pace`, which must not outlive the result.
   std::function<std::unique_ptr<InstalledCap>(const CapPlan&, Device&, Pace& pace)> install;
   // Where the mechanism acts on the rate through something else (multiprocessors, traffic of others): finds the
@@ -75,8 +77,11 @@ inline std::string registry_key<Cap>(const Cap& cap) {
   return cap.device + "/" + cap.name;
 }
 
-// The cap of a resource on a kind of device for a kernel that paces the resource (its clock) or does not (one that
-// works on any kernel); null when there is none.
+// The caps of a resource on a kind of device for a kernel that paces the resource (its clock) or does not (what works
+// on any kernel), in the order in which they are to be tried.
+std::vector<const Cap*> find_caps(Resource resource, const std::string& device, bool kernel_paces = true);
+
+// The first of them; null when there is none.
 const Cap* find_cap(Resource resource, const std::string& device, bool kernel_paces = true);
 
 // Rate is charged / elapsed: for resources that all of a launch shares (compute, memory).

@@ -15,6 +15,9 @@ namespace {
 
 constexpr const char* kRemedy = "use a kernel that charges memory, or a target with less of it capped";
 
+// Of one that has 64 KiB of reads in flight (background_traffic.cuh), at a latency of 3.3 us.
+constexpr double kTrafficPerMultiprocessor_bytes_per_s = 40e9;
+
 // Between `low` and `high`, where a line through both ends meets `wanted`, away from the ends so that the bracket
 // shrinks from both sides.
 double inside(double low, double rate_low, double high, double rate_high, double wanted) {
@@ -41,6 +44,12 @@ int tune_multiprocessors(double requested, double ceiling, int total, const Deli
     return std::abs(a.second - requested) < std::abs(b.second - requested);
   };
   return std::min_element(rates.begin(), rates.end(), closer)->first;
+}
+
+int multiprocessors_for_traffic(double traffic, int total) {
+  const int most = std::max(1, total / 2 / kMultiprocessorStep) * kMultiprocessorStep;
+  const double steps = std::ceil(traffic / kTrafficPerMultiprocessor_bytes_per_s / kMultiprocessorStep);
+  return static_cast<int>(std::clamp(steps * kMultiprocessorStep, double{kMultiprocessorStep}, double(most)));
 }
 
 double tune_traffic(double requested, double ceiling, double most, const DeliveredWith& delivered) {

@@ -14,6 +14,10 @@ inline constexpr int kMostTuningProbes = 14;
 // The first try is their share of the ceiling; fewer of them run at a higher clock, so it is seldom the last.
 int tune_multiprocessors(double requested, double ceiling, int total, const DeliveredWith& delivered);
 
+// Multiprocessors that copy at `traffic` bytes per second, read plus written: as many as can do it beside a kernel that
+// keeps memory busy, at most half of them all, so that pace and not their number decides.
+int multiprocessors_for_traffic(double traffic, int total);
+
 // The traffic, in bytes per second up to `most`, beside which the probe gets `requested` of `ceiling` within
 // kTuningTolerance. Throws Error{cap_not_held} when even `most` leaves it more, or when the probes do not settle.
 double tune_traffic(double requested, double ceiling, double most, const DeliveredWith& delivered);

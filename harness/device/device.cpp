@@ -58,6 +58,11 @@ std::unique_ptr<BackgroundCopies> Device::background_copies() {
               "cap memory with a kernel that charges it");
 }
 
+std::unique_ptr<BackgroundTraffic> Device::background_traffic(int) {
+  throw Error(Fault::unsupported, fmt::format("{} has no multiprocessors to spare", facts().name),
+              "cap memory with a kernel that charges it");
+}
+
 std::unique_ptr<Device> open_device(const std::string& name) {
   const std::size_t colon = name.find(':');
   const std::string kind = name.substr(0, colon);

@@ -63,6 +63,18 @@ class BackgroundCopies {
   virtual std::size_t take_done_bytes() = 0;            // moved since the last call
 };
 
+// Copies within a device's memory by some of its multiprocessors, those that a restriction takes last, at a rate that
+// they keep by themselves. One that is not stopped ends by itself after some seconds, and says so.
+class BackgroundTraffic {
+ public:
+  virtual ~BackgroundTraffic() = default;              // stops
+  virtual int multiprocessors() const = 0;             // granted: at least what was wanted
+  virtual void start(double bytes_per_s) = 0;          // read plus written; returns once it flows
+  virtual void stop() noexcept = 0;                    // returns once it does not
+  // In all runs so far that were stopped. Throws what they met, an end of their own included.
+  virtual double moved_bytes() = 0;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -83,7 +95,8 @@ class Device {
   // device's own.
   virtual std::vector<double> time_in_turn(std::span<LaunchTimer* const> order);
 
-  // Blocks until all that was enqueued is done; reports faults of kernels. Throws Error{device}.
+  // Blocks until all that was enqueued is done, except what flows in the background; reports faults of kernels.
+  // Throws Error{device}.
   virtual void finish() {}
 
   // Memory where kernels of this device work; freed with its last owner. Throws Error{device} when there is
@@ -99,9 +112,10 @@ class Device {
   // Where launches are enqueued (a cudaStream_t); null where nothing is.
   virtual void* stream(Lane) { return nullptr; }
 
-  // Both throw Error{unsupported} where there is no such thing.
+  // These throw Error{unsupported} where there is no such thing.
   virtual std::unique_ptr<Restriction> restrict_multiprocessors(int wanted);
   virtual std::unique_ptr<BackgroundCopies> background_copies();
+  virtual std::unique_ptr<BackgroundTraffic> background_traffic(int multiprocessors);
 };
 
 // How to reach a kind of device; registered from the file that implements it.

@@ -70,7 +70,7 @@ std::vector<CapTrial> try_caps(Prober& prober, const DeviceFacts& facts, Resourc
                                double ceiling, const std::vector<double>& rates) {
   std::vector<CapTrial> trials;
   for (bool clock : {true, false})
-    if (const Cap* cap = find_cap(resource, facts.kind, clock))
+    for (const Cap* cap : find_caps(resource, facts.kind, clock))
       for (double rate : rates) {
         if (!clock && rate != rates.front()) continue;  // a setting is searched for, which takes long: once
         const CapPlan plan{.demand = {.resource = resource}, .requested = rate, .ceiling = ceiling};

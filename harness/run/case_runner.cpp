@@ -56,8 +56,8 @@ bool paces(const Kernel& kernel, Resource resource) {
   return std::find(kernel.paces.begin(), kernel.paces.end(), resource) != kernel.paces.end();
 }
 
-const Cap* mechanism_for(const Kernel& kernel, Resource resource, const DeviceFacts& facts) {
-  return find_cap(resource, facts.kind, paces(kernel, resource));
+std::vector<const Cap*> mechanisms_for(const Kernel& kernel, Resource resource, const DeviceFacts& facts) {
+  return find_caps(resource, facts.kind, paces(kernel, resource));
 }
 
 class GroupDriver {
@@ -299,14 +299,16 @@ class GroupDriver {
         cap.latency_s = plan.latency_s;
         cap.ceiling = plan.ceiling;
         cap.headroom = plan.headroom();
-        const Cap* mechanism = plan.native ? nullptr : mechanism_for(kernel, plan.demand.resource, device_.facts());
-        arm.mechanisms.push_back(mechanism);
-        if (mechanism == nullptr) {
+        if (plan.native) {
+          arm.mechanisms.push_back(nullptr);
           cap.mechanism = "native";
           cap.tolerance = kNativeTolerance;
           arm.caps.push_back(nullptr);
         } else {
-          plan = prober_.tuned(plan, group_.dtype, *mechanism);
+          const auto mechanisms = mechanisms_for(kernel, plan.demand.resource, device_.facts());
+          const auto [mechanism, tuned] = prober_.first_that_holds(plan, group_.dtype, mechanisms);
+          plan = tuned;
+          arm.mechanisms.push_back(mechanism);
           const auto& installed = arm.caps.emplace_back(mechanism->install(plan, device_, arm.pace));
           cap.mechanism = installed->mechanism().value_or(mechanism->mechanism);
           cap.tolerance = installed->tolerance();
@@ -463,7 +465,7 @@ std::optional<std::string> cap_obstacle(const Kernel& kernel, const Target& targ
   for (const CapPlan& plan : plans) {
     if (plan.native) continue;
     const Resource resource = plan.demand.resource;
-    if (mechanism_for(kernel, resource, facts) != nullptr) continue;
+    if (!mechanisms_for(kernel, resource, facts).empty()) continue;
     if (find_cap(resource, facts.kind) == nullptr)
       return fmt::format("there is no cap for {} on {}", to_string(resource), facts.kind);
     if (!paces(kernel, resource))

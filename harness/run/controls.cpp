@@ -65,8 +65,10 @@ std::optional<Subject> subject(Prober& prober, Resource bound, Dtype dtype, doub
   return Subject{*choice, own, complete_shape(*choice->operation, *choice->operation->probe(bound, amount))};
 }
 
-Control control(Device& device, Prober& prober, const Subject& subject, const CapPlan& wanted, const Cap& cap) {
-  const CapPlan plan = prober.tuned(wanted, subject.dtype, cap);
+Control control(Device& device, Prober& prober, const Subject& subject, const CapPlan& wanted,
+                std::span<const Cap* const> mechanisms) {
+  const auto [mechanism, plan] = prober.first_that_holds(wanted, subject.dtype, mechanisms);
+  const Cap& cap = *mechanism;
   const Kernel& kernel = *subject.choice.kernel;
   const std::unique_ptr<Problem> problem =
       subject.choice.operation->make(subject.shape, subject.dtype, InputSpec{});
@@ -80,7 +82,7 @@ Control control(Device& device, Prober& prober, const Subject& subject, const Ca
   result.work = fmt::format("{}/{} {} {}", subject.choice.operation->name, kernel.name, to_string(subject.dtype),
                             subject.shape.text());
   result.capped = cap.resource;
-  result.mechanism = cap.mechanism;
+  result.mechanism = capped.caps.front()->mechanism().value_or(cap.mechanism);
   result.requested = plan.requested;
   result.slowdown = slowdown(device, capped, free);
   return result;
@@ -105,16 +107,17 @@ std::vector<Control> negative_controls(Device& device, Prober& prober, double me
   for (bool clock : {true, false}) {
     const std::optional<Subject> product =
         subject(prober, Resource::compute, Dtype::bf16, kProductFlop, clock);
-    const Cap* cap = find_cap(Resource::memory, device.facts().kind, clock);
-    if (product && cap && paces(*product->choice.kernel, Resource::memory) == clock) try {
-        controls.push_back(control(device, prober, *product, plan(Resource::memory, memory), *cap));
+    const std::vector<const Cap*> caps = find_caps(Resource::memory, device.facts().kind, clock);
+    if (product && !caps.empty() && paces(*product->choice.kernel, Resource::memory) == clock) try {
+        controls.push_back(control(device, prober, *product, plan(Resource::memory, memory), caps));
       } catch (const Error& error) {
-        if (error.fault() != Fault::cap_not_held) throw;  // a cap that cannot be had leaks into nothing
+        if (error.fault() != Fault::cap_not_held && error.fault() != Fault::unsupported) throw;  // a cap that cannot be had leaks into nothing
       }
   }
   const std::optional<Subject> stream = subject(prober, Resource::memory, Dtype::f32, kStreamBytes, true);
-  if (const Cap* cap = find_cap(Resource::link, device.facts().kind); stream && cap)
-    controls.push_back(control(device, prober, *stream, plan(Resource::link, link), *cap));
+  const std::vector<const Cap*> caps = find_caps(Resource::link, device.facts().kind);
+  if (stream && !caps.empty())
+    controls.push_back(control(device, prober, *stream, plan(Resource::link, link), caps));
   return controls;
 }
 

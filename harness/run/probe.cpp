@@ -322,6 +322,15 @@ CapPlan Prober::tuned(const CapPlan& plan, Dtype dtype, const Cap& mechanism) {
   return ready;
 }
 
+Prober::Held Prober::first_that_holds(const CapPlan& plan, Dtype dtype, std::span<const Cap* const> mechanisms) {
+  for (const Cap* mechanism : mechanisms.first(mechanisms.size() - 1)) try {
+      return {mechanism, tuned(plan, dtype, *mechanism)};
+    } catch (const Error& error) {
+      if (error.fault() != Fault::cap_not_held && error.fault() != Fault::unsupported) throw;
+    }
+  return {mechanisms.back(), tuned(plan, dtype, *mechanisms.back())};
+}
+
 double Prober::delivered(const CapPlan& plan, Dtype dtype, double seconds, int repeats, const Cap* mechanism) {
   if (!plan.native && mechanism != nullptr && !mechanism->kernel_charges)
     return delivered_from_outside(plan, dtype, seconds, repeats, *mechanism);

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <tuple>
 
@@ -49,6 +50,14 @@ class Prober {
 
   // The plan with the setting that this mechanism needs for its rate; unchanged where it needs none, or has one.
   CapPlan tuned(const CapPlan& plan, Dtype dtype, const Cap& mechanism);
+
+  // The first of `mechanisms` (not empty, in order of preference) that can hold the plan, which comes back tuned for
+  // it. Where none can, throws what the last of them threw.
+  struct Held {
+    const Cap* mechanism;
+    CapPlan plan;
+  };
+  Held first_that_holds(const CapPlan& plan, Dtype dtype, std::span<const Cap* const> mechanisms);
 
   // What probes a resource fastest, of the kernels that pace it or of all.
   struct Choice {

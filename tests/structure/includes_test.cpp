@@ -63,6 +63,7 @@ const std::map<std::string, std::set<std::string>> kTable = {
     {"harness/model/", {"harness/base/", "kernels/kernel"}},
     {"harness/metrics/", {"harness/base/", "kernels/kernel", "harness/model/"}},
     {"harness/device/", {"harness/base/"}},
+    {"harness/device/cuda/", {"harness/base/", "harness/device/", "kernels/common/cuda/ptx.cuh"}},
     {"harness/caps/",
      {"harness/base/", "harness/device/", "kernels/pace.hpp", "harness/model/", "harness/meters/nvml."}},
     {"harness/meters/nvml.", {"harness/base/", "harness/meters/"}},

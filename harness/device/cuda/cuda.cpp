@@ -11,6 +11,7 @@
 
 #include "harness/base/error.hpp"
 #include "harness/device/cuda/background_copies.hpp"
+#include "harness/device/cuda/background_traffic.hpp"
 #include "harness/device/cuda/check.hpp"
 #include "harness/device/cuda/green_context.hpp"
 #include "harness/device/cuda/timer.hpp"
@@ -152,7 +153,10 @@ class Cuda final : public Device {
     return times;
   }
 
-  void finish() override { check(cudaDeviceSynchronize()); }
+  // Of the lanes: background traffic on the device ends only when it is told to, and whoever tells it waits here.
+  void finish() override {
+    for (cudaStream_t stream : {compute_.get(), wire_.get(), lane_}) check(cudaStreamSynchronize(stream));
+  }
 
   std::shared_ptr<void> allocate(std::size_t bytes) override {
     void* memory = nullptr;
@@ -192,6 +196,9 @@ class Cuda final : public Device {
     return green_context(wanted, facts_.workers, lane_);
   }
   std::unique_ptr<BackgroundCopies> background_copies() override { return background_copies_on(index_); }
+  std::unique_ptr<BackgroundTraffic> background_traffic(int multiprocessors) override {
+    return background_traffic_on(multiprocessors);
+  }
 
  private:
   struct FirstUpload {

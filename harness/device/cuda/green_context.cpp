@@ -8,6 +8,7 @@
 #include "harness/base/error.hpp"
 #include "harness/device/cuda/check.hpp"
 #include "harness/device/cuda/multiprocessors_used.hpp"
+#include "harness/device/multiprocessors.hpp"
 
 namespace chokepoint {
 namespace {
@@ -42,15 +43,56 @@ struct Driver {
 
 void check_driver(CUresult code, const char* what) { check_gpu(static_cast<int>(code), what); }
 
-class GreenContext final : public Restriction {
+// All multiprocessors of the device.
+CUdevResource all_of(const Driver& driver, CUdevice device) {
+  CUdevResource all{};
+  check_driver(driver.get_resource(device, &all, CU_DEV_RESOURCE_TYPE_SM), "cuDeviceGetDevResource");
+  return all;
+}
+
+// A group of `wanted` from the front, rounded up by the driver, and what is left behind it.
+struct Split {
+  CUdevResource group{}, rest{};
+};
+
+Split split(const Driver& driver, const CUdevResource& all, int wanted) {
+  Split parts;
+  unsigned groups = 1;
+  check_driver(driver.split(&parts.group, &groups, &all, &parts.rest, 0, static_cast<unsigned>(wanted)),
+               "cuDevSmResourceSplitByCount");
+  if (groups != 1)
+    throw Error(Fault::unsupported, fmt::format("no part of {} of {} multiprocessors", wanted, all.sm.smCount),
+                "ask for another number");
+  return parts;
+}
+
+using Choice = CUdevResource (*)(const Driver& driver, CUdevice device, int wanted);
+
+// All of them need no split, which would leave out what is no multiple of the step.
+CUdevResource first_of(const Driver& driver, CUdevice device, int wanted) {
+  const CUdevResource all = all_of(driver, device);
+  return wanted >= static_cast<int>(all.sm.smCount) ? all : split(driver, all, wanted).group;
+}
+
+CUdevResource last_of(const Driver& driver, CUdevice device, int wanted) {
+  const CUdevResource all = all_of(driver, device);
+  const int total = static_cast<int>(all.sm.smCount);
+  const int before = (total - wanted) / kMultiprocessorStep * kMultiprocessorStep;
+  if (before < kMultiprocessorStep)
+    throw Error(Fault::unsupported, fmt::format("no last {} of {} multiprocessors", wanted, total),
+                "ask for another number");
+  return split(driver, all, before).rest;
+}
+
+class GreenStream final : public StreamOnPart {
  public:
-  GreenContext(int wanted, int total, cudaStream_t& lane) : total_(total), lane_(lane) {
+  GreenStream(int wanted, Choice choice) {
     int ordinal = 0;
     check(cudaGetDevice(&ordinal));
     check(cudaFree(nullptr));  // the primary context is there before a part of it is made
     CUdevice device{};
     check_driver(driver_.device_get(&device, ordinal), "cuDeviceGet");
-    CUdevResource part = part_of(device, wanted);
+    CUdevResource part = choice(driver_, device, wanted);
     granted_ = static_cast<int>(part.sm.smCount);
     CUdevResourceDesc description = nullptr;
     check_driver(driver_.describe(&description, &part, 1), "cuDevResourceGenerateDesc");
@@ -62,21 +104,37 @@ class GreenContext final : public Restriction {
     }
   }
 
-  ~GreenContext() override {
-    leave();
+  ~GreenStream() override {
     driver_.stream_destroy(stream_);  // the context does not do it
     driver_.destroy(context_);
   }
+  GreenStream(const GreenStream&) = delete;
+  GreenStream& operator=(const GreenStream&) = delete;
+
+  cudaStream_t stream() const override { return stream_; }
+  int multiprocessors() const override { return granted_; }
+
+ private:
+  const Driver driver_;
+  int granted_ = 0;
+  CUgreenCtx context_ = nullptr;
+  CUstream stream_ = nullptr;
+};
+
+class GreenContext final : public Restriction {
+ public:
+  GreenContext(int wanted, int total, cudaStream_t& lane) : part_(wanted, first_of), total_(total), lane_(lane) {}
+  ~GreenContext() override { leave(); }
   GreenContext(const GreenContext&) = delete;
   GreenContext& operator=(const GreenContext&) = delete;
 
-  int multiprocessors() const override { return granted_; }
-  std::vector<int> ran_on() override { return multiprocessors_used(stream_, total_); }
+  int multiprocessors() const override { return part_.multiprocessors(); }
+  std::vector<int> ran_on() override { return multiprocessors_used(part_.stream(), total_); }
 
   void enter() override {
     if (entered_) return;
     outside_ = lane_;
-    lane_ = stream_;
+    lane_ = part_.stream();
     entered_ = true;
   }
   void leave() noexcept override {
@@ -86,30 +144,18 @@ class GreenContext final : public Restriction {
   }
 
  private:
-  // All of them need no split, which would leave out what is no multiple of the step.
-  CUdevResource part_of(CUdevice device, int wanted) const {
-    CUdevResource all{}, part{};
-    check_driver(driver_.get_resource(device, &all, CU_DEV_RESOURCE_TYPE_SM), "cuDeviceGetDevResource");
-    if (wanted >= static_cast<int>(all.sm.smCount)) return all;
-    unsigned groups = 1;
-    check_driver(driver_.split(&part, &groups, &all, nullptr, 0, static_cast<unsigned>(wanted)),
-                 "cuDevSmResourceSplitByCount");
-    if (groups != 1)
-      throw Error(Fault::unsupported, fmt::format("no part of {} of {} multiprocessors", wanted, all.sm.smCount),
-                  "ask for another number");
-    return part;
-  }
-
-  const Driver driver_;
-  int total_, granted_ = 0;
+  const GreenStream part_;
+  int total_;
   cudaStream_t& lane_;
-  CUgreenCtx context_ = nullptr;
-  CUstream stream_ = nullptr;
   cudaStream_t outside_ = nullptr;
   bool entered_ = false;
 };
 
 }  // namespace
+
+std::unique_ptr<StreamOnPart> last_multiprocessors(int wanted) {
+  return std::make_unique<GreenStream>(wanted, last_of);
+}
 
 std::unique_ptr<Restriction> green_context(int wanted, int total, cudaStream_t& lane) {
   return std::make_unique<GreenContext>(wanted, total, lane);
