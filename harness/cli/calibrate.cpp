@@ -25,6 +25,7 @@ class Calibration {
     json_ = {{"device", device_->facts().name},
              {"resources", Json::array()},
              {"partitions", Json::array()},
+             {"traffic", Json::array()},
              {"controls", Json::array()}};
   }
 
@@ -52,6 +53,23 @@ class Calibration {
                                      {"within", trial.within},
                                      {"bf16_flop_per_s", maybe(trial.delivered)},
                                      {"why", reason(trial.why)}});
+    }
+  }
+
+  void traffic() {
+    for (const TrafficTrial& trial : try_traffic(*device_)) {
+      std::string text = trial.why;
+      if (trial.moved)
+        text = fmt::format("granted {}, move {} alone; asked {} got {:+.2f} %", *trial.granted,
+                           with_unit(*trial.most, "B/s"), with_unit(*trial.asked, "B/s"),
+                           100 * (*trial.moved / *trial.asked - 1));
+      line(fmt::format("  {:<17} {}", fmt::format("{} SMs copying", trial.wanted), text));
+      json_["traffic"].push_back({{"wanted", trial.wanted},
+                                  {"granted", trial.granted ? Json(*trial.granted) : Json(nullptr)},
+                                  {"most_bytes_per_s", maybe(trial.most)},
+                                  {"asked_bytes_per_s", maybe(trial.asked)},
+                                  {"moved_bytes_per_s", maybe(trial.moved)},
+                                  {"why", reason(trial.why)}});
     }
   }
 
@@ -132,6 +150,7 @@ void calibrate_device(const std::string& device_name, Session& session) {
   Calibration calibration(device_name, session);
   calibration.resources();
   calibration.partitions();
+  calibration.traffic();
   calibration.controls();
   calibration.finish();
 }

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+#include <thread>
+
 #include "harness/base/error.hpp"
 #include "harness/device/multiprocessors.hpp"
 
@@ -17,6 +20,9 @@ constexpr double kNetworkRates[] = {25e9, 50e9};
 constexpr double kMemoryShares[] = {0.5, 0.7, 0.9};
 constexpr double kShares[] = {0.1, 0.5};  // of other ceilings
 constexpr int kPartitions[] = {8, 24, 64, 104};
+constexpr int kTrafficPartitions[] = {8, 16, 32};
+constexpr std::chrono::milliseconds kTraffic{100};
+constexpr double kUnheld_bytes_per_s = 1e14;  // more than any memory
 
 std::vector<double> shares_of(double ceiling, std::span<const double> shares) {
   std::vector<double> rates;
@@ -52,6 +58,29 @@ void try_partition(Device& device, Prober& prober, const Cap& cap, CapPlan plan,
   } catch (const Error& error) {
     trial.why = error.message();
   }
+}
+
+double moved_per_s(Device& device, BackgroundTraffic& traffic, double asked) {
+  const double before = traffic.moved_bytes(), begin_s = device.now_s();
+  traffic.start(asked);
+  std::this_thread::sleep_for(kTraffic);
+  traffic.stop();
+  const double elapsed_s = device.now_s() - begin_s;
+  return (traffic.moved_bytes() - before) / elapsed_s;
+}
+
+TrafficTrial try_traffic(Device& device, int wanted) {
+  TrafficTrial trial{.wanted = wanted};
+  try {
+    const std::unique_ptr<BackgroundTraffic> traffic = device.background_traffic(wanted);
+    trial.granted = traffic->multiprocessors();
+    trial.most = moved_per_s(device, *traffic, kUnheld_bytes_per_s);
+    trial.asked = *trial.most / 2;
+    trial.moved = moved_per_s(device, *traffic, *trial.asked);
+  } catch (const Error& error) {
+    trial.why = error.message();
+  }
+  return trial;
 }
 
 }  // namespace
@@ -93,6 +122,16 @@ std::vector<PartitionTrial> try_partitions(Device& device, Prober& prober, Dtype
                        .ceiling = ceiling};
     try_partition(device, prober, *cap, plan, dtype, trial);
   }
+  return trials;
+}
+
+std::vector<TrafficTrial> try_traffic(Device& device) {
+  std::vector<TrafficTrial> trials;
+  if (find_caps(Resource::memory, device.facts().kind, false).empty()) return trials;
+  const int half = device.facts().workers / 2;
+  for (int wanted : kTrafficPartitions)
+    if (wanted < half) trials.push_back(try_traffic(device, wanted));
+  trials.push_back(try_traffic(device, half));
   return trials;
 }
 

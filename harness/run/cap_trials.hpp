@@ -37,4 +37,16 @@ struct PartitionTrial {
 // Parts of 8, 24, 64 and 104 multiprocessors, and all of them; empty on devices that have none.
 std::vector<PartitionTrial> try_partitions(Device& device, Prober& prober, Dtype dtype, double ceiling);
 
+struct TrafficTrial {
+  int wanted = 0;                // multiprocessors
+  std::optional<int> granted;
+  std::optional<double> most;    // bytes per second that they move alone when nothing holds them
+  std::optional<double> asked;   // half of it
+  std::optional<double> moved;   // when that was asked for
+  std::string why;               // what went wrong, if anything
+};
+
+// Copies by 8, 16, 32 and half of the multiprocessors, with nothing beside them; empty on devices that have none.
+std::vector<TrafficTrial> try_traffic(Device& device);
+
 }  // namespace chokepoint

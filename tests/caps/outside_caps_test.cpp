@@ -27,6 +27,13 @@ TEST(find_cap, a_kernel_that_paces_gets_the_clock_and_another_gets_what_works_on
   EXPECT_EQ(find_cap(Resource::memory, "cpu", false), nullptr);
 }
 
+TEST(find_cap, copy_engines_are_tried_before_multiprocessors) {
+  std::vector<std::string> names;
+  for (const Cap* cap : find_caps(Resource::memory, "cuda", false)) names.push_back(cap->name);
+  EXPECT_EQ(names, (std::vector<std::string>{"traffic", "multiprocessor_traffic"}));
+  EXPECT_TRUE(find_caps(Resource::memory, "cpu", false).empty());
+}
+
 TEST(judge, a_coarse_mechanism_has_its_own_tolerance) {
   CapRecord cap;
   cap.mechanism = "green context, 64 of 132 SMs";
@@ -251,6 +258,57 @@ TEST(traffic, a_device_without_copies_beside_its_launches_says_so) {
   const CapPlan plan{.demand = {.resource = Resource::memory}, .requested = 1e9, .ceiling = 2e9};
   EXPECT_THROW(find_cap(Resource::memory, "cuda", false)->install(plan, *device, pace), Error);
   EXPECT_THROW(device->restrict_multiprocessors(8), Error);
+}
+
+// Traffic that notes what happens to it.
+class FlowingDevice final : public Device {
+ public:
+  FlowingDevice() { facts_.workers = 132; }
+  const DeviceFacts& facts() const override { return facts_; }
+  double time_s(const std::function<void()>& work) override { return work(), 1.0; }
+  double now_s() override { return 0.0; }
+  std::unique_ptr<BackgroundTraffic> background_traffic(int wanted) override {
+    struct Noted final : BackgroundTraffic {
+      explicit Noted(FlowingDevice& owner, int count) : device(owner), granted(count) {}
+      ~Noted() override { stop(); }
+      int multiprocessors() const override { return granted; }
+      void start(double rate) override { device.rate = rate; }
+      void stop() noexcept override { device.rate = 0.0; }
+      double moved_bytes() override {
+        if (device.expired) throw Error(Fault::cap_not_held, "it ended by itself", "none");
+        return 0.0;
+      }
+      FlowingDevice& device;
+      int granted;
+    };
+    return std::make_unique<Noted>(*this, wanted + 4);
+  }
+  double rate = 0.0;
+  bool expired = false;
+
+ private:
+  DeviceFacts facts_;
+};
+
+TEST(multiprocessor_traffic, flows_while_it_is_engaged_and_says_on_what) {
+  FlowingDevice device;
+  Pace pace;
+  const CapPlan plan{.demand = {.resource = Resource::memory}, .requested = 2e12, .ceiling = 3e12, .setting = 0.9e12};
+  const Cap* cap = find_caps(Resource::memory, "cuda", false).back();
+  {
+    const auto installed = cap->install(plan, device, pace);
+    EXPECT_EQ(device.rate, 0.0);
+    installed->engage();
+    EXPECT_EQ(device.rate, 0.9e12);
+    EXPECT_TRUE(installed->device_wide());
+    EXPECT_EQ(installed->mechanism(), "interference (copies on 28 of 132 multiprocessors)");  // 24 wanted
+    installed->release();
+    EXPECT_EQ(device.rate, 0.0);
+    device.expired = true;
+    EXPECT_THROW(installed->delivered(1.0), Error);
+    installed->engage();
+  }
+  EXPECT_EQ(device.rate, 0.0);
 }
 
 // A restriction that notes what happens to it.

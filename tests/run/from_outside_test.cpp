@@ -1,10 +1,15 @@
 // A whole group whose kernel charges nothing, on a device that plays a GPU of 132 multiprocessors: its compute is capped
-// by a part of them, which is given back on every way out.
+// by a part of them, which is given back on every way out, and its memory by traffic beside it, where that is enough.
 #include <gtest/gtest.h>
 
 #include <numeric>
 #include <stdexcept>
+#include <utility>
 
+#include <fmt/format.h>
+
+#include "harness/base/units.hpp"
+#include "harness/caps/tuning.hpp"
 #include "harness/run/case_runner.hpp"
 
 namespace chokepoint {
@@ -80,10 +85,36 @@ class PlayedGpu final : public Device {
     return std::make_unique<Part>(*this, wanted);
   }
 
-  void launch(const Work& work) {
-    spent_s_ += std::max(work.flop / (flop_per_s_ * part_ / kTotal), work.memory_bytes / bytes_per_s_);
+  // Engines whose copies nobody feels.
+  std::unique_ptr<BackgroundCopies> background_copies() override {
+    struct Unfelt final : BackgroundCopies {
+      void enqueue(std::size_t bytes) override { queue += bytes; }
+      std::size_t take_done_bytes() override { return std::exchange(queue, 0); }
+      std::size_t queue = 0;
+    };
+    return std::make_unique<Unfelt>();
   }
 
+  std::unique_ptr<BackgroundTraffic> background_traffic(int wanted) override {
+    struct Flow final : BackgroundTraffic {
+      Flow(PlayedGpu& owner, int count) : gpu(owner), granted(count) {}
+      ~Flow() override { stop(); }
+      int multiprocessors() const override { return granted; }
+      void start(double rate) override { gpu.traffic_ = std::min(rate, gpu.most_traffic); }
+      void stop() noexcept override { gpu.traffic_ = 0.0; }
+      double moved_bytes() override { return 0.0; }
+      PlayedGpu& gpu;
+      int granted;
+    };
+    return std::make_unique<Flow>(*this, wanted);
+  }
+
+  void launch(const Work& work) {
+    spent_s_ += std::max(work.flop / (flop_per_s_ * part_ / kTotal), work.memory_bytes / (bytes_per_s_ - traffic_));
+  }
+
+  double most_traffic = 1e30;
+  double traffic() const { return traffic_; }
   int parts = 0;  // not given back yet
   std::vector<int> parts_of_timers;
   int samples_until_fault = 0;
@@ -93,6 +124,7 @@ class PlayedGpu final : public Device {
   DeviceFacts facts_;
   double spent_s_ = 0.0, now_s_ = 0.0;
   int part_ = kTotal;
+  double traffic_ = 0.0;
   std::map<LaunchTimer*, std::function<double()>> run_of_;
 };
 
@@ -193,6 +225,55 @@ TEST(from_outside, a_part_is_given_back_when_sampling_throws) {
   EXPECT_EQ(records.at(1).status, Status::failed);
   EXPECT_EQ(records.at(1).reason, "the kernel faulted");
   EXPECT_EQ(gpu.parts, 0);
+}
+
+// The target's arithmetic, and 1.5 times its memory.
+Case with_memory_to_spare() {
+  Case one;
+  one.flop_per_s /= 2.0;
+  one.bytes_per_s *= 1.5;
+  one.ceilings.compute[Dtype::bf16] = one.flop_per_s;
+  one.ceilings.rate[Resource::memory] = one.bytes_per_s;
+  return one;
+}
+
+TEST(from_outside, multiprocessors_take_memory_where_copy_engines_do_not_take_enough) {
+  const Case one = with_memory_to_spare();
+  PlayedGpu gpu(one.flop_per_s, one.bytes_per_s);
+  const std::vector<Record> records = run_group(one.group, gpu, {one.profiles, one.ceilings});
+  const Record& record = records.at(1);
+  EXPECT_EQ(record.status, Status::ok) << record.reason;
+  ASSERT_EQ(record.caps.size(), 2U);
+  EXPECT_EQ(record.caps[0].mechanism, "native");
+  const CapRecord& cap = record.caps[1];
+  const int needed = multiprocessors_for_traffic(one.bytes_per_s / 3.0, kTotal);
+  EXPECT_EQ(cap.mechanism, fmt::format("interference (copies on {} of 132 multiprocessors)", needed));
+  EXPECT_EQ(cap.status, CapStatus::held);
+  EXPECT_NEAR(*cap.delivered_before / cap.requested, 1.0, 0.01);
+  EXPECT_EQ(gpu.traffic(), 0.0);
+  EXPECT_EQ(records.at(0).status, Status::ok) << records.at(0).reason;
+  EXPECT_TRUE(records.at(0).caps.empty());
+}
+
+TEST(from_outside, where_no_traffic_takes_enough_the_reason_is_that_of_the_last_that_was_tried) {
+  const Case one = with_memory_to_spare();
+  PlayedGpu gpu(one.flop_per_s, one.bytes_per_s);
+  gpu.most_traffic = 0.1 * one.bytes_per_s;  // engines leave the probe all of it, multiprocessors nine tenths
+  const std::vector<Record> records = run_group(one.group, gpu, {one.profiles, one.ceilings});
+  const Record& record = records.at(1);
+  EXPECT_EQ(record.status, Status::unsupported);
+  EXPECT_NE(record.reason.find("still leaves the probe " + with_unit(0.9 * one.bytes_per_s, "B/s")), std::string::npos)
+      << record.reason;
+  EXPECT_EQ(gpu.traffic(), 0.0);
+}
+
+TEST(from_outside, traffic_stops_when_sampling_throws) {
+  const Case one = with_memory_to_spare();
+  PlayedGpu gpu(one.flop_per_s, one.bytes_per_s);
+  gpu.samples_until_fault = 7;
+  const std::vector<Record> records = run_group(one.group, gpu, {one.profiles, one.ceilings});
+  EXPECT_EQ(records.at(1).reason, "the kernel faulted");
+  EXPECT_EQ(gpu.traffic(), 0.0);
 }
 
 }  // namespace

@@ -101,6 +101,7 @@ class Cuda final : public Device {
  public:
   explicit Cuda(int index) : index_(index), facts_((check(cudaSetDevice(index)), facts_of(index))) {
     facts_.more["samples_behind_gate"] = gate_.holds();
+    events_.after(kMostInOneBlock - 1);  // all of them: none is made while background traffic flows
   }
 
   const DeviceFacts& facts() const override { return facts_; }
