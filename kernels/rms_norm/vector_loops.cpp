@@ -7,6 +7,8 @@
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)  // nothing here gains from them
 #include <hwy/foreach_target.h>
 // foreach_target.h comes first: it includes this file once per instruction set.
+#include <hwy/cache_control.h>
+
 #include "kernels/common/gemm_convert-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -15,7 +17,21 @@ namespace chokepoint::rms_norm::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using namespace gemm::HWY_NAMESPACE;  // load, single, store, store_single
 
-template <class T, bool kResidual>
+HWY_INLINE void store_past_caches(Vector value, float* to) { hn::Stream(value, kFloats, to); }
+
+// Through 16 bytes or more of the stack; a shorter vector would be written with 16 bytes, and is stored as
+// usual.
+HWY_INLINE void store_past_caches(Vector value, std::uint16_t* to) {
+  if constexpr (2 * kLanes < 16) {
+    store(value, to);
+  } else {
+    alignas(64) std::uint16_t rounded[kLanes];
+    store(value, rounded);
+    hn::Stream(hn::Load(Halves(), rounded), Halves(), to);
+  }
+}
+
+template <class T, bool kResidual, bool kBypass>
 class RowLoops {
  public:
   explicit RowLoops(const Row& row)
@@ -24,6 +40,7 @@ class RowLoops {
   void normalise() const {
     const float mean = sum_of_squares() / static_cast<float>(row_.hidden);
     write(1.0F / std::sqrt(mean + row_.epsilon));
+    if constexpr (kBypass) hwy::FlushStream();
   }
 
  private:
@@ -40,9 +57,16 @@ class RowLoops {
       return single(x_ + i);
   }
 
+  HWY_INLINE static void put(Vector value, T* to) {
+    if constexpr (kBypass)
+      store_past_caches(value, to);
+    else
+      store(value, to);
+  }
+
   float sum_of_squares() const {
-    Vector first = hn::Zero(kFloats),
-           second = hn::Zero(kFloats);  // two chains of additions keep the adder busier
+    // Two chains of additions keep the adder busier.
+    Vector first = hn::Zero(kFloats), second = hn::Zero(kFloats);
     std::int64_t i = 0;
     for (; i + 2 * kLanes <= row_.hidden; i += 2 * kLanes) {
       const Vector a = values(i), b = values(i + kLanes);
@@ -62,8 +86,8 @@ class RowLoops {
     std::int64_t i = 0;
     for (; i + kLanes <= row_.hidden; i += kLanes) {
       const Vector h = values(i);
-      if constexpr (kResidual) store(h, sum + i);
-      store(hn::Mul(hn::Mul(h, factors), load(gamma + i)), y + i);
+      if constexpr (kResidual) put(h, sum + i);
+      put(hn::Mul(hn::Mul(h, factors), load(gamma + i)), y + i);
     }
     for (; i < row_.hidden; ++i) {
       const float h = value(i);
@@ -77,12 +101,20 @@ class RowLoops {
   const T* residual_;
 };
 
+template <class T, bool kResidual>
+void normalise_typed(const Row& row) {
+  if (row.bypass)
+    RowLoops<T, kResidual, true>(row).normalise();
+  else
+    RowLoops<T, kResidual, false>(row).normalise();
+}
+
 template <class T>
 void normalise_typed(const Row& row) {
   if (row.residual != nullptr)
-    RowLoops<T, true>(row).normalise();
+    normalise_typed<T, true>(row);
   else
-    RowLoops<T, false>(row).normalise();
+    normalise_typed<T, false>(row);
 }
 
 void Normalise(const Row& row, Dtype dtype) {

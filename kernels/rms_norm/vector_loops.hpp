@@ -16,6 +16,7 @@ struct Row {
   void* sum = nullptr;  // x + residual; null exactly when residual is
   std::int64_t hidden = 0;
   float epsilon = 0.0F;
+  bool bypass = false;  // y and sum go past the caches (non-temporal stores); both are 64-byte aligned then
 };
 
 // y = h / sqrt(mean(h^2) + epsilon) * gamma with h = x + residual, in f32; y and sum are rounded once. The

@@ -19,6 +19,7 @@ const char* const kShapes[] = {
     "tokens=9,hidden=1003,epsilon_nano=500000000",
     "tokens=33,hidden=7168,residual=1",
     "tokens=311,hidden=1024",
+    "tokens=599,hidden=1024,residual=1",
     "tokens=2,hidden=300007,residual=1",
 };
 const std::vector<std::string> kKernels = {"cpu_native", "cpu_reference"};

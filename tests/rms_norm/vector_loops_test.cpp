@@ -24,8 +24,8 @@ struct Arrays {
   }
 };
 
-void expect_normalised(const Arrays& arrays, Dtype dtype, std::int64_t hidden, bool residual) {
-  SCOPED_TRACE(testing::Message() << to_string(dtype) << " " << hidden << " " << residual);
+void expect_normalised(const Arrays& arrays, Dtype dtype, std::int64_t hidden, bool residual, bool bypass) {
+  SCOPED_TRACE(testing::Message() << to_string(dtype) << " " << hidden << " " << residual << " " << bypass);
   Tensor y("y", {kMost}, dtype), sum("sum", {kMost}, dtype);
   rms_norm::normalise({.x = arrays.x.data(),
                        .residual = residual ? arrays.residual.data() : nullptr,
@@ -33,7 +33,8 @@ void expect_normalised(const Arrays& arrays, Dtype dtype, std::int64_t hidden, b
                        .y = y.data(),
                        .sum = residual ? sum.data() : nullptr,
                        .hidden = hidden,
-                       .epsilon = static_cast<float>(kEpsilon)},
+                       .epsilon = static_cast<float>(kEpsilon),
+                       .bypass = bypass},
                       dtype);
   const auto h = [&](std::int64_t i) { return arrays.x.at(i) + (residual ? arrays.residual.at(i) : 0.0); };
   double squares = 0.0;
@@ -52,10 +53,11 @@ TEST(rms_norm_loops, normalise_every_length_and_write_nothing_beyond_on_every_in
   const Arrays f32(Dtype::f32), bf16(Dtype::bf16);
   const int sets = on_every_instruction_set([&] {
     for (std::int64_t hidden = 1; hidden < kMost; ++hidden)
-      for (bool residual : {false, true}) {
-        expect_normalised(f32, Dtype::f32, hidden, residual);
-        expect_normalised(bf16, Dtype::bf16, hidden, residual);
-      }
+      for (bool residual : {false, true})
+        for (bool bypass : {false, true}) {
+          expect_normalised(f32, Dtype::f32, hidden, residual, bypass);
+          expect_normalised(bf16, Dtype::bf16, hidden, residual, bypass);
+        }
   });
   EXPECT_GE(sets, 1);
 }
