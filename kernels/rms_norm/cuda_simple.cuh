@@ -1,10 +1,10 @@
 // rms_norm on a GPU: one pass over memory, rows kept in registers. Bound: memory.
 //
-// Threads in whole warps share a row, 32 values each, and blocks have 256 threads or one row. 16-byte
+// Threads in whole warps share a row, 32 values each; blocks have at most 256 threads, or one row. 16-byte
 // accesses where rows are whole multiples of that; else value by value, 16 of them per thread. Squares are
 // added up by shuffles, then through 128 bytes of shared memory. What the registers of 1024 threads do not
-// hold (rows beyond 32768 or 16384 values) is read a second time, which is not charged. Registers: at
-// most 64.
+// hold (rows beyond 32768 or 16384 values) is read a second time, which is not charged. Registers: at most
+// 64.
 #pragma once
 
 #include <algorithm>

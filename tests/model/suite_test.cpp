@@ -26,9 +26,10 @@ const std::vector<std::string> kShipped = {"ci", "energy", "fidelity", "h800-vs-
 // Folders of kernels/ with a problem file.
 std::set<std::string> operations() {
   std::set<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(std::string(CHOKEPOINT_SOURCE_DIR) + "/kernels")) {
-    const std::string name = entry.path().filename();
-    if (std::filesystem::exists(entry.path() / (name + ".cpp"))) names.insert(name);
+  const std::string kernels = std::string(CHOKEPOINT_SOURCE_DIR) + "/kernels";
+  for (const auto& folder : std::filesystem::directory_iterator(kernels)) {
+    const std::string name = folder.path().filename();
+    if (std::filesystem::exists(folder.path() / (name + ".cpp"))) names.insert(name);
   }
   return names;
 }
