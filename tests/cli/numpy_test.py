@@ -260,5 +260,21 @@ class Matmul(unittest.TestCase):
             self.assertLess(relative_errors(dump["output"], truth).max(), 1e-5)
 
 
+class RmsNorm(unittest.TestCase):
+    def check(self, shape, epsilon, residual, dtype, kernel):
+        dump = Dump("rms_norm", shape, dtype, kernel)
+        h = dump["x"] + (dump["residual"] if residual else 0.0)
+        y = h / np.sqrt((h ** 2).mean(axis=1, keepdims=True) + epsilon) * dump["gamma"]
+        truth = np.stack([y, h]) if residual else y
+        self.assertLess(relative_errors(dump["reference"], truth).max(), 1e-9)
+        self.assertLess(relative_errors(dump["output"], truth).max(), 1e-6 if dtype == "f32" else 2.0 ** -8)
+
+    def test_with_and_without_residual(self):
+        for kernel in ("cpu_native", "cpu_reference"):
+            for dtype in ("f32", "bf16"):
+                self.check("tokens=7,hidden=129", 1e-6, False, dtype, kernel)
+                self.check("tokens=5,hidden=67,residual=1,epsilon_nano=250000000", 0.25, True, dtype, kernel)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -99,6 +99,15 @@ TEST(model_shapes, llama_and_mixtral_add_up_to_their_names) {
   EXPECT_FALSE(mixtral.fragments.at("attention")[0].verified);
 }
 
+TEST(model_shapes, norms_span_the_residual_stream) {
+  for (const std::string id : {"deepseek-v3", "deepseek-v3-mini", "llama-3.1-8b", "llama-3.1-405b"}) {
+    const Shape& norm = shape_of(id, "rms_norm", "pre_norm");
+    EXPECT_EQ(norm["hidden"], model_of(id).hidden) << id;
+    EXPECT_EQ(norm["residual"], 1) << id;
+    EXPECT_EQ(norm["epsilon_nano"], id.starts_with("llama") ? 10'000 : 1'000) << id;
+  }
+}
+
 TEST(model_shapes, the_small_deepseek_keeps_the_ratios_it_claims) {
   const Shape &mini = shape_of("deepseek-v3-mini", "moe_layer", "moe"),
               &full = shape_of("deepseek-v3", "moe_layer", "moe");
