@@ -13,7 +13,7 @@
 #include "harness/base/error.hpp"
 #include "kernels/attention/cuda_simple.cuh"
 #include "kernels/common/cuda/device_array.hpp"
-#include "kernels/common/cuda/launch.hpp"
+#include "kernels/common/cuda/launch.cuh"
 
 namespace chokepoint {
 namespace {

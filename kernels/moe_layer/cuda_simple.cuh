@@ -27,7 +27,7 @@
 #include "kernels/common/cuda/activate.cuh"
 #include "kernels/common/cuda/device_array.hpp"
 #include "kernels/common/cuda/gemm.hpp"
-#include "kernels/common/cuda/launch.hpp"
+#include "kernels/common/cuda/launch.cuh"
 #include "kernels/common/cuda/stream_event.hpp"
 #include "kernels/common/cuda/wire.hpp"
 #include "kernels/moe_layer/cuda_gate.cuh"

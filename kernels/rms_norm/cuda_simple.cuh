@@ -11,7 +11,7 @@
 
 #include "kernels/common/cuda/charge_share.cuh"
 #include "kernels/common/cuda/device_array.hpp"
-#include "kernels/common/cuda/launch.hpp"
+#include "kernels/common/cuda/launch.cuh"
 #include "kernels/common/cuda/row_values.cuh"
 #include "kernels/rms_norm/rms_norm.hpp"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/common/cuda/device_array.hpp"
-#include "kernels/common/cuda/launch.hpp"
+#include "kernels/common/cuda/launch.cuh"
 #include "kernels/stream/stream.hpp"
 
 namespace chokepoint {

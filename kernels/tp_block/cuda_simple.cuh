@@ -16,7 +16,7 @@
 #include "kernels/common/cuda/charge_share.cuh"
 #include "kernels/common/cuda/device_array.hpp"
 #include "kernels/common/cuda/gemm.hpp"
-#include "kernels/common/cuda/launch.hpp"
+#include "kernels/common/cuda/launch.cuh"
 #include "kernels/common/cuda/row_values.cuh"
 #include "kernels/common/cuda/wire.hpp"
 #include "kernels/tp_block/product.hpp"

@@ -1,5 +1,5 @@
 // Do the PTX bodies of ptx.cuh assemble? Every helper, called once; compiled by nvcc, never run.
-#include "kernels/common/cuda/launch.hpp"
+#include "kernels/common/cuda/launch.cuh"
 #include "kernels/common/cuda/ptx.cuh"
 
 namespace chokepoint {

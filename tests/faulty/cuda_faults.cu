@@ -1,6 +1,6 @@
 // A kernel whose last thread writes where nothing is, to see that a fault of a GPU costs its own cases alone.
 #include "kernels/common/cuda/device_array.hpp"
-#include "kernels/common/cuda/launch.hpp"
+#include "kernels/common/cuda/launch.cuh"
 
 namespace chokepoint {
 namespace {

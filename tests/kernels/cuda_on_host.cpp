@@ -2,7 +2,7 @@
 #include "tests/cuda_emulator/emulator.hpp"
 // The emulator comes first.
 #include "kernels/common/cuda/gemm_pick.cuh"
-#include "kernels/common/cuda/launch.hpp"
+#include "kernels/common/cuda/launch.cuh"
 #include "kernels/common/cuda/wire.cu"
 
 namespace chokepoint {

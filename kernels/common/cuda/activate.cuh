@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "harness/base/dtype.hpp"
-#include "kernels/common/cuda/launch.hpp"
+#include "kernels/common/cuda/launch.cuh"
 #include "kernels/common/cuda/row_values.cuh"
 
 namespace chokepoint {

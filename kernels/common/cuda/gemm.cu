@@ -9,7 +9,7 @@
 #include "harness/base/error.hpp"
 #include "kernels/common/cuda/gemm.hpp"
 #include "kernels/common/cuda/gemm_pick.cuh"
-#include "kernels/common/cuda/launch.hpp"
+#include "kernels/common/cuda/launch.cuh"
 
 namespace chokepoint {
 namespace {

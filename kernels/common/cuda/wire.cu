@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "harness/base/error.hpp"
-#include "kernels/common/cuda/launch.hpp"
+#include "kernels/common/cuda/launch.cuh"
 
 namespace chokepoint {
 
