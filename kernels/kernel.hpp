@@ -142,6 +142,8 @@ class Launch {
   virtual ~Launch() = default;
   virtual void run() = 0;             // returns when the output is complete (CPU), or enqueued (cuda)
   virtual Tensor& output() = 0;       // host view of the last run's output, fetched when it lives elsewhere
+  // The same; only these rows need be those of the last run.
+  virtual Tensor& output_rows(std::span<const std::int64_t> /*rows*/) { return output(); }
   // What the record should say about how it is computed: a library's algorithm, say.
   virtual std::vector<std::pair<std::string, std::string>> remarks() const { return {}; }
   virtual void poison() { output().poison(); }  // fills the output, where it lives, with values that show

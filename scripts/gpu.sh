@@ -102,10 +102,15 @@ day=$(date -u +%Y-%m-%d)
 play=()
 if [ -n "$target" ]; then play=(--target "$target"); fi
 
-suite() {  # suite NAME SECONDS [flags]: records under results/<date>_<gpu>_<suite>'s name
-  local name=$1 seconds=$2
+# suite NAME SECONDS [flags]: records under results/<date>_<gpu>_<suite>'s name; what the machine delivers is measured
+# by the first that needs it.
+suite() {
+  local name=$1 seconds=$2 known
   shift 2
-  "$program" run "$name" --device "$device" --out "$out/${day}_${gpu}_$name" --budget "${seconds}s" "$@"
+  known=$(grep -cE '"(f32|bf16|fp8_e4m3)": [0-9]' "$out"/*/environment.json /dev/null 2>/dev/null |
+    sort -t: -k2 -nr | head -n 1 | grep -v ':0$' | cut -d: -f1)
+  "$program" run "$name" --device "$device" --out "$out/${day}_${gpu}_$name" --budget "${seconds}s" \
+    ${known:+--ceilings "$(dirname "$known")"} "$@"
 }
 
 run_stage() {  # run_stage NAME SECONDS

@@ -52,6 +52,7 @@ class Tensor {
 
  private:
   struct Free {
+    void* allocated;  // where the allocation that holds the data begins
     void operator()(std::byte* data) const;
   };
   void check_size(std::size_t size) const;

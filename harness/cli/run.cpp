@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
@@ -23,7 +24,7 @@ namespace {
 
 struct Flags {
   SuiteFlags suite;
-  std::string out, prices, timeout;
+  std::string out, prices, timeout, ceilings;
   bool resume = false;
   bool allow_privileged = false;
   std::optional<double> sm_clock_mhz, memory_clock_mhz, power_limit_w;
@@ -86,33 +87,48 @@ std::string default_folder(const Suite& suite, const std::string& device) {
   return fmt::format("out/{:%Y-%m-%d_%H%M%S}_{}_{}", fmt::gmtime(now), name, suite.id);
 }
 
-// Ceilings of this machine today; on resume those the run began with, because they fix the dilation.
-Ceilings ceilings_for(const std::vector<CaseGroup>& groups, Device& device, const Store& store) {
+std::set<Dtype> dtypes_with_caps(const std::vector<CaseGroup>& groups) {
   std::set<Dtype> dtypes;
   for (const CaseGroup& group : groups)
     for (const std::string& target : group.targets)
       if (target != "host" && !group.unsupported) dtypes.insert(group.dtype);
+  return dtypes;
+}
+
+// Of another run on this kind of machine; empty where it has none of some dtype.
+std::optional<Ceilings> ceilings_in(const std::string& folder, const std::set<Dtype>& dtypes) {
+  const std::string path = folder + "/environment.json";
+  const JsonFile file = read_json(path);
+  if (!file.value.contains("ceilings")) return std::nullopt;
+  const Ceilings ceilings = ceilings_from_json(Fields({path, file.text, file.value["ceilings"]}));
+  const bool has_all = std::all_of(dtypes.begin(), dtypes.end(), [&](Dtype dtype) { return ceilings.compute.contains(dtype); });
+  return has_all ? std::optional(ceilings) : std::nullopt;
+}
+
+// Ceilings of this machine today, or of the run that was named; on resume those the run began with, because they fix
+// the dilation.
+Ceilings ceilings_for(const std::set<Dtype>& dtypes, Device& device, const Store& store, const std::string& from) {
   if (dtypes.empty()) return {};
   if (store.environment() && store.environment()->contains("ceilings")) {
-    const JsonFile file{store.folder() + "/environment.json", "", (*store.environment())["ceilings"]};
-    Ceilings ceilings = ceilings_from_json(Fields(file));
-    for (Dtype dtype : dtypes)
-      if (!ceilings.compute.contains(dtype))
-        throw Error(Fault::config, fmt::format("{} was begun without {}", store.folder(), to_string(dtype)),
-                    "resume with the same suite and filter, or choose another --out");
-    return ceilings;
+    if (const auto begun_with = ceilings_in(store.folder(), dtypes)) return *begun_with;
+    throw Error(Fault::config, fmt::format("{} was begun without the ceilings of some dtype", store.folder()),
+                "resume with the same suite and filter, or choose another --out");
+  }
+  if (!from.empty()) {
+    if (const auto known = ceilings_in(from, dtypes)) return *known;
+    fmt::print(stderr, "{} lacks ceilings that this suite needs\n", from);
   }
   fmt::print(stderr, "calibrating: what this machine delivers, uncapped\n");
   return calibrate(device, {dtypes.begin(), dtypes.end()});
 }
 
 // Ceilings, and with them dilation and caps, are those of the machine that the run began on.
-void require_same_device(const Store& store, const DeviceFacts& facts) {
-  if (!store.environment() || !store.environment()->contains("device")) return;
-  const std::string begun_on = (*store.environment())["device"].value("name", facts.name);
-  if (begun_on != facts.name)
-    throw Error(Fault::config, fmt::format("{} was begun on {}, and this is {}", store.folder(), begun_on, facts.name),
-                "resume on the same kind of machine, or choose another --out");
+void require_same_device(const std::string& folder, const Json& environment, const DeviceFacts& facts,
+                         const char* remedy) {
+  if (!environment.contains("device")) return;
+  const std::string made_on = environment["device"].value("name", facts.name);
+  if (made_on != facts.name)
+    throw Error(Fault::config, fmt::format("{} was begun on {}, and this is {}", folder, made_on, facts.name), remedy);
 }
 
 int exit_code_of(const std::vector<Record>& records) {
@@ -149,13 +165,19 @@ void run(const Flags& flags, Session& session) {
   require_same_knobs(store, to_json(request));
   // Held here, in the parent, until every child has ended.
   const std::vector<PrivilegedGuard> knobs = hold_knobs(request, flags.allow_privileged, *device);
-  require_same_device(store, device->facts());
-  const Ceilings ceilings = ceilings_for(groups, *device, store);
+  if (store.environment())
+    require_same_device(store.folder(), *store.environment(), device->facts(),
+                        "resume on the same kind of machine, or choose another --out");
+  if (!flags.ceilings.empty())
+    require_same_device(flags.ceilings, read_json(flags.ceilings + "/environment.json").value, device->facts(),
+                        "leave out --ceilings, or name a run on this kind of machine");
+  const Ceilings ceilings = ceilings_for(dtypes_with_caps(groups), *device, store, flags.ceilings);
   const BuildFacts build = build_facts();
   if (!store.environment()) {
     Json environment = environment_of(*device, session.argv);
     environment["suite"] = {{"id", suite.id}, {"sha256", suite.hash}};
     environment["ceilings"] = to_json(ceilings);
+    if (!flags.ceilings.empty()) environment["ceilings_from"] = std::filesystem::path(flags.ceilings).filename();
     if (!request.empty()) environment["privileged"] = to_json(request);
     store.write_environment(environment);
   }
@@ -187,6 +209,8 @@ const Register<Command> command{
        auto flags = std::make_shared<Flags>();
        add_suite_flags(app, flags->suite);
        app.add_option("--out", flags->out, "folder for the records (default: out/<time>_<device>_<suite>)")
+           ->option_text("DIR");
+       app.add_option("--ceilings", flags->ceilings, "take the ceilings of an earlier run on this machine, from its folder")
            ->option_text("DIR");
        app.add_flag("--resume", flags->resume, "continue the run in --out; repeats nothing");
        app.add_option("--prices", flags->prices,

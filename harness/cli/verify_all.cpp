@@ -116,6 +116,7 @@ void verify_all(const Flags& flags, Session& session) {
   const std::vector<Line> lines = read_lists(flags.lists);
   const std::vector<std::string> worker = {session.program, "--configs", session.configs, "verify_all",
                                            "--worker",      "--device",  flags.device};
+  open_device(flags.device);  // one error where there is none, instead of one per case
   std::vector<Outcome> outcomes;
   while (outcomes.size() < lines.size()) {
     std::string input;

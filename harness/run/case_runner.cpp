@@ -31,6 +31,8 @@ constexpr double kSlice_s = 0.03;  // of steady load between two looks at the en
 constexpr std::size_t kMostInSlice = 1000;
 constexpr double kBurst_s = 1.0, kSustained_s = 10.0;  // design.md section 6
 constexpr double kUnderchargeTolerance = 0.02;
+constexpr double kProbe_s = 0.02;  // of one transfer
+constexpr int kProbes = 5;
 
 // One target of the group: its caps, its launches (one per copy of the problem), its samples.
 struct Arm {
@@ -52,6 +54,10 @@ struct Arm {
   Contender contender() const { return {timer.get(), caps}; }
 };
 
+bool is_out_of_reach(const Error& error) {
+  return error.fault() == Fault::unsupported || error.fault() == Fault::cap_not_held;
+}
+
 bool paces(const Kernel& kernel, Resource resource) {
   return std::find(kernel.paces.begin(), kernel.paces.end(), resource) != kernel.paces.end();
 }
@@ -62,8 +68,10 @@ std::vector<const Cap*> mechanisms_for(const Kernel& kernel, Resource resource, 
 
 class GroupDriver {
  public:
-  GroupDriver(const CaseGroup& group, Device& device, const CaseContext& context, std::vector<Arm>& arms)
-      : group_(group), device_(device), context_(context), arms_(arms),
+  // Arms whose caps cannot hold here go from `arms`, and their records to `left_out`.
+  GroupDriver(const CaseGroup& group, Device& device, const CaseContext& context, std::vector<Arm>& arms,
+              std::vector<Record>& left_out)
+      : group_(group), device_(device), context_(context), arms_(arms), left_out_(left_out),
         own_prober_(device), prober_(context.prober ? *context.prober : own_prober_),
         own_gpu_(device.facts()), gpu_(context.gpu ? *context.gpu : own_gpu_),
         problem_source_(context.problems ? *context.problems : own_problem_source_) {}
@@ -89,7 +97,8 @@ class GroupDriver {
     std::vector<const void*> repeated;
     for (const Tensor* input : problem().inputs()) repeated.push_back(input->data());
     device_.expect_repeats(repeated);
-    install_caps(kernel);
+    choose_caps(kernel);
+    for (Arm& arm : arms_) install_caps(arm);
     for (Arm& arm : arms_)
       for (std::int64_t copy = 0; copy < copies; ++copy) {
         const auto clone = static_cast<std::size_t>(copy) - 1;
@@ -213,6 +222,7 @@ class GroupDriver {
       arm.record.status = Status::ok;
       for (std::size_t i = 0; i < arm.plans.size(); ++i) {
         CapRecord& cap = arm.cap_records[i];
+        if (!arm.caps[i]) cap.busy_share = share_in_use(arm, cap);
         cap.status = judge(cap);
         if (cap.status != CapStatus::held) invalidate(arm, cap_complaint(cap));
       }
@@ -278,47 +288,71 @@ class GroupDriver {
   }
 
   std::int64_t copies_wanted() const {
-    std::int64_t bytes = 0;
-    for (const Tensor* input : problem().inputs()) bytes += input->bytes();
-    const std::int64_t factor = device_.facts().own_memory ? kPastGpuCache : kPastCache;
-    const std::int64_t past_cache =
-        factor * device_.facts().last_level_cache_bytes / std::max<std::int64_t>(1, bytes) + 1;
-    return std::clamp<std::int64_t>(std::min(past_cache, kMostCopyBytes / std::max<std::int64_t>(1, bytes)),
-                                    1, kMostCopies);
+    const Problem& one = problem();
+    std::int64_t in = 1, out = one.output_rows() * one.output_row_length() * bytes_of(one.output_dtype());
+    for (const Tensor* input : one.inputs()) in += input->bytes();
+    const std::int64_t cache = device_.facts().last_level_cache_bytes;
+    const std::int64_t past_cache = (device_.facts().own_memory ? kPastGpuCache : kPastCache) * cache / (in + out) + 1;
+    // Large outputs wash a cache, but a launch does not have to meet what it read itself just before.
+    const std::int64_t least = in < cache ? 2 : 1;
+    return std::clamp(std::min(std::max(past_cache, least), kMostCopyBytes / in), std::int64_t{1}, kMostCopies);
   }
 
-  void install_caps(const Kernel& kernel) {
-    for (Arm& arm : arms_)
-      for (CapPlan& plan : arm.plans) {
-        CapRecord cap;
-        cap.resource = plan.demand.resource;
-        cap.target_rate = plan.demand.target_rate;
-        cap.target_rate_kind = plan.demand.rate_kind;
-        cap.target_rate_verified = plan.demand.verified;
-        cap.requested = plan.requested;
-        cap.latency_s = plan.latency_s;
-        cap.ceiling = plan.ceiling;
-        cap.headroom = plan.headroom();
-        if (plan.native) {
-          arm.mechanisms.push_back(nullptr);
-          cap.mechanism = "native";
-          cap.tolerance = kNativeTolerance;
-          arm.caps.push_back(nullptr);
-        } else {
-          const auto mechanisms = mechanisms_for(kernel, plan.demand.resource, device_.facts());
-          const auto [mechanism, tuned] = prober_.first_that_holds(plan, group_.dtype, mechanisms);
-          plan = tuned;
-          arm.mechanisms.push_back(mechanism);
-          const auto& installed = arm.caps.emplace_back(mechanism->install(plan, device_, arm.pace));
-          cap.mechanism = installed->mechanism().value_or(mechanism->mechanism);
-          cap.tolerance = installed->tolerance();
-        }
-        arm.cap_records.push_back(cap);
+  // A target whose caps cannot hold here leaves the others alone. Throws when none is left.
+  void choose_caps(const Kernel& kernel) {
+    std::optional<Error> last;
+    std::erase_if(arms_, [&](Arm& arm) {
+      try {
+        for (CapPlan& plan : arm.plans) choose_cap(kernel, arm, plan);
+        return false;
+      } catch (const Error& error) {
+        if (!is_out_of_reach(error)) throw;
+        last = error;
       }
+      arm.record.status = Status::unsupported;
+      arm.record.reason = last->what();
+      left_out_.push_back(std::move(arm.record));
+      return true;
+    });
+    if (arms_.empty()) throw *last;
+  }
+
+  void choose_cap(const Kernel& kernel, Arm& arm, CapPlan& plan) {
+    arm.mechanisms.push_back(nullptr);
+    if (plan.native) return;
+    const auto mechanisms = mechanisms_for(kernel, plan.demand.resource, device_.facts());
+    const auto [mechanism, tuned] = prober_.first_that_holds(plan, group_.dtype, mechanisms);
+    plan = tuned;
+    arm.mechanisms.back() = mechanism;
+  }
+
+  // The arm stays where it is from here on: caps and clocks refer to each other.
+  void install_caps(Arm& arm) {
+    for (std::size_t i = 0; i < arm.plans.size(); ++i) {
+      const CapPlan& plan = arm.plans[i];
+      CapRecord& cap = arm.cap_records.emplace_back();
+      cap.resource = plan.demand.resource;
+      cap.target_rate = plan.demand.target_rate;
+      cap.target_rate_kind = plan.demand.rate_kind;
+      cap.target_rate_verified = plan.demand.verified;
+      cap.requested = plan.requested;
+      cap.latency_s = plan.latency_s;
+      cap.ceiling = plan.ceiling;
+      cap.headroom = plan.headroom();
+      auto& installed = arm.caps.emplace_back();
+      if (const Cap* mechanism = arm.mechanisms[i]) {
+        installed = mechanism->install(plan, device_, arm.pace);
+        cap.mechanism = installed->mechanism().value_or(mechanism->mechanism);
+        cap.tolerance = installed->tolerance();
+      } else {
+        cap.mechanism = "native";
+        cap.tolerance = kNativeTolerance;
+      }
+    }
   }
 
   void check_output(Arm& arm, Launch& launch, const char* when) {
-    const Verification verification = compare(problem(), prepared_->answer, launch.output());
+    const Verification verification = compare(problem(), prepared_->answer, launch.output_rows(prepared_->answer.rows));
     if (!arm.record.verification || !verification.passed ||
         verification.row_error.value_or(INFINITY) > arm.record.verification->row_error.value_or(0.0))
       arm.record.verification = verification;
@@ -332,11 +366,28 @@ class GroupDriver {
                             group_.kernel));
   }
 
-  // Targets of a comparison share most caps: each (resource, rate) is probed once per phase.
+  // Targets of a comparison share most caps: each (resource, rate) is probed once per phase. What acts on the whole
+  // device acts on native resources too, so those are probed beside it.
   double probed(const Arm& arm, std::size_t i, const CapPlan& plan) {
-    const auto key = std::tuple(plan.demand.resource, plan.requested, plan.latency_s);
+    const bool beside_others = plan.native && acts_on_the_device(arm);
+    const auto key = std::tuple(plan.demand.resource, plan.requested, plan.latency_s, beside_others ? &arm : nullptr);
     if (const auto found = probes_.find(key); found != probes_.end()) return found->second;
-    return probes_[key] = prober_.delivered(plan, group_.dtype, 0.02, 5, arm.mechanisms[i]);
+    double rate = prober_.delivered(plan, group_.dtype, kProbe_s, kProbes, arm.mechanisms[i]);
+    if (beside_others) {  // after the one above, which allocates what it needs: nothing may while traffic flows
+      struct Release {
+        const Contender& contender;
+        ~Release() { release_caps(contender, true); }
+      };
+      const Contender contender = arm.contender();
+      const Release release{contender};
+      engage_caps(contender, true);
+      rate = prober_.delivered(plan, group_.dtype, kProbe_s, kProbes, arm.mechanisms[i]);
+    }
+    return probes_[key] = rate;
+  }
+
+  static bool acts_on_the_device(const Arm& arm) {
+    return std::any_of(arm.caps.begin(), arm.caps.end(), [](const auto& cap) { return cap && cap->device_wide(); });
   }
 
   void note_delivered(Arm& arm, std::size_t i) {
@@ -376,6 +427,13 @@ class GroupDriver {
                                                                            : "short";
     time.samples = samples;
     return time;
+  }
+
+  // Of a native resource: the part of a launch that its work takes at the rate that was probed.
+  static double share_in_use(const Arm& arm, const CapRecord& cap) {
+    const double rate = std::min(cap.delivered_before.value_or(0.0), cap.delivered_after.value_or(0.0));
+    const double busy_s = arm.record.work.of(cap.resource) / rate;
+    return std::min(1.0, busy_s / arm.record.time.median.value_or(busy_s));
   }
 
   Energy energy(const Arm& arm) const {
@@ -422,7 +480,11 @@ class GroupDriver {
     if (arm.plans.empty()) return;
     Roof roof;
     for (std::size_t i = 0; i < arm.plans.size(); ++i) {
-      const double slack = arm.caps[i] ? arm.caps[i]->tolerance() : kCapTolerance;
+      // Native silicon that plays itself may exceed its ceiling, which is one probe's best.
+      const bool plays_itself = !arm.caps[i] && arm.plans[i].demand.rate_kind == "ratio";
+      const double slack = arm.caps[i]    ? arm.caps[i]->tolerance()
+                           : plays_itself ? kOwnSiliconTolerance
+                                          : kCapTolerance;
       roof.rate[arm.plans[i].demand.resource] = arm.plans[i].requested / (1.0 - slack);
     }
     const double floor_s = roofline_time_s(arm.record.work, roof);
@@ -441,6 +503,7 @@ class GroupDriver {
   Device& device_;
   const CaseContext& context_;
   std::vector<Arm>& arms_;
+  std::vector<Record>& left_out_;
   Prober own_prober_;
   Prober& prober_;
   GpuEnergy own_gpu_;
@@ -452,7 +515,7 @@ class GroupDriver {
   std::vector<std::unique_ptr<Problem>> clones_;
   std::vector<std::pair<const char*, double>> steps_;  // in order, with seconds of wall time
   double step_start_s_ = 0.0;
-  std::map<std::tuple<Resource, double, double>, double> probes_;
+  std::map<std::tuple<Resource, double, double, const Arm*>, double> probes_;
   std::map<const Arm*, std::vector<std::string>> arm_complaints_;
   double warmed_s_ = 0.0, window_s_ = 0.0;
   std::optional<double> joule_per_launch_;
@@ -540,6 +603,11 @@ std::vector<Record> run_group(const CaseGroup& group, Device& device, const Case
   const Kernel& kernel = find_kernel(group.operation, group.kernel);
   if (const auto why = architecture_obstacle(kernel, device.facts())) return all_become(Status::unsupported, *why);
   std::vector<Arm> arms;
+  std::vector<Record> left_out;
+  const auto settle = [&](const Record& settled) {
+    for (Record& record : records)
+      if (record.target == settled.target) record = settled;
+  };
   try {
     const PerResource<std::optional<double>> ceilings = context.ceilings.for_dtype(group.dtype);
     std::vector<TargetDemands> demands;
@@ -571,20 +639,20 @@ std::vector<Record> run_group(const CaseGroup& group, Device& device, const Case
       }
     }
     if (arms.empty()) return records;
-    GroupDriver driver(group, device, context, arms);
+    GroupDriver driver(group, device, context, arms, left_out);
     measure(driver);
   } catch (const Error& error) {
+    for (const Record& record : left_out) settle(record);
     for (const Arm& arm : arms)
       for (Record& record : records)
         if (record.target == arm.target.id) record.verification = arm.record.verification;
-    const bool out_of_reach = error.fault() == Fault::unsupported || error.fault() == Fault::cap_not_held;
-    return all_become(out_of_reach ? Status::unsupported : Status::failed, error.what());
+    return all_become(is_out_of_reach(error) ? Status::unsupported : Status::failed, error.what());
   } catch (const std::exception& error) {
+    for (const Record& record : left_out) settle(record);
     return all_become(Status::failed, error.what());
   }
-  for (Arm& arm : arms)
-    for (Record& record : records)
-      if (record.target == arm.target.id) record = std::move(arm.record);
+  for (const Record& record : left_out) settle(record);
+  for (const Arm& arm : arms) settle(arm.record);
   return records;
 }
 

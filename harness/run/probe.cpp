@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "harness/base/error.hpp"
+#include "harness/base/units.hpp"
 #include "harness/caps/cap.hpp"
 #include "harness/model/statistics.hpp"
 #include "harness/run/architecture.hpp"
@@ -59,9 +60,10 @@ Probe prepare_probe(const Kernel& kernel, Resource resource, const Problem& prob
   return probe;
 }
 
-// Bytes that a probe's arrays may take: host memory, filled and uploaded, is what a probe waits for.
+// Bytes that a probe's arrays may take: host memory, filled and uploaded, is what a probe waits for. Many times any
+// cache, and at a GPU's rates two hundred times the few microseconds between two launches.
 double most_bytes(const DeviceFacts& facts) {
-  return facts.own_memory ? std::min(3e9, static_cast<double>(facts.memory_bytes) / 16) : 1e300;
+  return facts.own_memory ? std::min(1.2e9, static_cast<double>(facts.memory_bytes) / 16) : 1e300;
 }
 
 // The shape that moves about `amount`, or as much of it as fits the device.
@@ -345,7 +347,23 @@ double Prober::delivered(const CapPlan& plan, Dtype dtype, double seconds, int r
     best = std::max(best, probe.amount / (time_s - probe.messages * plan.latency_s));
   }
   if (prepared.cap) prepared.cap->release();
+  // A CPU's ceiling is that of kernels that pace; a GPU's compute is that of the fastest library.
+  if (prepared.cap && device_.facts().own_memory && best < plan.requested * (1.0 - kCapTolerance))
+    require_reach(prepared, plan);
   return best;
+}
+
+// A cap that its own probe cannot reach uncapped would not bind, and would look missed.
+void Prober::require_reach(const Prepared& prepared, const CapPlan& plan) {
+  const Probe& probe = prepared.probe;
+  const double time_s = device_.time_s([&] { probe.run(); }) / probe.repeats;
+  const double uncapped = probe.amount / time_s;
+  if (uncapped >= plan.requested) return;
+  const std::string unit = fmt::format("{}/s", unit_of(plan.demand.resource));
+  throw Error(Fault::cap_not_held,
+              fmt::format("no kernel that charges {} is fast enough to be capped at {}: the fastest reaches {} here",
+                          to_string(plan.demand.resource), with_unit(plan.requested, unit), with_unit(uncapped, unit)),
+              "choose a target with less of it, or a kernel that is capped from outside");
 }
 
 Ceilings calibrate(Device& device, const std::vector<Dtype>& dtypes, double seconds_each) {

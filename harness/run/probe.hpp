@@ -75,6 +75,7 @@ class Prober {
   Prepared& prepared(const CapPlan& plan, Dtype dtype, double seconds);
   void warm_up(const Probe& probe);
   void rest() const;
+  void require_reach(const Prepared& prepared, const CapPlan& plan);
 
   Device& device_;
   std::map<std::tuple<Resource, Dtype, bool>, std::optional<Choice>> choices_;

@@ -9,9 +9,27 @@
 #include <span>
 
 #include "harness/base/error.hpp"
+#include "harness/base/parallel.hpp"
 #include "harness/base/random.hpp"
 
 namespace chokepoint {
+namespace {
+
+constexpr std::int64_t kElementsAtOnce = 1 << 16;
+
+double sum_of_squares(std::span<const double> values) {
+  const auto grain = std::int64_t{1} << 20;
+  std::vector<double> sums((values.size() >> 20) + 1);
+  parallel_for(std::ssize(values), grain, [&](std::int64_t begin, std::int64_t end, int) {
+    double sum = 0.0;
+    for (double value : values.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)))
+      sum += value * value;
+    sums[static_cast<std::size_t>(begin / grain)] = sum;  // by chunk, not worker: the same sum on every machine
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+}  // namespace
 
 Answer answer_of(const Problem& problem, double most_flop, std::uint64_t seed) {
   const std::int64_t rows = problem.output_rows();
@@ -35,9 +53,7 @@ Answer answer_of(const Problem& problem, double most_flop, std::uint64_t seed) {
     answer.rows.assign(chosen.begin(), chosen.end());
   }
   answer.reference = problem.reference(answer.rows);
-  double squares = 0.0;
-  for (double value : answer.reference) squares += value * value;
-  answer.rms = std::sqrt(squares / static_cast<double>(std::max<std::size_t>(1, answer.reference.size())));
+  answer.rms = std::sqrt(sum_of_squares(answer.reference) / static_cast<double>(std::max<std::size_t>(1, answer.reference.size())));
   return answer;
 }
 
@@ -52,25 +68,41 @@ Verification compare(const Problem& problem, const Answer& answer, const Tensor&
   verification.rows_checked = static_cast<std::int64_t>(answer.rows.size());
   verification.rows = problem.output_rows();
   const double floor = answer.rms > 0.0 ? answer.rms : 1.0;  // a reference of zeros: absolute error
-  double worst = 0.0, worst_in_row = 0.0;
-  for (std::size_t r = 0; r < answer.rows.size(); ++r) {
-    const std::span<const double> expected(answer.reference.data() + r * static_cast<std::size_t>(length),
-                                           static_cast<std::size_t>(length));
-    double squares = 0.0;
-    for (double value : expected) squares += value * value;
-    const double row_rms = std::sqrt(squares / static_cast<double>(length));
-    const double row_floor = row_rms > 0.0 ? row_rms : floor;
-    for (std::int64_t c = 0; c < length; ++c) {
-      const double wanted = expected[static_cast<std::size_t>(c)], got = output.at(answer.rows[r] * length + c);
-      if (!std::isfinite(got) || !std::isfinite(wanted)) return verification;
-      const double off = std::abs(got - wanted);
-      worst = std::max(worst, off / (std::abs(wanted) + floor));
-      worst_in_row = std::max(worst_in_row, off / (std::abs(wanted) + row_floor));
-    }
+  struct Worst {
+    double of_all = 0.0, of_row = 0.0;
+    bool finite = true;
+    char padding[64];  // workers on cache lines of their own
+  };
+  std::vector<Worst> worst(static_cast<std::size_t>(parallel_workers()));
+  const auto rows = static_cast<std::int64_t>(answer.rows.size());
+  std::vector<double> row_floors;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const std::span<const double> row =
+        std::span(answer.reference).subspan(static_cast<std::size_t>(r * length), static_cast<std::size_t>(length));
+    const double row_rms = std::sqrt(sum_of_squares(row) / static_cast<double>(length));
+    row_floors.push_back(row_rms > 0.0 ? row_rms : floor);
   }
-  verification.error = worst;
-  verification.row_error = worst_in_row;
-  verification.passed = worst_in_row <= verification.tolerance;
+  parallel_for(rows * length, kElementsAtOnce, [&](std::int64_t begin, std::int64_t end, int worker) {
+    Worst& mine = worst[static_cast<std::size_t>(worker)];
+    for (std::int64_t i = begin; i < end; ++i) {
+      const auto row = static_cast<std::size_t>(i / length);
+      const double wanted = answer.reference[static_cast<std::size_t>(i)];
+      const double got = output.at(answer.rows[row] * length + i % length);
+      if (!std::isfinite(got) || !std::isfinite(wanted)) mine.finite = false;
+      const double off = std::abs(got - wanted);
+      mine.of_all = std::max(mine.of_all, off / (std::abs(wanted) + floor));
+      mine.of_row = std::max(mine.of_row, off / (std::abs(wanted) + row_floors[row]));
+    }
+  });
+  double error = 0.0, row_error = 0.0;
+  for (const Worst& one : worst) {
+    if (!one.finite) return verification;
+    error = std::max(error, one.of_all);
+    row_error = std::max(row_error, one.of_row);
+  }
+  verification.error = error;
+  verification.row_error = row_error;
+  verification.passed = row_error <= verification.tolerance;
   return verification;
 }
 

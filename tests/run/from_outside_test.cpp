@@ -110,8 +110,11 @@ class PlayedGpu final : public Device {
   }
 
   void launch(const Work& work) {
-    spent_s_ += std::max(work.flop / (flop_per_s_ * part_ / kTotal), work.memory_bytes / (bytes_per_s_ - traffic_));
+    const double flop_per_s = flop_per_s_ * part_ / kTotal * (traffic_ > 0.0 ? 1.0 - arithmetic_lost : 1.0);
+    spent_s_ += std::max(work.flop / flop_per_s, work.memory_bytes / (bytes_per_s_ - traffic_));
   }
+
+  double arithmetic_lost = 0.0;  // part of it, while traffic flows
 
   double most_traffic = 1e30;
   double traffic() const { return traffic_; }
@@ -264,6 +267,20 @@ TEST(from_outside, where_no_traffic_takes_enough_the_reason_is_that_of_the_last_
   EXPECT_EQ(record.status, Status::unsupported);
   EXPECT_NE(record.reason.find("still leaves the probe " + with_unit(0.9 * one.bytes_per_s, "B/s")), std::string::npos)
       << record.reason;
+  EXPECT_EQ(gpu.traffic(), 0.0);
+  EXPECT_EQ(records.at(0).status, Status::ok) << records.at(0).reason;  // the other target has nothing to do with it
+}
+
+TEST(from_outside, arithmetic_that_traffic_takes_from_a_kernel_is_a_cap_missed) {
+  const Case one = with_memory_to_spare();
+  PlayedGpu gpu(one.flop_per_s, one.bytes_per_s);
+  gpu.arithmetic_lost = 0.4;
+  const std::vector<Record> records = run_group(one.group, gpu, {one.profiles, one.ceilings});
+  const Record& record = records.at(1);
+  EXPECT_EQ(record.status, Status::invalid);
+  EXPECT_EQ(record.caps.at(0).status, CapStatus::missed);
+  EXPECT_NEAR(*record.caps[0].delivered_before / record.caps[0].requested, 0.6, 1e-9);
+  EXPECT_EQ(records.at(0).status, Status::ok) << records.at(0).reason;
   EXPECT_EQ(gpu.traffic(), 0.0);
 }
 

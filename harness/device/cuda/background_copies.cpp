@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "harness/device/cuda/check.hpp"
+#include "harness/device/cuda/noise.hpp"
 
 namespace chokepoint {
 namespace {
@@ -22,7 +23,7 @@ class CopyStream final : public BackgroundCopies {
       check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
       check(cudaMalloc(reinterpret_cast<void**>(&from_), kArrayBytes));
       check(cudaMalloc(reinterpret_cast<void**>(&to_), kArrayBytes));
-      check(cudaMemsetAsync(from_, 1, kArrayBytes, stream_));
+      fill_with_noise(from_, kArrayBytes, stream_);
       check(cudaStreamSynchronize(stream_));
     } catch (...) {
       give_back();

@@ -12,6 +12,7 @@
 #include "harness/device/cuda/background_traffic.cuh"
 #include "harness/device/cuda/check.hpp"
 #include "harness/device/cuda/green_context.hpp"
+#include "harness/device/cuda/noise.hpp"
 
 namespace chokepoint {
 namespace {
@@ -34,7 +35,7 @@ class KernelThatStays final : public BackgroundTraffic {
       check(cudaMalloc(reinterpret_cast<void**>(&to_), kArrayBytes));
       check(cudaMalloc(reinterpret_cast<void**>(&tally_), sizeof(TrafficTally)));
       check(cudaHostAlloc(reinterpret_cast<void**>(&signals_), sizeof(TrafficSignals), cudaHostAllocMapped));
-      check(cudaMemsetAsync(from_, 1, kArrayBytes, part_->stream()));
+      fill_with_noise(from_, kArrayBytes, part_->stream());
       check(cudaMemsetAsync(tally_, 0, sizeof(TrafficTally), part_->stream()));
       *signals_ = TrafficSignals{};
       check(cudaStreamSynchronize(part_->stream()));

@@ -1,8 +1,10 @@
 // How does a kernel keep arrays in the memory of its device? Owned, filled from host tensors.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "harness/base/tensor.hpp"
 #include "harness/device/device.hpp"
@@ -41,6 +43,15 @@ class DeviceLaunch : public Launch {
 
   Tensor& output() final {
     device_.download(host_.data(), output_.as<void>(), static_cast<std::size_t>(host_.bytes()));
+    return host_;
+  }
+  Tensor& output_rows(std::span<const std::int64_t> rows) final {
+    const std::int64_t row_bytes = host_.bytes() / std::max<std::int64_t>(1, host_.count()) * host_.dims().back();
+    for (std::size_t first = 0, next = 0; first < rows.size(); first = next) {  // neighbours together
+      for (next = first + 1; next < rows.size() && rows[next] == rows[next - 1] + 1;) ++next;
+      const std::int64_t begin = rows[first] * row_bytes;
+      device_.download(host_.data() + begin, output_.as<std::byte>() + begin, (next - first) * static_cast<std::size_t>(row_bytes));
+    }
     return host_;
   }
   // All bits set: NaN in every floating-point dtype.
