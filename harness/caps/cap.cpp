@@ -106,7 +106,6 @@ CapStatus judge(const CapRecord& cap) {
   if (off(*cap.delivered_before) > above || off(*cap.delivered_after) > above ||
       (cap.delivered_during && off(*cap.delivered_during) > above))
     return CapStatus::leaked;
-  if (native && cap.busy_share && *cap.busy_share < kSeldomUsed) return CapStatus::held;
   if (off(*cap.delivered_before) < -tolerance || off(*cap.delivered_after) < -tolerance ||
       cap.linearity_error.value_or(0.0) > tolerance ||
       (wire && cap.delivered_during && off(*cap.delivered_during) < -tolerance))

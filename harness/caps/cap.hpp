@@ -33,9 +33,6 @@ inline constexpr double kCapTolerance = 0.02;
 // clocks by a tenth between a cool and a loaded chip.
 inline constexpr double kOwnSiliconTolerance = 0.15;
 
-// A native resource that is in use for a smaller part of a launch than this cannot have slowed it by more.
-inline constexpr double kSeldomUsed = 0.05;
-
 // A cap in force or ready to be. Destruction lifts it on every way out.
 class InstalledCap {
  public:
@@ -98,8 +95,7 @@ std::unique_ptr<InstalledCap> wire_capped_by_clocks(const CapPlan& plan, std::un
                                                     ResourceClock*& receive);
 
 // design.md section 5. leaked: some probe, or the run, got more than was granted. missed: a probe got less,
-// the probes are not linear, or a wire in use was slower than granted; a native resource only where the launch uses it
-// for kSeldomUsed of its time or more. unverified: a probe is missing. Within the
+// the probes are not linear, or a wire in use was slower than granted. unverified: a probe is missing. Within the
 // record's own tolerance.
 CapStatus judge(const CapRecord& cap);
 

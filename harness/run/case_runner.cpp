@@ -222,7 +222,6 @@ class GroupDriver {
       arm.record.status = Status::ok;
       for (std::size_t i = 0; i < arm.plans.size(); ++i) {
         CapRecord& cap = arm.cap_records[i];
-        if (!arm.caps[i]) cap.busy_share = share_in_use(arm, cap);
         cap.status = judge(cap);
         if (cap.status != CapStatus::held) invalidate(arm, cap_complaint(cap));
       }
@@ -427,13 +426,6 @@ class GroupDriver {
                                                                            : "short";
     time.samples = samples;
     return time;
-  }
-
-  // Of a native resource: the part of a launch that its work takes at the rate that was probed.
-  static double share_in_use(const Arm& arm, const CapRecord& cap) {
-    const double rate = std::min(cap.delivered_before.value_or(0.0), cap.delivered_after.value_or(0.0));
-    const double busy_s = arm.record.work.of(cap.resource) / rate;
-    return std::min(1.0, busy_s / arm.record.time.median.value_or(busy_s));
   }
 
   Energy energy(const Arm& arm) const {

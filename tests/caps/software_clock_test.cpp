@@ -172,22 +172,6 @@ TEST(judge, more_than_granted_is_leaked) {
   EXPECT_EQ(judge(cap_record(100, 100, 103)), CapStatus::leaked);
 }
 
-TEST(judge, a_native_resource_that_is_seldom_used_may_be_slow) {
-  CapRecord slow = cap_record(60, 60, 60);
-  slow.mechanism = "native";
-  EXPECT_EQ(judge(slow), CapStatus::missed);
-  slow.busy_share = 0.06;
-  EXPECT_EQ(judge(slow), CapStatus::missed);
-  slow.busy_share = 0.04;
-  EXPECT_EQ(judge(slow), CapStatus::held);
-  slow.mechanism = "resource clock";
-  EXPECT_EQ(judge(slow), CapStatus::missed);
-  CapRecord fast = slow;
-  fast.mechanism = "native";
-  fast.delivered_before = 120.0;
-  EXPECT_EQ(judge(fast), CapStatus::leaked);
-}
-
 TEST(judge, less_than_granted_to_a_probe_is_missed) {
   EXPECT_EQ(judge(cap_record(97, 97, 100)), CapStatus::missed);
   EXPECT_EQ(judge(cap_record(100, 97, 97)), CapStatus::missed);
