@@ -159,6 +159,33 @@ void note_caps(const ReportInput& input, std::vector<std::string>& notes) {
                                                         100.0 * worst, where)));
 }
 
+bool have_the_same_caps(const Record& a, const Record& b) {
+  const auto same = [](const CapRecord& x, const CapRecord& y) {
+    return x.resource == y.resource && x.requested == y.requested && x.latency_s == y.latency_s &&
+           x.mechanism == y.mechanism;
+  };
+  return !a.caps.empty() && std::equal(a.caps.begin(), a.caps.end(), b.caps.begin(), b.caps.end(), same);
+}
+
+// Two targets that differ in nothing this case uses should tie: by how much they do not is an error that no interval of
+// samples shows, since each has its own buffers in memory.
+void note_ties(const ReportInput& input, std::vector<std::string>& notes) {
+  std::size_t ties = 0, outside = 0;
+  double worst = 0.0;
+  for (const Comparison& pair : input.comparisons) {
+    if (!have_the_same_caps(input.set.records[pair.a], input.set.records[pair.b])) continue;
+    ++ties;
+    const Bounded& ratio = pair.throughput_ratio;
+    worst = std::max(worst, std::abs(ratio.value - 1.0));
+    if (ratio.interval && (ratio.interval->low > 1.0 || ratio.interval->high < 1.0)) ++outside;
+  }
+  if (ties == 0) return;
+  notes.push_back(fmt::format(
+      "ties: {} pair{} of targets differ in nothing their case uses, and came out within {:.2f} %, {} of them with 1 outside "
+      "the interval; take no smaller difference for one",
+      ties, ties == 1 ? "" : "s", 100.0 * worst, outside));
+}
+
 void note_sampling(const ReportInput& input, std::vector<std::string>& notes) {
   std::map<std::string, std::size_t> stops, regimes;
   std::int64_t fewest = 0, most = 0;
@@ -313,6 +340,7 @@ std::vector<std::string> notes_of(const ReportInput& input) {
   note_records_without_figures(input, notes);
   note_unverified(input, notes);
   note_caps(input, notes);
+  note_ties(input, notes);
   note_sampling(input, notes);
   note_metered_energy(input, notes);
   note_clocks(input, notes);

@@ -43,7 +43,7 @@ struct PlanOptions {
   std::optional<std::string> device;  // instead of the suite's
   std::vector<std::string> targets;   // instead of the suite's, when not empty
   std::string filter = "*";           // glob on case names
-  std::optional<double> budget_s;     // for all samples of the suite together
+  std::optional<double> budget_s;     // for the suite, by shorter sampling
   std::optional<std::uint64_t> seed;  // instead of the cases'
   std::optional<double> dilation;
   std::string energy;

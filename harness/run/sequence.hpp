@@ -7,8 +7,8 @@ namespace chokepoint {
 // A driver has, in this order of use:
 //   prepare()         inputs, launches, clocks (disengaged)
 //   verify()          every launch's output against the reference, uncapped; throws when wrong: no measurement
-//   warm_up()         the load itself, uncapped, by time
 //   probe_before()    each cap alone, at the requested rate and at two others
+//   warm_up()         the load itself, uncapped, by time
 //   engage()          caps on; from here release() runs on every way out
 //   sample()          until the stopping rule ends
 //   measure_energy()  a longer, steady load, where that was asked for: power meters are slow
@@ -17,6 +17,7 @@ namespace chokepoint {
 //   probe_after()
 //   conclude()        verdicts
 // and begins(step), told the name of each step that is about to run.
+// The load warms up right before it is sampled: a probe of compute leaves a GPU's clocks low for a while.
 // Caps are released before outputs are compared, so that a slow comparison is not paced.
 template <class Driver>
 void measure(Driver& driver) {
@@ -26,8 +27,8 @@ void measure(Driver& driver) {
   };
   step("prepare", &Driver::prepare);
   step("verify", &Driver::verify);
-  step("warm_up", &Driver::warm_up);
   step("probe_before", &Driver::probe_before);
+  step("warm_up", &Driver::warm_up);
   {
     struct Release {
       Driver& driver;

@@ -51,14 +51,25 @@ TEST(plan, ids_are_unique_within_a_suite_and_depend_on_all_that_is_computed) {
   EXPECT_EQ(case_name(group, "h100-sxm"), before.substr(0, before.rfind('#')));
 }
 
-TEST(plan, a_budget_shortens_every_case_and_is_kept) {
+TEST(plan, a_budget_shortens_sampling_and_is_kept) {
+  const auto expected = [](const std::vector<CaseGroup>& groups) {
+    double all_s = 0.0;
+    for (const CaseGroup& group : groups) all_s += expected_s(group);
+    return all_s;
+  };
+  const std::vector<CaseGroup> full = plan_of("quick");
   PlanOptions options;
-  options.budget_s = 20.0;
-  double samples_s = 0.0, full_s = 0.0;
-  for (const CaseGroup& group : plan_of("quick", options)) samples_s += group.sampling.budget_s * 2;
-  for (const CaseGroup& group : plan_of("quick")) full_s += group.sampling.budget_s * 2;
-  EXPECT_LT(samples_s, 20.0);
-  EXPECT_LT(samples_s, full_s);
+  options.budget_s = 0.8 * expected(full);
+  const std::vector<CaseGroup> shorter = plan_of("quick", options);
+  EXPECT_NEAR(expected(shorter), *options.budget_s, 1e-6);
+  for (std::size_t i = 0; i < full.size(); ++i) {
+    EXPECT_LT(shorter[i].sampling.budget_s, full[i].sampling.budget_s);
+    EXPECT_EQ(shorter[i].warm_up_s, full[i].warm_up_s);
+  }
+  options.budget_s = 1e6;
+  EXPECT_EQ(expected(plan_of("quick", options)), expected(full));
+  options.budget_s = 1.0;  // less than the probes take: some samples all the same
+  for (const CaseGroup& group : plan_of("quick", options)) EXPECT_GT(group.sampling.budget_s, 0.0);
 }
 
 TEST(plan, flags_replace_what_the_suite_says) {

@@ -41,7 +41,7 @@ using Steps = std::vector<std::string>;
 TEST(sequence, verifies_before_it_measures_and_probes_on_both_sides) {
   FakeDriver driver;
   measure(driver);
-  EXPECT_EQ(driver.steps, (Steps{"prepare", "verify", "warm_up", "probe_before", "engage", "sample",
+  EXPECT_EQ(driver.steps, (Steps{"prepare", "verify", "probe_before", "warm_up", "engage", "sample",
                                  "measure_energy", "release", "verify_output", "probe_after", "conclude"}));
 }
 
@@ -73,7 +73,7 @@ TEST(sequence, the_cap_is_lifted_when_engaging_fails_half_way) {
 TEST(sequence, a_wrong_timed_output_is_found_with_caps_lifted) {
   FakeDriver driver("verify_output");
   EXPECT_THROW(measure(driver), std::runtime_error);
-  EXPECT_EQ(driver.steps, (Steps{"prepare", "verify", "warm_up", "probe_before", "engage", "sample",
+  EXPECT_EQ(driver.steps, (Steps{"prepare", "verify", "probe_before", "warm_up", "engage", "sample",
                                  "measure_energy", "release", "verify_output"}));
 }
 
