@@ -5,6 +5,7 @@
   <!-- claim:file results/FILE -->    the file as it is, as a block of text
   <!-- claim:gpu results -->          which GPU kernels the records under results/ have seen run, and on what
   <!-- claim:ratios results/DIR -->   two targets case by case: times, throughput ratio with interval, break-even price, caps
+  <!-- claim:sweep results/DIR -->    throughput of each case against that of the first target, one row per target
   <!-- claim:rates results/DIR -->    every ok case of uncapped kernels: time, rates, and the share of the best in the same run
   <!-- claim:joules results/DIR -->   joules per launch with both errors
   <!-- claim:fidelity results/A,results/B -->  the same cases played by another card (A) and run on the real one (B)
@@ -14,6 +15,7 @@ import collections
 import json
 import pathlib
 import re
+import statistics
 import subprocess
 import sys
 
@@ -75,19 +77,37 @@ def time_text(seconds):
     return f"{seconds / scale:.4g} {unit}"
 
 
+def preface(report, known):
+    """What the two targets are, and at which price they are compared."""
+    a, b = (report["comparisons"][0][key] for key in ("target_a", "target_b"))
+    rates = [", ".join(dict.fromkeys(f"{cap['resource']} {cap['target_rate'] / 1e9:.0f} GB/s" for record in known.values()
+                                     if record["target"] == target for cap in record["caps"]
+                                     if cap["resource"] in ("link", "network"))) for target in (a, b)]
+    text = f"{b} ({rates[1]}) against {a} ({rates[0]}), per direction."
+    price = next((pair["price_a"] for pair in report["comparisons"] if pair["price_a"]), None)
+    if price:
+        text += (f" Break-even: what an hour of {b} may cost at \\${price['usd_per_gpu_h']:.2f} for {a} ({price['date']} {price['seller']}, "
+                 f"{price['term']}, {price['source_kind']}).")
+    return [text, ""]
+
+
 def ratios(folder):
     command = [program(), "report", folder, "--format", "json"]
     report = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
     known = {record["case_id"]: record for record in records_of(folder)}
     unverified = set()
-    rows = ["| case | kernel | times | throughput ratio (95 %) | break-even | caps, largest deviation |",
+    rows = [*preface(report, known), "| case | kernel | times | throughput ratio (95 %) | break-even | caps, largest deviation of those held |",
             "| --- | --- | --- | --- | --- | --- |"]
+    ties = []
     for pair in report["comparisons"]:
         a, b = known[pair["a"]], known[pair["b"]]
+        if have_the_same_caps(a, b):
+            ties.append(pair["throughput_ratio_b_over_a"])
+            continue
         ratio, price = pair["throughput_ratio_b_over_a"], pair["break_even_b_usd_per_h"]
         name, shape = case_text(a)
         caps = [cap for r in (a, b) for cap in r["caps"]]
-        off = max(abs(cap[key] / cap["requested"] - 1) for cap in caps
+        off = max(abs(cap[key] / cap["requested"] - 1) for cap in caps if cap["mechanism"] != "native"
                   for key in ("delivered_before", "delivered_during", "delivered_after")
                   if cap[key] is not None and (key != "delivered_during" or cap["resource"] in ("link", "network")))
         held = ", ".join(dict.fromkeys(f"{cap['resource']} {'native' if cap['mechanism'] == 'native' else cap['status']}"
@@ -99,8 +119,35 @@ def ratios(folder):
             f"{time_text(b['time_s']['median'] / b['dilation'])} | {ratio['value']:.4f} \\[{ratio['ci_low']:.4f}, "
             f"{ratio['ci_high']:.4f}] | " + (f"\\${price['value']:.2f}/h" if price else "") +
             f" | {held}; {100 * off:.1f} % |")
+    if ties:
+        off = max(abs(tie["value"] - 1) for tie in ties)
+        outside = sum(not tie["ci_low"] <= 1 <= tie["ci_high"] for tie in ties if tie["ci_low"])
+        rows += ["", f"{len(ties)} more cases use nothing in which the two differ. They came out within {100 * off:.1f} %, {outside} of them with 1 outside "
+                 "the interval: smaller differences than that are no differences."]
     if unverified:
         rows += ["", "Figures of profiles in use that nobody could verify: " + ", ".join(sorted(unverified)) + "."]
+    return "\n".join(rows) + "\n"
+
+
+def have_the_same_caps(a, b):
+    def caps(record):
+        return [(cap["resource"], cap["requested"], cap["latency_s"], cap["mechanism"]) for cap in record["caps"]]
+    return caps(a) == caps(b) != []
+
+
+def sweep(folder):
+    records = records_of(folder)
+    targets = list(dict.fromkeys(r["target"] for r in records))
+    cases = {}
+    for record in records:
+        if record["status"] == "ok":
+            cases.setdefault((case_text(record), record["kernel"]), {})[record["target"]] = record["time_s"]["median"] / record["dilation"]
+    cases = {key: times for key, times in cases.items() if targets[0] in times}
+    rows = ["| target | " + " | ".join(f"{name}: {shape}, {kernel}" for ((name, shape), kernel) in cases) + " |",
+            "| --- |" + " ---: |" * len(cases)]
+    for target in targets:
+        cells = [f"{times[targets[0]] / times[target]:.3f}" if target in times else "" for times in cases.values()]
+        rows.append(f"| {target} | " + " | ".join(cells) + " |")
     return "\n".join(rows) + "\n"
 
 
@@ -144,24 +191,27 @@ def fidelity(folders):
         sys.exit(f"error: {folders} have no ok case in common\n  fix: run the same suite with the same target in both")
     cards = [next(iter(records.values()))["device"]["name"] for records in (played, real)]
     target = real[common[0]]["target"]
-    rows = [f"| case | kernel | {cards[0]} as {target} | {cards[1]} | played / real |", "| --- | --- | ---: | ---: | ---: |"]
-    worst = 0.0
+    rows = [f"| case | kernel | {cards[0]} as {target} | {cards[1]} | played / real | SM clocks, MHz |",
+            "| --- | --- | ---: | ---: | ---: | ---: |"]
+    worst, middle = 0.0, []
     for key in common:
         a, b = played[key]["time_s"], real[key]["time_s"]
         ratio = a["median"] / played[key]["dilation"] / (b["median"] / real[key]["dilation"])
         worst = max(worst, abs(ratio - 1))
+        middle.append(ratio)
         spread = [100 * (t["ci_high"] - t["ci_low"]) / 2 / t["median"] if t["ci_high"] else None for t in (a, b)]
         text = [f"{time_text(t['median'] / r['dilation'])}" + (f" ± {w:.2g} %" if w is not None else "")
                 for t, r, w in ((a, played[key], spread[0]), (b, real[key], spread[1]))]
         name, shape = case_text(real[key])
-        rows.append(f"| {name}: {shape} | {real[key]['kernel']} | {text[0]} | {text[1]} | {ratio:.3f} |")
+        mhz = ", ".join(f"{r['provenance']['clocks']['sm_clock_hz']['median'] / 1e6:.0f}" for r in (played[key], real[key]))
+        rows.append(f"| {name}: {shape} | {real[key]['kernel']} | {text[0]} | {text[1]} | {ratio:.3f} | {mhz} |")
     left_out = len(played.keys() | real.keys()) - len(common)
-    rows += ["", f"{len(common)} cases, largest difference {100 * worst:.1f} %"
+    rows += ["", f"{len(common)} cases, median {statistics.median(middle):.3f}, largest difference {100 * worst:.1f} %"
              + (f"; {left_out} more have no valid record on one of the two." if left_out else ".")]
     return "\n".join(rows) + "\n"
 
 
-TABLES = {"fidelity": fidelity, "gpu": gpu_runs, "ratios": ratios, "rates": rates, "joules": joules}
+TABLES = {"fidelity": fidelity, "gpu": gpu_runs, "ratios": ratios, "sweep": sweep, "rates": rates, "joules": joules}
 
 
 def rendered(kind, path):

@@ -2,7 +2,7 @@
 //
 // Everything else is cuda_simple.cuh, with rows gathered before the first product. Paces the wires only. Sizes of the
 // groups are the exchange plan's, given from the host. cuBLAS leaves no SMs to a wire: with overlap, messages may
-// start late. It has not run on a GPU yet.
+// start late.
 #include <cuda_runtime.h>
 
 #include <map>

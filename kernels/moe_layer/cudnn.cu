@@ -1,7 +1,7 @@
 // moe_layer with the experts' products by cuDNN's grouped matmul for mixtures of experts (9.19 or later), in bf16.
 //
 // Everything else is cuda_simple.cuh, with rows gathered before the first product. Paces the wires only. cuDNN leaves
-// no SMs to a wire: with overlap, messages may start late. It has not run on a GPU yet.
+// no SMs to a wire: with overlap, messages may start late.
 #include "harness/base/error.hpp"
 #include "kernels/common/cuda/cudnn_moe.hpp"
 #include "kernels/moe_layer/grouped_product.hpp"

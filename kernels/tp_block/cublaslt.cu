@@ -1,7 +1,7 @@
 // tp_block on one GPU with both products by cuBLASLt, in bf16 with sums in f32.
 //
 // Everything else is cuda_simple.cuh. Paces the wires only. Bound: compute, or the link while the ring turns.
-// Of the library's suggestions for a product the fastest is kept. It has not run on a GPU yet.
+// Of the library's suggestions for a product the fastest is kept.
 #include <optional>
 
 #include "kernels/common/cuda/cublaslt_matmul.hpp"
