@@ -105,21 +105,26 @@ std::optional<Ceilings> ceilings_in(const std::string& folder, const std::set<Dt
   return has_all ? std::optional(ceilings) : std::nullopt;
 }
 
+struct KnownCeilings {
+  Ceilings ceilings;
+  std::string from;  // folder of the run that measured them; empty: this one
+};
+
 // Ceilings of this machine today, or of the run that was named; on resume those the run began with, because they fix
 // the dilation.
-Ceilings ceilings_for(const std::set<Dtype>& dtypes, Device& device, const Store& store, const std::string& from) {
+KnownCeilings ceilings_for(const std::set<Dtype>& dtypes, Device& device, const Store& store, const std::string& from) {
   if (dtypes.empty()) return {};
   if (store.environment() && store.environment()->contains("ceilings")) {
-    if (const auto begun_with = ceilings_in(store.folder(), dtypes)) return *begun_with;
+    if (const auto begun_with = ceilings_in(store.folder(), dtypes)) return {*begun_with, ""};
     throw Error(Fault::config, fmt::format("{} was begun without the ceilings of some dtype", store.folder()),
                 "resume with the same suite and filter, or choose another --out");
   }
   if (!from.empty()) {
-    if (const auto known = ceilings_in(from, dtypes)) return *known;
+    if (const auto known = ceilings_in(from, dtypes)) return {*known, from};
     fmt::print(stderr, "{} lacks ceilings that this suite needs\n", from);
   }
   fmt::print(stderr, "calibrating: what this machine delivers, uncapped\n");
-  return calibrate(device, {dtypes.begin(), dtypes.end()});
+  return {calibrate(device, {dtypes.begin(), dtypes.end()}), ""};
 }
 
 // Ceilings, and with them dilation and caps, are those of the machine that the run began on.
@@ -171,13 +176,13 @@ void run(const Flags& flags, Session& session) {
   if (!flags.ceilings.empty())
     require_same_device(flags.ceilings, read_json(flags.ceilings + "/environment.json").value, device->facts(),
                         "leave out --ceilings, or name a run on this kind of machine");
-  const Ceilings ceilings = ceilings_for(dtypes_with_caps(groups), *device, store, flags.ceilings);
+  const auto [ceilings, ceilings_from] = ceilings_for(dtypes_with_caps(groups), *device, store, flags.ceilings);
   const BuildFacts build = build_facts();
   if (!store.environment()) {
     Json environment = environment_of(*device, session.argv);
     environment["suite"] = {{"id", suite.id}, {"sha256", suite.hash}};
     environment["ceilings"] = to_json(ceilings);
-    if (!flags.ceilings.empty()) environment["ceilings_from"] = std::filesystem::path(flags.ceilings).filename();
+    if (!ceilings_from.empty()) environment["ceilings_from"] = std::filesystem::path(ceilings_from).filename();
     if (!request.empty()) environment["privileged"] = to_json(request);
     store.write_environment(environment);
   }

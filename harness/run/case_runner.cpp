@@ -18,8 +18,8 @@
 namespace chokepoint {
 namespace {
 
-constexpr std::int64_t kMostCopies = 32;
-constexpr std::int64_t kMostCopyBytes = std::int64_t{2} << 30;
+constexpr std::int64_t kMostCopies = 32, kLeastGpuCopies = 4;
+constexpr std::int64_t kMostCopyBytes = std::int64_t{4} << 30;  // in and out, of one target
 // Copies go past the last-level cache by this factor. A GPU's cache keeps lines of earlier launches longer than
 // a pass over it takes, hence more there (reference: buffers through more than 4 times L2).
 constexpr std::int64_t kPastCache = 2, kPastGpuCache = 4;
@@ -31,7 +31,8 @@ constexpr double kSlice_s = 0.03;  // of steady load between two looks at the en
 constexpr std::size_t kMostInSlice = 1000;
 constexpr double kBurst_s = 1.0, kSustained_s = 10.0;  // design.md section 6
 constexpr double kUnderchargeTolerance = 0.02;
-constexpr double kProbe_s = 0.02;  // of one transfer
+// Of one transfer of a probe. A GPU keeps a clock to a microsecond or two, and has many probes to make.
+constexpr double kProbe_s = 0.02, kGpuProbe_s = 0.005;
 constexpr int kProbes = 5;
 
 // One target of the group: its caps, its launches (one per copy of the problem), its samples.
@@ -230,6 +231,7 @@ class GroupDriver {
       check_plausible(arm);
       if (arms_.size() > 1) arm.record.interleave_group = group_.name();
       arm.record.provenance["step_s"] = step_times();
+      arm.record.provenance["copies"] = arm.launches.size();
       arm.record.provenance["launches_per_sample"] = arm.timer->launches_per_sample();
       for (const auto& [key, value] : arm.launches.front()->remarks()) arm.record.provenance[key] = value;
     }
@@ -292,9 +294,10 @@ class GroupDriver {
     for (const Tensor* input : one.inputs()) in += input->bytes();
     const std::int64_t cache = device_.facts().last_level_cache_bytes;
     const std::int64_t past_cache = (device_.facts().own_memory ? kPastGpuCache : kPastCache) * cache / (in + out) + 1;
-    // Large outputs wash a cache, but a launch does not have to meet what it read itself just before.
-    const std::int64_t least = in < cache ? 2 : 1;
-    return std::clamp(std::min(std::max(past_cache, least), kMostCopyBytes / in), std::int64_t{1}, kMostCopies);
+    // Large outputs wash a cache, but a launch does not have to meet what it read itself just before. On a GPU arrays
+    // that lie elsewhere are read a percent faster or slower: over several, that averages out.
+    const std::int64_t least = device_.facts().own_memory ? kLeastGpuCopies : in < cache ? 2 : 1;
+    return std::clamp(std::min(std::max(past_cache, least), kMostCopyBytes / (in + out)), std::int64_t{1}, kMostCopies);
   }
 
   // A target whose caps cannot hold here leaves the others alone. Throws when none is left.
@@ -371,7 +374,8 @@ class GroupDriver {
     const bool beside_others = plan.native && acts_on_the_device(arm);
     const auto key = std::tuple(plan.demand.resource, plan.requested, plan.latency_s, beside_others ? &arm : nullptr);
     if (const auto found = probes_.find(key); found != probes_.end()) return found->second;
-    double rate = prober_.delivered(plan, group_.dtype, kProbe_s, kProbes, arm.mechanisms[i]);
+    const double seconds = device_.facts().own_memory ? kGpuProbe_s : kProbe_s;
+    double rate = prober_.delivered(plan, group_.dtype, seconds, kProbes, arm.mechanisms[i]);
     if (beside_others) {  // after the one above, which allocates what it needs: nothing may while traffic flows
       struct Release {
         const Contender& contender;
@@ -380,7 +384,7 @@ class GroupDriver {
       const Contender contender = arm.contender();
       const Release release{contender};
       engage_caps(contender, true);
-      rate = prober_.delivered(plan, group_.dtype, kProbe_s, kProbes, arm.mechanisms[i]);
+      rate = prober_.delivered(plan, group_.dtype, seconds, kProbes, arm.mechanisms[i]);
     }
     return probes_[key] = rate;
   }
