@@ -124,6 +124,9 @@ def ratios(folder):
         outside = sum(not tie["ci_low"] <= 1 <= tie["ci_high"] for tie in ties if tie["ci_low"])
         rows += ["", f"{len(ties)} more cases use nothing in which the two differ. They came out within {100 * off:.1f} %, {outside} of them with 1 outside "
                  "the interval: smaller differences than that are no differences."]
+    invalid = [f"{case_text(r)[0]}, {case_text(r)[1]}, {r['kernel']} as {r['target']}" for r in known.values() if r["status"] == "invalid"]
+    if invalid:
+        rows += ["", "Left out because a cap did not hold: " + "; ".join(invalid) + "."]
     if unverified:
         rows += ["", "Figures of profiles in use that nobody could verify: " + ", ".join(sorted(unverified)) + "."]
     return "\n".join(rows) + "\n"

@@ -107,7 +107,7 @@ std::optional<Ceilings> ceilings_in(const std::string& folder, const std::set<Dt
 
 struct KnownCeilings {
   Ceilings ceilings;
-  std::string from;  // folder of the run that measured them; empty: this one
+  std::string from;  // name of the folder of the run that measured them; empty: this one
 };
 
 // Ceilings of this machine today, or of the run that was named; on resume those the run began with, because they fix
@@ -120,7 +120,11 @@ KnownCeilings ceilings_for(const std::set<Dtype>& dtypes, Device& device, const 
                 "resume with the same suite and filter, or choose another --out");
   }
   if (!from.empty()) {
-    if (const auto known = ceilings_in(from, dtypes)) return {*known, from};
+    if (const auto known = ceilings_in(from, dtypes)) {
+      const Json environment = read_json(from + "/environment.json").value;
+      const std::string name = std::filesystem::weakly_canonical(from + "/environment.json").parent_path().filename();
+      return {*known, environment.value("ceilings_from", name)};  // where they were measured, not where they were read
+    }
     fmt::print(stderr, "{} lacks ceilings that this suite needs\n", from);
   }
   fmt::print(stderr, "calibrating: what this machine delivers, uncapped\n");
@@ -182,7 +186,7 @@ void run(const Flags& flags, Session& session) {
     Json environment = environment_of(*device, session.argv);
     environment["suite"] = {{"id", suite.id}, {"sha256", suite.hash}};
     environment["ceilings"] = to_json(ceilings);
-    if (!ceilings_from.empty()) environment["ceilings_from"] = std::filesystem::path(ceilings_from).filename();
+    if (!ceilings_from.empty()) environment["ceilings_from"] = ceilings_from;
     if (!request.empty()) environment["privileged"] = to_json(request);
     store.write_environment(environment);
   }

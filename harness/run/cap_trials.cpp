@@ -37,7 +37,7 @@ CapTrial try_cap(Prober& prober, const DeviceFacts& facts, const Cap& cap, const
     return trial;
   }
   try {
-    trial.delivered = prober.delivered(plan, dtype, seconds_on(facts), kRepeats, &cap);
+    trial.delivered = prober.delivered(prober.tuned(plan, dtype, cap), dtype, seconds_on(facts), kRepeats, &cap);
   } catch (const Error& error) {
     trial.why = error.message();
   }

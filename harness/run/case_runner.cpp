@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "harness/base/error.hpp"
 #include "harness/base/units.hpp"
@@ -55,10 +56,6 @@ struct Arm {
   Contender contender() const { return {timer.get(), caps}; }
 };
 
-bool is_out_of_reach(const Error& error) {
-  return error.fault() == Fault::unsupported || error.fault() == Fault::cap_not_held;
-}
-
 bool paces(const Kernel& kernel, Resource resource) {
   return std::find(kernel.paces.begin(), kernel.paces.end(), resource) != kernel.paces.end();
 }
@@ -106,6 +103,8 @@ class GroupDriver {
         arm.launches.push_back(
             kernel.prepare(clone < clones_.size() ? *clones_[clone] : problem(), device_, arm.pace));
       }
+    // Copy engines are kept at their rate by a thread of the host, which is to be left alone.
+    if (std::none_of(arms_.begin(), arms_.end(), acts_on_the_device)) problem_source_.look_ahead();
   }
 
   void verify() {
@@ -125,7 +124,9 @@ class GroupDriver {
   void warm_up() {
     const double start = device_.now_s();
     const std::vector<LaunchTimer*> once = in_turn(1);
-    while (device_.now_s() - start < group_.warm_up_s) device_.time_in_turn(once);
+    // On a GPU at least once: what is first may allocate, which nothing may while traffic flows.
+    for (bool first = device_.facts().own_memory; first || device_.now_s() - start < group_.warm_up_s; first = false)
+      device_.time_in_turn(once);
     warmed_s_ = device_.now_s() - start;
   }
 
@@ -375,18 +376,18 @@ class GroupDriver {
     const auto key = std::tuple(plan.demand.resource, plan.requested, plan.latency_s, beside_others ? &arm : nullptr);
     if (const auto found = probes_.find(key); found != probes_.end()) return found->second;
     const double seconds = device_.facts().own_memory ? kGpuProbe_s : kProbe_s;
-    double rate = prober_.delivered(plan, group_.dtype, seconds, kProbes, arm.mechanisms[i]);
-    if (beside_others) {  // after the one above, which allocates what it needs: nothing may while traffic flows
-      struct Release {
-        const Contender& contender;
-        ~Release() { release_caps(contender, true); }
-      };
-      const Contender contender = arm.contender();
-      const Release release{contender};
-      engage_caps(contender, true);
-      rate = prober_.delivered(plan, group_.dtype, seconds, kProbes, arm.mechanisms[i]);
-    }
-    return probes_[key] = rate;
+    const auto probe = [&] { return prober_.delivered(plan, group_.dtype, seconds, kProbes, arm.mechanisms[i]); };
+    if (!beside_others) return probes_[key] = probe();
+    struct Release {
+      const Contender& contender;
+      ~Release() { release_caps(contender, true); }
+    };
+    const Contender contender = arm.contender();
+    // Once without: it allocates what it needs, which nothing may while traffic flows.
+    if (ready_.insert(plan.demand.resource).second) probe();
+    const Release release{contender};
+    engage_caps(contender, true);
+    return probes_[key] = probe();
   }
 
   static bool acts_on_the_device(const Arm& arm) {
@@ -512,6 +513,7 @@ class GroupDriver {
   std::vector<std::pair<const char*, double>> steps_;  // in order, with seconds of wall time
   double step_start_s_ = 0.0;
   std::map<std::tuple<Resource, double, double, const Arm*>, double> probes_;
+  std::set<Resource> ready_;  // native ones whose probe has run without traffic
   std::map<const Arm*, std::vector<std::string>> arm_complaints_;
   double warmed_s_ = 0.0, window_s_ = 0.0;
   std::optional<double> joule_per_launch_;

@@ -111,7 +111,7 @@ std::vector<Control> negative_controls(Device& device, Prober& prober, double me
     if (product && !caps.empty() && paces(*product->choice.kernel, Resource::memory) == clock) try {
         controls.push_back(control(device, prober, *product, plan(Resource::memory, memory), caps));
       } catch (const Error& error) {
-        if (error.fault() != Fault::cap_not_held && error.fault() != Fault::unsupported) throw;  // a cap that cannot be had leaks into nothing
+        if (!is_out_of_reach(error)) throw;  // a cap that cannot be had leaks into nothing
       }
   }
   const std::optional<Subject> stream = subject(prober, Resource::memory, Dtype::f32, kStreamBytes, true);

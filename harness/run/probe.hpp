@@ -29,6 +29,9 @@ Ceilings ceilings_from_json(Fields fields);
 
 struct Probe;  // probe.cpp
 
+// Whether a mechanism cannot do what was asked, so that another, or another target, may.
+bool is_out_of_reach(const Error& error);
+
 class Prober {
  public:
   explicit Prober(Device& device);
@@ -48,7 +51,8 @@ class Prober {
   double delivered(const CapPlan& plan, Dtype dtype, double seconds = 0.02, int repeats = 5,
                    const Cap* mechanism = nullptr);
 
-  // The plan with the setting that this mechanism needs for its rate; unchanged where it needs none, or has one.
+  // The plan with the setting that this mechanism needs for its rate; unchanged where it needs none, or has one. Throws
+  // Error{cap_not_held} where the mechanism cannot hold it here.
   CapPlan tuned(const CapPlan& plan, Dtype dtype, const Cap& mechanism);
 
   // The first of `mechanisms` (not empty, in order of preference) that can hold the plan, which comes back tuned for
@@ -75,13 +79,14 @@ class Prober {
   Prepared& prepared(const CapPlan& plan, Dtype dtype, double seconds);
   void warm_up(const Probe& probe);
   void rest() const;
-  void require_reach(const Prepared& prepared, const CapPlan& plan);
+  void require_reach(const CapPlan& plan, Dtype dtype);
 
   Device& device_;
   std::map<std::tuple<Resource, Dtype, bool>, std::optional<Choice>> choices_;
   std::map<std::string, std::unique_ptr<Problem>> problems_;  // by operation, dtype and shape
   // By mechanism, dtype and rate: looking for one takes many probes.
   std::map<std::tuple<std::string, Dtype, double>, double> settings_;
+  std::map<std::tuple<Resource, Dtype>, double> reach_;  // uncapped, of the probe that charges
   std::map<std::tuple<std::string, Dtype, double>, Error> no_setting_;  // where none was found, and why
   // The last probe that no clock is part of: it serves every setting of a mechanism.
   std::unique_ptr<Free> free_;

@@ -26,11 +26,10 @@ std::shared_ptr<const PreparedProblem> ProblemSource::get(const CaseGroup& group
   const std::string key = key_of(group);
   if (key != current_key_) {
     current_key_.clear();
-    current_.reset();  // before its successor asks for memory
+    current_.reset();
     current_ = key == next_key_ && next_.valid() ? next_.get() : make(group);
     current_key_ = key;
   }
-  look_ahead();
   return current_;
 }
 

@@ -19,16 +19,16 @@ struct PreparedProblem {
 
 class ProblemSource {
  public:
-  // `coming`: the groups that will be asked for, in this order, and prepared one ahead; it outlives this. Without it
-  // nothing is prepared ahead.
+  // `coming`: the groups that will be asked for, in this order; it outlives this. Without it nothing is made ahead.
   explicit ProblemSource(std::span<const CaseGroup> coming = {}) : coming_(coming) {}
 
   // Blocks until it is made; throws what making it throws.
   std::shared_ptr<const PreparedProblem> get(const CaseGroup& group);
 
- private:
+  // Begins to make the problem that comes after the one handed out last, on another thread: two are in memory then.
   void look_ahead();
 
+ private:
   std::span<const CaseGroup> coming_;
   std::string current_key_, next_key_;
   std::shared_ptr<const PreparedProblem> current_;

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <optional>
 
 #include "harness/base/error.hpp"
 #include "harness/metrics/metric.hpp"
+#include "harness/run/architecture.hpp"
 #include "harness/run/case_runner.hpp"
 #include "harness/run/child.hpp"
 #include "harness/run/environment.hpp"
@@ -126,8 +128,13 @@ void serve_groups(const std::string& request, const std::function<void(const std
   const std::unique_ptr<Device> device = open_device(groups.front().device);
   Prober prober(*device);
   GpuEnergy gpu(device->facts());
-  // While a GPU measures, the host is idle; a CPU would disturb itself.
-  ProblemSource problems(device->facts().own_memory ? std::span<const CaseGroup>(groups) : std::span<const CaseGroup>());
+  // While a GPU measures, the host has little to do; a CPU would disturb itself.
+  std::vector<CaseGroup> coming;
+  if (device->facts().own_memory)
+    std::copy_if(groups.begin(), groups.end(), std::back_inserter(coming), [&](const CaseGroup& group) {
+      return !architecture_obstacle(find_kernel(group.operation, group.kernel), device->facts());
+    });
+  ProblemSource problems(coming);
   for (const CaseGroup& group : groups) {
     bool lost = false;
     for (const Record& record : run_group(group, *device, {profiles, ceilings, &prober, &gpu, &problems})) {

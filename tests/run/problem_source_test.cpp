@@ -38,14 +38,20 @@ TEST(problem_source, other_shapes_seeds_and_dtypes_are_other_problems) {
 TEST(problem_source, what_comes_from_ahead_is_what_would_have_been_made_when_asked) {
   const std::vector<CaseGroup> groups = {stream_of(10), stream_of(11), stream_of(11, "cpu_reference"), stream_of(12)};
   ProblemSource ahead(groups), plain;
-  for (const CaseGroup& group : groups)
+  for (const CaseGroup& group : groups) {
     EXPECT_EQ(ahead.get(group)->answer.reference, plain.get(group)->answer.reference);
+    ahead.look_ahead();
+  }
 }
 
 TEST(problem_source, groups_may_be_left_out_and_come_again) {
   const std::vector<CaseGroup> groups = {stream_of(10), stream_of(11), stream_of(12), stream_of(13)};
   ProblemSource source(groups);
-  const auto length = [&](std::size_t i) { return source.get(groups[i])->problem->inputs().front()->bytes() / 4; };
+  const auto length = [&](std::size_t i) {
+    const auto prepared = source.get(groups[i]);
+    source.look_ahead();
+    return prepared->problem->inputs().front()->bytes() / 4;
+  };
   EXPECT_EQ(length(0), 10);
   EXPECT_EQ(length(2), 12);
   EXPECT_EQ(length(3), 13);
@@ -58,6 +64,7 @@ TEST(problem_source, a_fault_ahead_of_time_belongs_to_the_group_that_asks) {
   const std::vector<CaseGroup> groups = {stream_of(9), bad, stream_of(11)};
   ProblemSource source(groups);
   EXPECT_NO_THROW(source.get(groups[0]));
+  source.look_ahead();
   EXPECT_THROW(source.get(groups[1]), Error);
   EXPECT_NO_THROW(source.get(groups[2]));
 }

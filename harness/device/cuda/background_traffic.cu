@@ -24,7 +24,8 @@ constexpr auto kTiles = static_cast<std::int64_t>(kArrayBytes / 16) / kTrafficTi
 // A turn of a contender takes milliseconds. Long enough for the slowest, short enough to wait for when a host forgot.
 constexpr std::uint64_t kLifetime_ns = 10'000'000'000;
 constexpr std::chrono::seconds kPatience{5};
-// By then what was written fills the last-level cache: from there on it goes to memory as fast as it is made.
+// By then what was written fills the last-level cache. How much of it reaches the memory is not known: on an H100 68 SMs
+// moved twice what its memory can (results/2026-11-26_h100_checks).
 constexpr std::chrono::microseconds kSettling{300};
 
 class KernelThatStays final : public BackgroundTraffic {

@@ -102,6 +102,7 @@ class Cuda final : public Device {
   explicit Cuda(int index) : index_(index), facts_((check(cudaSetDevice(index)), facts_of(index))) {
     facts_.more["samples_behind_gate"] = gate_.holds();
     events_.after(kMostInOneBlock - 1);  // all of them: none is made while background traffic flows
+    gate_passed_.before(0);
   }
 
   const DeviceFacts& facts() const override { return facts_; }
