@@ -136,10 +136,11 @@ class PlayedGpu final : public Device {
 // The played time; right results, by the reference kernel, when somebody looks at them.
 class PlayedLaunch final : public Launch {
  public:
-  PlayedLaunch(const std::string& operation, const Problem& problem, Device& device)
-      : gpu_(dynamic_cast<PlayedGpu&>(device)),
-        work_(problem.work()),
-        real_(find_kernel(operation, "cpu_reference").prepare(problem, device, Pace{})) {}
+  PlayedLaunch(const std::string& operation, const Problem& problem, Device& device, double efficiency)
+      : gpu_(dynamic_cast<PlayedGpu&>(device)), work_(problem.work()),
+        real_(find_kernel(operation, "cpu_reference").prepare(problem, device, Pace{})) {
+    work_.flop /= efficiency;  // as if it had that much more to do
+  }
   void run() override {
     ran_ = true;
     gpu_.launch(work_);
@@ -160,18 +161,24 @@ class PlayedLaunch final : public Launch {
   bool ran_ = false;
 };
 
-Kernel played(const std::string& operation, Dtype dtype) {
-  return {.name = "from_outside_test",
+Kernel played(const std::string& name, const std::string& operation, Dtype dtype, double efficiency = 1.0) {
+  return {.name = name,
           .operation = operation,
           .device = "cuda",
           .dtypes = {dtype},
-          .prepare = [operation](const Problem& problem, Device& device, const Pace&) -> std::unique_ptr<Launch> {
-            return std::make_unique<PlayedLaunch>(operation, problem, device);
+          .prepare = [=](const Problem& problem, Device& device, const Pace&) -> std::unique_ptr<Launch> {
+            return std::make_unique<PlayedLaunch>(operation, problem, device, efficiency);
           }};
 }
 
-const Register<Kernel> matmul{played("matmul", Dtype::bf16)};
-const Register<Kernel> stream{played("stream", Dtype::f32)};
+Kernel pacing(Kernel kernel) {
+  kernel.paces = {Resource::compute, Resource::memory};
+  return kernel;
+}
+
+const Register<Kernel> matmul{played("from_outside_test", "matmul", Dtype::bf16)};
+const Register<Kernel> stream{played("from_outside_test", "stream", Dtype::f32)};
+const Register<Kernel> slow{pacing(played("from_outside_test_slow", "matmul", Dtype::bf16, 0.4))};
 
 struct Case {
   std::vector<Profile> profiles = load_profiles(CHOKEPOINT_SOURCE_DIR "/configs");
@@ -284,6 +291,17 @@ TEST(from_outside, arithmetic_that_traffic_takes_from_a_kernel_is_a_cap_missed) 
   EXPECT_NEAR(*record.caps[0].delivered_before / record.caps[0].requested, 0.6, 1e-9);
   EXPECT_EQ(records.at(0).status, Status::ok) << records.at(0).reason;
   EXPECT_EQ(gpu.traffic(), 0.0);
+}
+
+TEST(from_outside, a_clock_that_no_kernel_reaches_leaves_out_its_own_target) {
+  Case one;  // twice the arithmetic of the target, of which the kernel that paces reaches 0.4
+  PlayedGpu gpu(one.flop_per_s, one.bytes_per_s);
+  one.group.kernel = "from_outside_test_slow";
+  const std::vector<Record> records = run_group(one.group, gpu, {one.profiles, one.ceilings});
+  EXPECT_EQ(records.at(1).status, Status::unsupported);
+  EXPECT_NE(records.at(1).reason.find("the fastest reaches " + with_unit(0.4 * one.flop_per_s, "FLOP/s")), std::string::npos)
+      << records.at(1).reason;
+  EXPECT_EQ(records.at(0).status, Status::ok) << records.at(0).reason;
 }
 
 TEST(from_outside, traffic_stops_when_sampling_throws) {
