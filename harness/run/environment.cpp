@@ -8,6 +8,8 @@
 #include <ctime>
 #include <fstream>
 
+#include CHOKEPOINT_GIT_STATE  // made by cmake/git_state.cmake: defines CHOKEPOINT_GIT
+
 namespace chokepoint {
 namespace {
 
