@@ -63,6 +63,8 @@ class Calibration {
         text = fmt::format("granted {}, move {} alone; asked {} got {:+.2f} %", *trial.granted,
                            with_unit(*trial.most, "B/s"), with_unit(*trial.asked, "B/s"),
                            100 * (*trial.moved / *trial.asked - 1));
+      if (trial.most && rate_[Resource::memory] && *trial.most > *rate_[Resource::memory])
+        text += "; more than the memory's ceiling: not all of it reaches the memory";
       line(fmt::format("  {:<17} {}", fmt::format("{} SMs copying", trial.wanted), text));
       json_["traffic"].push_back({{"wanted", trial.wanted},
                                   {"granted", trial.granted ? Json(*trial.granted) : Json(nullptr)},

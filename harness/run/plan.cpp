@@ -154,7 +154,8 @@ std::vector<CaseGroup> plan_suite(const Suite& suite, const PlanOptions& options
     }
     // Samples give way; warming up and probing have to take what they take.
     const double scale = std::clamp((*options.budget_s - (total_s - samples_s)) / samples_s, kLeastShareOfSamples, 1.0);
-    for (CaseGroup& group : groups) group.sampling.budget_s *= scale;
+    for (CaseGroup& group : groups)
+      if (!group.unsupported) group.sampling.budget_s *= scale;
   }
   return groups;
 }

@@ -68,10 +68,9 @@ Verification compare(const Problem& problem, const Answer& answer, const Tensor&
   verification.rows_checked = static_cast<std::int64_t>(answer.rows.size());
   verification.rows = problem.output_rows();
   const double floor = answer.rms > 0.0 ? answer.rms : 1.0;  // a reference of zeros: absolute error
-  struct Worst {
+  struct alignas(64) Worst {  // workers on cache lines of their own
     double of_all = 0.0, of_row = 0.0;
     bool finite = true;
-    char padding[64];  // workers on cache lines of their own
   };
   std::vector<Worst> worst(static_cast<std::size_t>(parallel_workers()));
   const auto rows = static_cast<std::int64_t>(answer.rows.size());

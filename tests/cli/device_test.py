@@ -4,6 +4,7 @@ Usage: device_test.py CHOKEPOINT_FAULTY [DEVICE]
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,8 +18,8 @@ def run(program, *words):
 
 
 def main(program, device="cuda:0"):
-    if run(program, "verify", "stream", "--kernel", "cuda_simple", "--device", device, "--shape", "elements=1000").returncode != 0:
-        print("no GPU that works here: skipped")
+    if shutil.which("nvidia-smi") is None:
+        print("no driver of an NVIDIA GPU here: skipped")
         return SKIPPED
     with tempfile.TemporaryDirectory() as folder:
         suite = os.path.join(folder, "faults.json")
