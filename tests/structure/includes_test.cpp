@@ -73,9 +73,12 @@ const std::map<std::string, std::set<std::string>> kTable = {
      {"harness/base/", "kernels/kernel", "kernels/pace.hpp", "harness/model/", "harness/metrics/",
       "harness/device/", "harness/caps/", "harness/meters/", "harness/meters/nvml."}},
     {"harness/report/", {"harness/base/", "kernels/kernel", "harness/model/", "harness/metrics/"}},
+    {"harness/claims/", {"harness/base/", "kernels/kernel", "harness/model/", "harness/metrics/"}},
+    {"harness/track/", {"harness/base/", "kernels/kernel", "harness/model/", "harness/metrics/"}},
     {"harness/cli/",
-     {"harness/base/", "kernels/kernel", "harness/model/", "harness/metrics/", "harness/device/",
-      "harness/caps/", "harness/meters/", "harness/meters/nvml.", "harness/run/", "harness/report/"}},
+     {"harness/base/", "kernels/kernel", "harness/model/", "harness/metrics/", "harness/device/", "harness/caps/",
+      "harness/meters/", "harness/meters/nvml.", "harness/run/", "harness/report/", "harness/claims/",
+      "harness/track/"}},
     {"harness/gbench/", {"harness/base/", "harness/run/"}},
 };
 
