@@ -443,7 +443,7 @@ std::string described() {
 }
 
 // `open` gives nothing on purpose: a bare difference of this counter is off by tens of percent over windows below
-// 5 s; harness/meters/instrument.hpp reads it in windows cut at its ticks.
+// 5 s; harness/meters/energy.hpp reads it in windows cut at its ticks.
 const Register<EnergyMeter> meter{{.name = "nvml",
                                    .device = "cuda",
                                    .scope = "gpu_board",

@@ -5,8 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "harness/meters/instrument.hpp"
+#include "harness/base/json.hpp"
 #include "harness/meters/nvml.hpp"
+#include "harness/meters/power_trace.hpp"
 
 namespace chokepoint {
 

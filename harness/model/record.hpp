@@ -75,7 +75,7 @@ struct Energy {
   std::optional<double>
       host_joule_per_launch;  // RAPL, host scale; never mixed into target metrics of scaled records
   // From windows cut at the ticks of the board's counter, or of integrated instant power where the flags say
-  // no_counter (harness/meters/instrument.hpp); host scale.
+  // no_counter (harness/meters/energy.hpp); host scale.
   std::optional<double> gross_j_per_launch;  // idle power included
   std::optional<double> net_j_per_launch;    // gross minus idle_w times the time of a launch
   std::optional<double> random_error;        // half width of the 95 % interval over trials, relative

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "harness/device/device.hpp"
-#include "harness/meters/instrument.hpp"
+#include "harness/meters/energy.hpp"
 #include "harness/meters/nvml.hpp"
 #include "harness/meters/regime.hpp"
 #include "harness/model/record.hpp"

@@ -9,7 +9,7 @@
 #include "harness/base/random.hpp"
 #include "harness/base/strings.hpp"
 #include "harness/device/device.hpp"
-#include "harness/meters/instrument.hpp"
+#include "harness/meters/energy.hpp"
 
 namespace chokepoint {
 namespace {

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "harness/base/error.hpp"
+#include "harness/meters/energy.hpp"
 #include "harness/meters/meter.hpp"
 #include "harness/meters/nvml_instrument.hpp"
 #include "tests/fake_nvml/script.hpp"

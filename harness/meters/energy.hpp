@@ -8,103 +8,13 @@
 //   const EnergyMeasurement energy = measure_energy(instrument, facts, energy_settings("standard"), keep_busy);
 #pragma once
 
-#include <cstdint>
-#include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "harness/base/json.hpp"
-#include "harness/meters/power_window.hpp"
+#include "harness/meters/energy_trials.hpp"
 
 namespace chokepoint {
-
-struct InstantPower {
-  double w = 0.0;
-  double stamp_s = 0.0;  // the instrument's own time of the reading, to tell repeated readings apart; 0: none
-};
-
-// Readings come from one thread at a time; `now_s` and `sleep_s` from any.
-class PowerInstrument {
- public:
-  virtual ~PowerInstrument() = default;
-  virtual std::optional<double> energy_j() = 0;  // since a fixed moment, board
-  virtual std::optional<InstantPower> instant_power() = 0;
-  virtual std::optional<double> average_power_w() { return std::nullopt; }  // mean of the last second
-  virtual std::optional<double> memory_power_w() { return std::nullopt; }   // scope gpu_memory
-  virtual std::optional<double> temperature_c() { return std::nullopt; }
-  virtual double now_s() = 0;  // steady
-  virtual void sleep_s(double seconds) = 0;
-};
-
-// What a slice of load did: 20 to 50 ms of back-to-back launches, no L2 flush in between. To leave no gap, enqueue
-// the next slice before waiting for this one.
-struct LoadStep {
-  std::int64_t launches = 0;  // finished during this call
-  double busy_s = 0.0;        // of them on the device's own clock
-};
-using KeepBusy = std::function<LoadStep()>;
-
-// Everything seen while polling. A tick is a change of the counter, seen somewhere in (after_s, at_s].
-struct CounterTick {
-  double after_s = 0.0, at_s = 0.0;
-  double energy_j = 0.0;
-  double middle_s() const { return 0.5 * (after_s + at_s); }
-};
-struct PowerTrace {
-  std::vector<CounterTick> ticks;
-  std::vector<PowerPoint> power;
-  std::vector<PowerPoint> memory_power;
-  std::vector<PowerPoint> average_power;  // only where there is no counter
-  std::vector<double> counter_read_s, power_read_s;  // how long each reading took
-  std::int64_t polls = 0;
-  std::string trouble;  // what stopped the polling, or empty
-};
-
-// Adds what one poll of `instrument` shows. One per trace.
-class TraceRecorder {
- public:
-  TraceRecorder(PowerInstrument& instrument, PowerTrace& trace) : instrument_(instrument), trace_(trace) {}
-  void poll();
-
- private:
-  void poll_counter();
-  void poll_power();
-  void add_reading(std::optional<double> w, std::vector<PowerPoint>& points);
-
-  PowerInstrument& instrument_;
-  PowerTrace& trace_;
-  std::optional<double> last_energy_j_;
-  double last_counter_poll_s_ = 0.0;  // when the reading before began
-  std::optional<double> last_stamp_s_;
-};
-
-// Polls beside the load. The default is a thread; tests on a scripted clock poll from the load itself.
-class Poller {
- public:
-  virtual ~Poller() = default;
-  virtual void start(std::function<void()> poll) = 0;
-  virtual void stop() = 0;  // no poll runs after it returned
-};
-std::unique_ptr<Poller> polling_thread(double period_s = 0.002);
-
-// The instrument itself, measured under load. Absent where it gives no such reading or did not move.
-struct InstrumentFacts {
-  std::optional<double> tick_s;  // median time between changes of the counter
-  std::optional<double> step_j;  // smallest change of the counter
-  std::optional<double> counter_lag_s, power_lag_s;  // from load to reading; includes the load's own ramp
-  std::optional<double> power_refresh_s;             // median time between changes of instant power
-  std::optional<double> counter_read_p50_s, counter_read_p99_s, power_read_p50_s, power_read_p99_s;
-};
-Json to_json(const InstrumentFacts& facts);
-InstrumentFacts instrument_facts(const PowerTrace& trace, std::optional<double> load_began_s);
-
-struct ProbeSettings {
-  double idle_s = 1.0, load_s = 2.5;
-};
-InstrumentFacts probe_instrument(PowerInstrument& instrument, const KeepBusy& keep_busy,
-                                 const ProbeSettings& settings = {}, Poller* poller = nullptr);
 
 struct EnergySettings {
   std::string name = "standard";
@@ -133,20 +43,6 @@ struct Systematic {  // bounds, relative to the gross energy; they add
   double sampling = 0.0;   // of integrated instant power: what its sensor did not see; 0 with a counter
   double total() const { return gain + without_gain(); }
   double without_gain() const { return alignment + lag + sampling; }
-};
-
-struct EnergyTrial {
-  double window_s = 0.0;
-  bool by_counter = true;   // false: by integrated instant power
-  double power_w = 0.0;
-  double launches = 0.0;    // inside the window
-  double duty = 0.0;        // busy share of the window
-  std::optional<double> power_w_instant;  // by integrated instant power, beside the counter
-  std::optional<double> off_average;      // without a counter: |instant / trailing average - 1| of the last second
-  std::optional<double> memory_power_w;
-  double alignment = 0.0;  // relative bound
-  double lag = 0.0;        // relative bound
-  double sampling = 0.0;   // relative bound
 };
 
 struct EnergyMeasurement {
