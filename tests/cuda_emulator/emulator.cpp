@@ -2,126 +2,19 @@
 #include "tests/cuda_emulator/emulator.hpp"
 
 #include <cstdio>
-#include <cstdlib>
-#include <deque>
-#include <exception>
-#include <map>
-#include <memory>
-#include <queue>
-#include <span>
 
-#include "tests/cuda_emulator/fiber.hpp"
+#include "tests/cuda_emulator/machine.hpp"
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
 
 namespace chokepoint::emulator {
-namespace {
-
-constexpr unsigned kWarp = 32, kBarriers = 16;
-constexpr unsigned kSms = 4;
-constexpr std::size_t kSharedAlignment = 1024;
-constexpr std::size_t kCanaryBytes = 1024;
-constexpr std::byte kPoison{0xff}, kCanary{0xa5};
-// Turns in a row that only went to threads which wait in loops; less than a second of the host's time.
-constexpr std::uint64_t kIdleTurnsLimit = 4'000'000;
-
-using Slots = std::array<void*, kWarp>;  // each lane's arguments and results, on its own stack
-using Complete = void (*)(const Slots& slots, unsigned mask);
-
-struct Rendezvous {
-  unsigned mask = 0, arrived = 0;
-  const char* name = nullptr;
-  Slots slots{};
-};
-
-struct Thread;
-
-struct Warp {
-  unsigned lanes = 0;  // those that exist
-  std::array<Thread*, kWarp> threads{};
-  std::vector<std::unique_ptr<Rendezvous>> meetings;
-};
-
-struct Barrier {
-  unsigned expected = 0;
-  int said_true = 0;
-  std::vector<Thread*> waiting;
-};
-
-// Ends with bytes that nobody may change.
-class SharedMemory {
- public:
-  explicit SharedMemory(std::size_t bytes) : bytes_(bytes) {
-    const std::size_t rounded = (bytes + kCanaryBytes + kSharedAlignment - 1) / kSharedAlignment * kSharedAlignment;
-    memory_.reset(static_cast<std::byte*>(std::aligned_alloc(kSharedAlignment, rounded)));
-    if (!memory_) throw std::bad_alloc();
-    std::fill_n(memory_.get(), bytes, kPoison);
-    std::fill_n(memory_.get() + bytes, kCanaryBytes, kCanary);
-  }
-  std::byte* data() const { return memory_.get(); }
-  std::size_t bytes() const { return bytes_; }
-  bool overrun() const {
-    return std::any_of(data() + bytes_, data() + bytes_ + kCanaryBytes, [](std::byte b) { return b != kCanary; });
-  }
-
- private:
-  struct Free {
-    void operator()(std::byte* memory) const { std::free(memory); }
-  };
-  std::unique_ptr<std::byte, Free> memory_;
-  std::size_t bytes_;
-};
-
-struct Block {
-  uint3 index{};
-  unsigned linear = 0;
-  std::vector<Warp> warps;
-  std::array<Barrier, kBarriers> barriers;
-  std::unique_ptr<SharedMemory> shared;
-};
-
-struct Copy {
-  void* to;
-  const void* from;  // null: zeros
-};
-
-struct Thread {
-  std::unique_ptr<Fiber> fiber;
-  Block* block = nullptr;
-  unsigned linear = 0;
-  uint3 index{};
-  bool running = false;  // the kernel has begun and not returned
-  const char* wait = nullptr;  // what it waits at; null when it is ready
-  unsigned wait_mask = 0, wait_id = 0;
-  int barrier_result = 0;
-  std::vector<Copy> open;                 // issued, not committed
-  std::deque<std::vector<Copy>> groups;   // committed, oldest first
-};
-
-struct Sleeper {
-  std::uint64_t wake_ns, order;
-  Thread* thread;
-  bool operator>(const Sleeper& other) const {
-    return std::pair(wake_ns, order) > std::pair(other.wake_ns, other.order);
-  }
-};
-
-struct Machine {
-  VirtualTime time;
-  const std::function<void()>* body = nullptr;  // null when nothing is launched
-  std::vector<std::unique_ptr<Thread>> threads;  // kept between blocks and launches
-  Thread* current = nullptr;
-  std::deque<Thread*> ready;
-  std::priority_queue<Sleeper, std::vector<Sleeper>, std::greater<>> sleepers;
-  std::uint64_t sleeps = 0, idle_turns = 0;
-  std::exception_ptr failure;
-};
-
 Machine& machine() {
   static Machine instance;
   return instance;
 }
+
+namespace {
 
 std::string text(uint3 i) {
   return '(' + std::to_string(i.x) + ", " + std::to_string(i.y) + ", " + std::to_string(i.z) + ')';
@@ -133,6 +26,8 @@ std::string hex(unsigned bits) {
   return buffer;
 }
 
+}  // namespace
+
 std::string place(const Thread& thread) {
   return "block " + text(thread.block->index) + ", thread " + text(thread.index);
 }
@@ -143,10 +38,13 @@ Thread& current(const char* what) {
   return *thread;
 }
 
+namespace {
+
 void call_kernel(Thread& thread) {
   try {
     (*machine().body)();
     thread.running = false;
+    thread_returned(thread);
   } catch (const std::exception& e) {
     machine().failure = std::make_exception_ptr(std::runtime_error(place(thread) + ": " + e.what()));
   } catch (...) {
@@ -154,13 +52,18 @@ void call_kernel(Thread& thread) {
   }
 }
 
+}  // namespace
+
 // Gives the turn away; somebody else puts the thread on the list of those that are ready.
 void suspend(Thread& thread) { thread.fiber->suspend(); }
 
 void wake(Thread& thread) {
   thread.wait = nullptr;
+  thread.wait_mbarrier = nullptr;
   machine().ready.push_back(&thread);
 }
+
+namespace {
 
 void take_turn(Thread& thread) {
   Machine& m = machine();
@@ -185,6 +88,7 @@ std::string describe_wait(const Thread& thread) {
   if (!thread.running) return "have returned";
   if (thread.wait == nullptr) return "are ready";
   std::string what = std::string("wait at ") + thread.wait;
+  if (thread.wait_mbarrier != nullptr) return what + describe_mbarrier(thread);
   if (thread.wait_mask != 0) what += " for lanes " + hex(thread.wait_mask);
   if (thread.wait_id != 0) what += " " + std::to_string(thread.wait_id);
   return what;
@@ -242,21 +146,44 @@ std::unique_ptr<Block> begin_block(const Config& config, unsigned linear, std::s
     thread.index = index_of(i, config.block);
     thread.running = true;
     thread.wait = nullptr;
+    thread.wait_mbarrier = nullptr;
     thread.open.clear();
     thread.groups.clear();
+    thread.open_stores.clear();
+    thread.store_groups.clear();
+    thread.open_products.clear();
+    thread.product_groups.clear();
+    thread.sums.clear();
+    thread.warpgroup_ready = false;
     block->warps[i / kWarp].lanes |= 1U << i % kWarp;
     block->warps[i / kWarp].threads[i % kWarp] = &thread;
   }
+  block->running = threads;
+  begin_warpgroups(*block);
   for (unsigned i = 0; i < threads; ++i)
     machine().ready.push_back(
         machine().threads[first_stack + (config.reversed ? threads - 1 - i : i)].get());
   return block;
 }
 
+// TMA takes its time: what was issued first, or last, comes when nobody can go on without it.
+void begin_transfer() {
+  Machine& m = machine();
+  const std::function<void()> transfer = m.reversed ? m.transfers.back() : m.transfers.front();
+  m.reversed ? m.transfers.pop_back() : m.transfers.pop_front();
+  transfer();
+}
+
 void run_until_done(std::span<const std::unique_ptr<Block>> blocks) {
+  constexpr unsigned kTurnsPerTransfer = 4096;  // where threads wait in loops
   Machine& m = machine();
   m.idle_turns = 0;
+  unsigned turns = 0;
   for (;;) {
+    if (!m.transfers.empty() && (m.ready.empty() || ++turns % kTurnsPerTransfer == 0)) {
+      begin_transfer();
+      continue;
+    }
     wake_sleepers();
     if (m.ready.empty()) break;
     Thread& thread = *m.ready.front();
@@ -277,12 +204,26 @@ void run_until_done(std::span<const std::unique_ptr<Block>> blocks) {
   }
 }
 
+void join_cluster(std::span<const std::unique_ptr<Block>> blocks) {
+  const auto barrier = std::make_shared<ClusterBarrier>();
+  std::vector<Block*> all;
+  for (const auto& block : blocks) all.push_back(block.get());
+  for (const auto& block : blocks) {
+    block->cluster = all;
+    block->rank = static_cast<unsigned>(&block - blocks.data());
+    block->cluster_barrier = barrier;
+    barrier->threads += block->running;
+  }
+}
+
 void run_blocks(const Config& config) {
   const unsigned blocks = count(config.grid), threads = count(config.block);
+  const unsigned together_count = config.cooperative ? blocks : config.cluster;
   std::vector<std::unique_ptr<Block>> together;
   for (unsigned i = 0; i < blocks; ++i) {
-    together.push_back(begin_block(config, i, config.cooperative ? std::size_t{i} * threads : 0));
-    if (config.cooperative && i + 1 < blocks) continue;
+    together.push_back(begin_block(config, i, together.size() * threads));
+    if ((i + 1) % config.cluster == 0) join_cluster(std::span(together).last(config.cluster));
+    if (together.size() < together_count) continue;
     run_until_done(together);
     together.clear();
   }
@@ -301,6 +242,7 @@ class Occupied {
     m.current = nullptr;
     m.ready.clear();
     m.sleepers = {};
+    m.transfers.clear();
     m.failure = nullptr;
     if (std::any_of(m.threads.begin(), m.threads.end(), [](const auto& thread) { return thread->running; }))
       m.threads.clear();
@@ -310,6 +252,9 @@ class Occupied {
 };
 
 void check(const Config& config) {
+  if (config.cluster == 0 || config.grid.x % config.cluster != 0)
+    throw std::runtime_error("clusters of " + std::to_string(config.cluster) + " blocks do not divide a grid of " +
+                             std::to_string(config.grid.x));
   if (count(config.grid) == 0) throw std::runtime_error("a launch of no blocks");
   if (count(config.block) == 0 || count(config.block) > 1024)
     throw std::runtime_error("a block has 1 to 1024 threads, not " + std::to_string(count(config.block)));
@@ -329,6 +274,8 @@ Rendezvous& meeting(Warp& warp, const char* name, unsigned mask) {
   free->mask = mask;
   return *free;
 }
+
+}  // namespace
 
 // The lanes in `mask` meet at `name`, a string with one address; the last one computes for all.
 void collective(const char* name, unsigned mask, Complete complete, void* slot) {
@@ -355,6 +302,8 @@ void collective(const char* name, unsigned mask, Complete complete, void* slot) 
   for (unsigned rest = mask & ~(1U << own_lane); rest != 0; rest &= rest - 1)
     wake(*warp.threads[std::countr_zero(rest)]);
 }
+
+namespace {
 
 constexpr char kSyncWarp[] = "__syncwarp", kBallot[] = "__ballot_sync, any or all", kMatchAny[] = "__match_any_sync",
                kIndexed[] = "__shfl_sync", kUp[] = "__shfl_up_sync", kDown[] = "__shfl_down_sync",
@@ -469,13 +418,13 @@ void complete_mma(const Slots& slots, unsigned) {
       static_cast<const MmaSlot*>(slots[l])->d[i] = d[l / 4 + i / 2 * 8][l % 4 * 2 + i % 2];
 }
 
+}  // namespace
+
 void require_full_warp(const char* name) {
   const Thread& me = current(name);
   if (me.block->warps[me.linear / kWarp].lanes != 0xffffffffU)
     throw std::runtime_error(std::string(name) + " needs all 32 lanes of a warp");
 }
-
-}  // namespace
 
 VirtualTime& virtual_time() { return machine().time; }
 
@@ -484,6 +433,7 @@ void run(const Config& config, const std::function<void()>& body) {
   const Occupied occupied(body);
   blockDim = config.block;
   gridDim = config.grid;
+  machine().reversed = config.reversed;
   run_blocks(config);
 }
 
@@ -519,31 +469,46 @@ void check_aligned(const void* address, std::size_t bytes, const char* what) {
     throw std::runtime_error(std::string(what) + ": the address is not a multiple of " + std::to_string(bytes));
 }
 
-void barrier(unsigned id, unsigned threads) {
-  Thread& me = current(kBarrier);
-  if (id >= kBarriers) throw std::runtime_error("a block has 16 barriers, not " + std::to_string(id + 1));
-  Barrier& meet = me.block->barriers[id];
-  if (meet.waiting.empty()) meet.expected = threads;
+namespace {
+
+// Counts one thread; true when it is the last.
+bool count_at(Barrier& meet, unsigned id, unsigned threads) {
+  if (meet.arrived == 0) meet.expected = threads;
   if (meet.expected != threads)
     throw std::runtime_error("barrier " + std::to_string(id) + ": some threads expect " + std::to_string(threads) +
                              ", others " + std::to_string(meet.expected));
-  if (meet.waiting.size() + 1 < threads) {
-    meet.waiting.push_back(&me);
-    me.wait = id == 0 ? "__syncthreads" : kBarrier;
-    me.wait_mask = 0;
-    me.wait_id = id;
-    suspend(me);
-    return;
-  }
+  if (++meet.arrived < threads) return false;
   machine().idle_turns = 0;
-  me.barrier_result = meet.said_true;
   for (Thread* thread : meet.waiting) {
     thread->barrier_result = meet.said_true;
     wake(*thread);
   }
+  current(kBarrier).barrier_result = meet.said_true;
   meet.waiting.clear();
+  meet.arrived = 0;
   meet.said_true = 0;
+  return true;
 }
+
+Barrier& barrier_of(const Thread& thread, unsigned id) {
+  if (id >= kBarriers) throw std::runtime_error("a block has 16 barriers, not " + std::to_string(id + 1));
+  return thread.block->barriers[id];
+}
+
+}  // namespace
+
+void barrier(unsigned id, unsigned threads) {
+  Thread& me = current(kBarrier);
+  Barrier& meet = barrier_of(me, id);
+  if (count_at(meet, id, threads)) return;
+  meet.waiting.push_back(&me);
+  me.wait = id == 0 ? "__syncthreads" : kBarrier;
+  me.wait_mask = 0;
+  me.wait_id = id;
+  suspend(me);
+}
+
+void barrier_arrive(unsigned id, unsigned threads) { count_at(barrier_of(current(kBarrier), id), id, threads); }
 
 int barrier_counting(bool predicate) {
   Thread& me = current("__syncthreads_count");

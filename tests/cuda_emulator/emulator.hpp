@@ -11,6 +11,7 @@
 // too few registers, bank conflicts, anything about speed.
 #pragma once
 
+#include "tests/cuda_emulator/hopper.hpp"
 #include "tests/cuda_emulator/language.hpp"
 
 // Of the thread that runs now.
@@ -25,6 +26,7 @@ struct Config {
   // All blocks at once, for kernels whose blocks wait for one another. Their waiting loops have to call nanosleep
   // or load_acquire, and their shared memory has to be dynamic. Without it blocks run one after another.
   bool cooperative = false;
+  unsigned cluster = 1;   // blocks along x that run together and reach each other's shared memory
   bool reversed = false;  // threads begin in descending order: another order of everything between collectives
 };
 

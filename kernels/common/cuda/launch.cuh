@@ -80,6 +80,22 @@ void launch(void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t shared
 
 namespace chokepoint {
 
+struct LaunchShape {
+  dim3 grid, block;
+  std::size_t shared_bytes = 0;
+  int cluster = 1;
+  bool cooperative = false;
+};
+
+template <class... Params>
+void launch(void (*kernel)(Params...), const LaunchShape& shape, void*, std::type_identity_t<Params>... args) {
+  emulator::launch({.grid = shape.grid,
+                    .block = shape.block,
+                    .shared_bytes = shape.shared_bytes,
+                    .cooperative = shape.cooperative,
+                    .cluster = static_cast<unsigned>(shape.cluster)},
+                   kernel, args...);
+}
 template <class... Params>
 void launch(void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t shared_bytes, void*,
             std::type_identity_t<Params>... args) {

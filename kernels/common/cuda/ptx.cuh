@@ -237,6 +237,7 @@ __device__ __forceinline__ void store_release(unsigned long long* at, unsigned l
 #else  // the emulator's; contracts above
 
 inline unsigned char* dynamic_shared() { return static_cast<unsigned char*>(emulator::dynamic_shared()); }
+inline std::uint32_t shared_address(const void* shared) { return emulator::shared_address(shared); }
 
 inline void cp_async_16(void* shared, const void* global, bool valid = true) {
   emulator::cp_async_16(shared, global, valid);

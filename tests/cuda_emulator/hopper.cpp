@@ -1,0 +1,650 @@
+// What sm_90a adds to the machine: mbarriers, tensor memory accelerator, clusters, products of warpgroups.
+//
+// Sources: PTX ISA 9.0, "Asynchronous copies and mbarriers", "Tensors", "Asynchronous Warpgroup Level Matrix
+// Multiply-Accumulate"; written from there, apart from kernels/common/cuda/hopper/layout.hpp.
+#include "tests/cuda_emulator/hopper.hpp"
+
+#include <cmath>
+#include <limits>
+
+#include "tests/cuda_emulator/machine.hpp"
+
+namespace chokepoint::emulator {
+namespace {
+
+constexpr std::uint32_t kSystemSharedBytes = 1024;  // before the block's own, on sm_90
+constexpr std::uint64_t kBarrierMark = 0x7265'6972'7261'626dULL;
+constexpr unsigned kWarpgroup = 128;
+constexpr int kRegistersPerSm = 65536, kMostRegisters = 255;
+
+std::string hex_offset(std::uint64_t offset) {
+  char buffer[24];
+  std::snprintf(buffer, sizeof buffer, "0x%llx", static_cast<unsigned long long>(offset));
+  return buffer;
+}
+
+std::uintptr_t number(const void* address) { return reinterpret_cast<std::uintptr_t>(address); }
+
+std::uintptr_t offset_in(const Block& block, const void* address) { return number(address) - number(block.shared->data()); }
+
+// Shared memory of the running block, or an error that names the offender.
+void require_shared(const void* address, std::size_t bytes, std::size_t alignment, const char* what) {
+  const Block& block = *current(what).block;
+  if (number(address) < number(block.shared->data()) || offset_in(block, address) + bytes > block.shared->bytes())
+    throw std::runtime_error(std::string(what) + ": " + std::to_string(bytes) + " bytes at offset " +
+                             hex_offset(offset_in(block, address)) + " are outside of the block's shared memory");
+  check_aligned(address, alignment, what);
+}
+
+// Mbarriers.
+
+Mbarrier& barrier_at(Block& block, std::uintptr_t address, const char* what) {
+  const auto found = block.mbarriers.find(address);
+  const std::string where = " at offset " + hex_offset(address - number(block.shared->data()));
+  if (found == block.mbarriers.end())
+    throw std::runtime_error(std::string(what) + ": the mbarrier" + where + " was never initialised");
+  std::uint64_t mark = 0;
+  std::memcpy(&mark, reinterpret_cast<const void*>(address), sizeof mark);
+  if (mark != kBarrierMark) throw std::runtime_error(std::string(what) + ": the mbarrier" + where + " was overwritten");
+  return found->second;
+}
+
+void end_phase_if_complete(Mbarrier& barrier) {
+  if (barrier.pending != 0 || barrier.bytes != 0) return;
+  barrier.pending = barrier.count;
+  ++barrier.phase;
+  machine().idle_turns = 0;
+  for (Thread* thread : barrier.waiting) wake(*thread);
+  barrier.waiting.clear();
+}
+
+void arrive(Block& block, std::uintptr_t address, unsigned expected_bytes, const char* what) {
+  Mbarrier& barrier = barrier_at(block, address, what);
+  if (barrier.pending == 0)
+    throw std::runtime_error(std::string(what) + ": more than " + std::to_string(barrier.count) +
+                             " arrivals in one phase of the mbarrier at offset " +
+                             hex_offset(address - number(block.shared->data())));
+  barrier.bytes += expected_bytes;
+  --barrier.pending;
+  end_phase_if_complete(barrier);
+}
+
+Block& peer(const Block& block, unsigned rank, const char* what) {
+  if (rank >= block.cluster.size())
+    throw std::runtime_error(std::string(what) + ": the cluster has " + std::to_string(block.cluster.size()) +
+                             " blocks, and no rank " + std::to_string(rank));
+  Block& target = *block.cluster[rank];
+  if (target.running == 0)
+    throw std::runtime_error(std::string(what) + ": block " + std::to_string(rank) +
+                             " of the cluster has returned, its shared memory is no longer its own");
+  return target;
+}
+
+// Tensors.
+
+// Chunks of 16 bytes are permuted within 128, 64 or 32 bytes by the number of the 128-byte line.
+std::uint32_t permuted(std::uint32_t address, hopper::Swizzle swizzle) {
+  const std::uint32_t line = address / 128;
+  switch (swizzle) {
+    case hopper::Swizzle::none:
+      return address;
+    case hopper::Swizzle::bytes_128:
+      return address ^ (line % 8) * 16;
+    case hopper::Swizzle::bytes_64:
+      return address ^ (line % 4) * 16;
+    case hopper::Swizzle::bytes_32:
+      return address ^ (line % 2) * 16;
+  }
+  throw std::runtime_error("a swizzle there is not");
+}
+
+std::size_t box_bytes(const hopper::TensorBoxes& boxes) {
+  std::size_t bytes = static_cast<std::size_t>(bytes_of(boxes.element));
+  for (int d = 0; d < boxes.rank; ++d) bytes *= static_cast<std::size_t>(boxes.box[static_cast<std::size_t>(d)]);
+  return bytes;
+}
+
+// Calls body(address in global memory or null outside of the tensor, offset in the box) for each of its elements.
+template <class Body>
+void for_each_element(const hopper::TensorBoxes& boxes, const std::array<int, 5>& at, const Body& body) {
+  const std::int64_t element = bytes_of(boxes.element);
+  std::uint32_t offset = 0;
+  std::array<int, 5> i{};
+  for (i[4] = 0; i[4] < boxes.box[4]; ++i[4])
+    for (i[3] = 0; i[3] < boxes.box[3]; ++i[3])
+      for (i[2] = 0; i[2] < boxes.box[2]; ++i[2])
+        for (i[1] = 0; i[1] < boxes.box[1]; ++i[1])
+          for (i[0] = 0; i[0] < boxes.box[0]; ++i[0]) {
+            bool inside = true;
+            std::int64_t place = (at[0] + i[0]) * element;
+            for (std::size_t d = 0; d < static_cast<std::size_t>(boxes.rank); ++d) {
+              const std::int64_t coordinate = std::int64_t{at[d]} + i[d];
+              inside = inside && coordinate >= 0 && coordinate < boxes.dims[d];
+              if (d > 0) place += coordinate * boxes.pitch_bytes[d - 1];
+            }
+            auto* tensor = static_cast<std::byte*>(const_cast<void*>(boxes.address));
+            body(inside ? tensor + place : nullptr, offset);
+            offset += static_cast<std::uint32_t>(element);
+          }
+}
+
+std::array<int, 5> coordinates(const hopper::TensorBoxes& boxes, std::initializer_list<int> at) {
+  if (static_cast<int>(at.size()) != boxes.rank)
+    throw std::runtime_error("TMA: " + std::to_string(at.size()) + " coordinates for a tensor of " +
+                             std::to_string(boxes.rank) + " dimensions");
+  std::array<int, 5> all{};
+  std::copy(at.begin(), at.end(), all.begin());
+  return all;
+}
+
+// Where the byte at `offset` of a box that begins at `box` (an offset in shared memory) really lies.
+std::byte* in_box(const Block& block, std::uintptr_t box, std::uint32_t offset, hopper::Swizzle swizzle) {
+  const auto address = static_cast<std::uint32_t>(box) + kSystemSharedBytes + offset;
+  return block.shared->data() + (permuted(address, swizzle) - kSystemSharedBytes);
+}
+
+struct Load {
+  hopper::TensorBoxes boxes;
+  std::array<int, 5> at{};
+  std::uintptr_t to = 0, barrier = 0;  // offsets
+};
+
+void finish_load(Block& block, const Load& load) {
+  const auto element = static_cast<std::size_t>(bytes_of(load.boxes.element));
+  for_each_element(load.boxes, load.at, [&](const std::byte* from, std::uint32_t offset) {
+    std::byte* to = in_box(block, load.to, offset, load.boxes.swizzle);
+    if (from != nullptr)
+      std::memcpy(to, from, element);
+    else
+      std::memset(to, 0, element);
+  });
+  Mbarrier& barrier = barrier_at(block, number(block.shared->data()) + load.barrier, "the end of a TMA load");
+  barrier.bytes -= static_cast<std::int64_t>(box_bytes(load.boxes));
+  end_phase_if_complete(barrier);
+}
+
+void require_fenced(const Block& block, std::uintptr_t begin, std::size_t bytes, const char* what) {
+  for (const Unfenced& unfenced : block.unfenced)
+    if (unfenced.begin < begin + bytes && begin < unfenced.end)
+      throw std::runtime_error(std::string(what) + " reads shared memory at offset " +
+                               hex_offset(unfenced.begin - number(block.shared->data())) + " that " +
+                               place(*unfenced.writer) + " wrote, without a fence_proxy_async of that thread in between");
+}
+
+float as_float(hopper::TensorElement element, const std::byte* at) {
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, at, static_cast<std::size_t>(bytes_of(element)));
+  return std::bit_cast<float>(element == hopper::TensorElement::bf16 ? bits << 16 : bits);
+}
+
+std::uint32_t bf16_bits(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return (bits + 0x7fffU + (bits >> 16 & 1U)) >> 16;
+}
+
+void finish_store(const Block& block, const BulkStore& store) {
+  const hopper::TensorBoxes& boxes = store.boxes;
+  const std::uintptr_t box = offset_in(block, store.from);
+  for_each_element(boxes, store.at, [&](std::byte* to, std::uint32_t offset) {
+    if (to == nullptr) return;
+    const std::byte* from = in_box(block, box, offset, boxes.swizzle);
+    if (!store.add) {
+      std::memcpy(to, from, static_cast<std::size_t>(bytes_of(boxes.element)));
+      return;
+    }
+    const float sum = as_float(boxes.element, to) + as_float(boxes.element, from);
+    const std::uint32_t bits =
+        boxes.element == hopper::TensorElement::bf16 ? bf16_bits(sum) : std::bit_cast<std::uint32_t>(sum);
+    std::memcpy(to, &bits, static_cast<std::size_t>(bytes_of(boxes.element)));
+  });
+}
+
+// Products of warpgroups.
+
+float from_bf16(const std::byte* at) {
+  std::uint16_t bits = 0;
+  std::memcpy(&bits, at, sizeof bits);
+  return std::bit_cast<float>(std::uint32_t{bits} << 16);
+}
+
+// 1 sign, 4 exponent (bias 7), 3 mantissa bits; no infinity.
+float from_e4m3(std::uint32_t code) {
+  const int exponent = static_cast<int>(code >> 3 & 15U), mantissa = static_cast<int>(code & 7U);
+  float size = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -9)
+                             : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
+  if (exponent == 15 && mantissa == 7) size = std::numeric_limits<float>::quiet_NaN();
+  return (code & 0x80U) != 0 ? -size : size;
+}
+
+struct Descriptor {
+  std::uint32_t address, leading, stride;
+  hopper::Swizzle swizzle;
+};
+
+Descriptor decoded(std::uint64_t bits) {
+  const auto field = [&](int shift) { return static_cast<std::uint32_t>(bits >> shift & 0x3fffU) * 16; };
+  if ((bits >> 49 & 7U) != 0) throw std::runtime_error("wgmma: a descriptor with a base offset");
+  return {field(0), field(16), field(32), static_cast<hopper::Swizzle>(bits >> 62)};
+}
+
+std::uint32_t swizzle_span(hopper::Swizzle swizzle) {
+  return swizzle == hopper::Swizzle::bytes_128 ? 128 : swizzle == hopper::Swizzle::bytes_64 ? 64
+         : swizzle == hopper::Swizzle::bytes_32 ? 32 : 16;
+}
+
+// Address of byte `k_byte` (0 to 31) of row `row`.
+std::uint32_t k_major(const Descriptor& d, std::uint32_t row, std::uint32_t k_byte) {
+  if (d.swizzle == hopper::Swizzle::none)  // cores of 8 rows x 16 bytes
+    return d.address + row / 8 * d.stride + k_byte / 16 * d.leading + row % 8 * 16 + k_byte % 16;
+  return permuted(d.address + row / 8 * d.stride + row % 8 * swizzle_span(d.swizzle) + k_byte, d.swizzle);
+}
+
+// Address of the bf16 at index `mn` of row `k`.
+std::uint32_t mn_major(const Descriptor& d, std::uint32_t mn, std::uint32_t k) {
+  if (d.swizzle != hopper::Swizzle::bytes_128)
+    throw std::runtime_error("wgmma: the emulator knows MN-major operands with 128-byte swizzle only");
+  return permuted(d.address + mn / 64 * d.leading + k / 8 * d.stride + k % 8 * 128 + mn % 64 * 2, d.swizzle);
+}
+
+const std::byte* shared_at(const Block& block, std::uint32_t address, std::uint32_t bytes) {
+  if (address < kSystemSharedBytes || address - kSystemSharedBytes + bytes > block.shared->bytes())
+    throw std::runtime_error("wgmma: a descriptor leads to " + hex_offset(address) +
+                             ", which is outside of the block's shared memory");
+  const std::byte* at = block.shared->data() + (address - kSystemSharedBytes);
+  if (!block.unfenced.empty()) require_fenced(block, number(at), bytes, "wgmma");
+  return at;
+}
+
+using Operand = std::vector<float>;  // [rows or columns, k]
+
+Operand k_major_operand(const Block& block, std::uint64_t descriptor, int rows, bool fp8) {
+  const Descriptor d = decoded(descriptor);
+  const std::uint32_t step = fp8 ? 1 : 2;
+  Operand values;
+  for (std::uint32_t row = 0; row < static_cast<std::uint32_t>(rows); ++row)
+    for (std::uint32_t byte = 0; byte < 32; byte += step) {
+      const std::byte* at = shared_at(block, k_major(d, row, byte), step);
+      values.push_back(fp8 ? from_e4m3(std::to_integer<std::uint32_t>(*at)) : from_bf16(at));
+    }
+  return values;
+}
+
+Operand mn_major_operand(const Block& block, std::uint64_t descriptor, int columns) {
+  const Descriptor d = decoded(descriptor);
+  Operand values;
+  for (std::uint32_t mn = 0; mn < static_cast<std::uint32_t>(columns); ++mn)
+    for (std::uint32_t k = 0; k < 16; ++k) values.push_back(from_bf16(shared_at(block, mn_major(d, mn, k), 2)));
+  return values;
+}
+
+// Row of lane l in warp w: 16 w + l/4 in registers 0 and 2, 8 further in 1 and 3; a register holds 4 bytes of k from
+// 4 (l%4) on, 16 bytes further in registers 2 and 3.
+Operand register_operand(std::span<Thread* const> threads, std::size_t group, std::size_t index, bool fp8) {
+  const std::size_t k = fp8 ? 32 : 16, per_register = fp8 ? 4 : 2;
+  Operand values(64 * k);
+  for (std::size_t t = 0; t < kWarpgroup; ++t) {
+    const Product& product = threads[t]->product_groups[group][index];
+    for (std::size_t r = 0; r < 4; ++r)
+      for (std::size_t e = 0; e < per_register; ++e) {
+        const std::size_t row = t / 32 * 16 + t % 32 / 4 + (r & 1U) * 8;
+        const std::size_t column = t % 4 * per_register + e + (r >> 1U) * (k / 2);
+        const std::uint32_t bits = product.a_registers[r] >> (fp8 ? 8 * e : 16 * e);
+        values[row * k + column] = fp8 ? from_e4m3(bits & 0xffU) : std::bit_cast<float>(bits << 16);
+      }
+  }
+  return values;
+}
+
+Sums& sums_at(Thread& thread, const float* d) {
+  for (Sums& sums : thread.sums)
+    if (sums.d == d) return sums;
+  throw std::logic_error("wgmma: sums of a product that is not in flight");
+}
+
+bool same(const WarpgroupProduct& a, const WarpgroupProduct& b) {
+  return a.n == b.n && a.fp8 == b.fp8 && a.b_mn_major == b.b_mn_major && a.a == b.a && a.b == b.b && a.keep == b.keep &&
+         (a.a_registers == nullptr) == (b.a_registers == nullptr);
+}
+
+void execute(std::span<Thread* const> threads, std::size_t group, std::size_t index) {
+  const Block& block = *threads[0]->block;
+  const WarpgroupProduct what = threads[0]->product_groups[group][index].what;
+  for (const Thread* thread : threads)
+    if (!same(thread->product_groups[group][index].what, what))
+      throw std::runtime_error("wgmma: threads of one warpgroup multiply different things");
+  const auto n = static_cast<std::size_t>(what.n), k = std::size_t{what.fp8 ? 32U : 16U};
+  const Operand a = what.a_registers != nullptr ? register_operand(threads, group, index, what.fp8)
+                                                : k_major_operand(block, what.a, 64, what.fp8);
+  const Operand b = what.b_mn_major ? mn_major_operand(block, what.b, what.n)
+                                    : k_major_operand(block, what.b, what.n, what.fp8);
+  std::vector<float> product(64 * n, 0.0F), b_rows(k * n);
+  for (std::size_t j = 0; j < n; ++j)
+    for (std::size_t p = 0; p < k; ++p) b_rows[p * n + j] = b[j * k + p];
+  for (std::size_t row = 0; row < 64; ++row)
+    for (std::size_t p = 0; p < k; ++p) {
+      const float factor = a[row * k + p];
+      for (std::size_t j = 0; j < n; ++j) product[row * n + j] += factor * b_rows[p * n + j];
+    }
+  // Lane l of warp w: row 16 w + l/4, 8 further in the upper two of four registers; columns 2 (l%4) and the next, 8
+  // further with every four registers.
+  for (std::size_t t = 0; t < kWarpgroup; ++t) {
+    Sums& sums = sums_at(*threads[t], threads[t]->product_groups[group][index].d);
+    for (std::size_t i = 0; i < n / 2; ++i) {
+      const std::size_t row = t / 32 * 16 + t % 32 / 4 + (i & 2U) * 4, column = i / 4 * 8 + t % 4 * 2 + (i & 1U);
+      sums.values[i] = (what.keep ? sums.values[i] : 0.0F) + product[row * n + column];
+    }
+    --sums.products;
+  }
+}
+
+// Sums that nothing in flight adds to any more are the thread's again.
+void give_back_sums(Thread& thread) {
+  std::erase_if(thread.sums, [](const Sums& sums) {
+    if (sums.products == 0) std::copy(sums.values.begin(), sums.values.end(), sums.d);
+    return sums.products == 0;
+  });
+}
+
+Warpgroup& warpgroup_of(Thread& thread, const char* what) {
+  Warpgroup& group = thread.block->warpgroups[thread.linear / kWarpgroup];
+  if (group.threads.size() != kWarpgroup)
+    throw std::runtime_error(std::string(what) + " needs all 128 threads of a warpgroup");
+  return group;
+}
+
+void finish_products(const Warpgroup& group, unsigned groups_left) {
+  const std::size_t groups = group.threads[0]->product_groups.size();
+  const std::size_t products = groups == 0 ? 0 : group.threads[0]->product_groups.front().size();
+  for (const Thread* thread : group.threads)
+    if (thread->product_groups.size() != groups || (groups != 0 && thread->product_groups.front().size() != products))
+      throw std::runtime_error("wgmma: threads of one warpgroup have different products in flight");
+  if (groups <= groups_left) return;
+  for (std::size_t done = 0; done < groups - groups_left; ++done) {
+    for (std::size_t index = 0; index < group.threads[0]->product_groups.front().size(); ++index)
+      execute(group.threads, 0, index);
+    for (Thread* thread : group.threads) thread->product_groups.pop_front();
+  }
+  for (Thread* thread : group.threads) {
+    give_back_sums(*thread);
+    if (thread->sums.empty()) thread->warpgroup_ready = false;
+  }
+}
+
+// Registers.
+
+int registers_in_use(const Block& block, const Warpgroup& changing, int wanted) {
+  int used = 0;
+  for (const Warpgroup& group : block.warpgroups)
+    used += static_cast<int>(group.threads.size()) * (&group == &changing ? wanted : group.registers);
+  return used;
+}
+
+// Whoever waits for registers takes them as soon as there are enough.
+void hand_out_registers(Block& block) {
+  for (Warpgroup& group : block.warpgroups) {
+    if (group.waiting_for_registers.size() != group.threads.size() || group.threads.empty()) continue;
+    if (registers_in_use(block, group, group.wanted_registers) > kRegistersPerSm) continue;
+    group.registers = group.wanted_registers;
+    for (Thread* thread : group.waiting_for_registers) wake(*thread);
+    group.waiting_for_registers.clear();
+  }
+}
+
+}  // namespace
+
+void begin_warpgroups(Block& block) {
+  const auto threads = static_cast<int>(block.running);
+  block.warpgroups.resize((block.running + kWarpgroup - 1) / kWarpgroup);
+  for (Warp& warp : block.warps)
+    for (Thread* thread : warp.threads)
+      if (thread != nullptr) block.warpgroups[thread->linear / kWarpgroup].threads.push_back(thread);
+  for (Warpgroup& group : block.warpgroups) group.registers = std::min(kMostRegisters, kRegistersPerSm / threads / 8 * 8);
+}
+
+void thread_returned(Thread& thread) {
+  Block& block = *thread.block;
+  if (!thread.open_stores.empty() || !thread.store_groups.empty())
+    throw std::runtime_error("returned with TMA stores in flight: its shared memory may be gone before they read it");
+  if (!thread.open_products.empty() || !thread.product_groups.empty())
+    throw std::runtime_error("returned with products in flight");
+  --block.running;
+  ClusterBarrier& barrier = *block.cluster_barrier;
+  --barrier.threads;
+  if (barrier.threads != 0 && barrier.arrived == barrier.threads) {
+    barrier.arrived = 0;
+    ++barrier.phase;
+    for (Thread* waiting : barrier.waiting) wake(*waiting);
+    barrier.waiting.clear();
+  }
+}
+
+std::string describe_mbarrier(const Thread& thread) {
+  const Mbarrier& barrier = *thread.wait_mbarrier;
+  return " at offset " + hex_offset(thread.wait_address - number(thread.block->shared->data())) + " for parity " +
+         std::to_string(thread.wait_parity) + ": phase " + std::to_string(barrier.phase) + " lacks " +
+         std::to_string(barrier.pending) + " of " + std::to_string(barrier.count) + " arrivals and " +
+         std::to_string(barrier.bytes) + " bytes";
+}
+
+std::uint32_t shared_address(const void* shared) {
+  return static_cast<std::uint32_t>(offset_in(*current("shared_address").block, shared)) + kSystemSharedBytes;
+}
+
+void mbarrier_init(std::uint64_t* barrier, unsigned count) {
+  require_shared(barrier, sizeof *barrier, 8, "mbarrier_init");
+  if (count == 0 || count >= 1U << 20) throw std::runtime_error("mbarrier_init: a count of " + std::to_string(count));
+  Block& block = *current("mbarrier_init").block;
+  Mbarrier& made = block.mbarriers[number(barrier)];
+  if (!made.waiting.empty()) throw std::runtime_error("mbarrier_init: somebody waits for it");
+  made = {.count = count, .pending = count};
+  std::memcpy(barrier, &kBarrierMark, sizeof kBarrierMark);
+}
+
+void mbarrier_arrive(std::uint64_t* barrier, unsigned expected_bytes) {
+  arrive(*current("mbarrier_arrive").block, number(barrier), expected_bytes, "mbarrier_arrive");
+}
+
+void mbarrier_arrive_in(std::uint64_t* barrier, unsigned rank) {
+  const Block& block = *current("mbarrier_arrive_in").block;
+  Block& target = peer(block, rank, "mbarrier_arrive_in");
+  arrive(target, number(target.shared->data()) + offset_in(block, barrier), 0, "mbarrier_arrive_in");
+}
+
+void mbarrier_wait(std::uint64_t* at, unsigned parity) {
+  Thread& me = current("mbarrier_wait");
+  Mbarrier& barrier = barrier_at(*me.block, number(at), "mbarrier_wait");
+  if ((barrier.phase & 1U) != parity) return;
+  me.wait = "mbarrier";
+  me.wait_mask = me.wait_id = 0;
+  me.wait_mbarrier = &barrier;
+  me.wait_address = number(at);
+  me.wait_parity = parity;
+  barrier.waiting.push_back(&me);
+  suspend(me);
+}
+
+void tma_load(void* to, const unsigned char* map, std::initializer_list<int> at, std::uint64_t* barrier,
+              unsigned blocks) {
+  const Block& block = *current("TMA load").block;
+  const Load load{.boxes = boxes_of(map),
+                  .at = coordinates(boxes_of(map), at),
+                  .to = offset_in(block, to),
+                  .barrier = offset_in(block, barrier)};
+  require_shared(to, box_bytes(load.boxes), 128, "TMA load");
+  if (blocks == 0) blocks = 1U << block.rank;
+  for (unsigned rank = 0; blocks >> rank != 0; ++rank) {
+    if ((blocks >> rank & 1U) == 0) continue;
+    Block& target = peer(block, rank, "TMA load");
+    barrier_at(target, number(target.shared->data()) + load.barrier, "TMA load");
+    std::memset(target.shared->data() + load.to, std::to_integer<int>(kPoison), box_bytes(load.boxes));
+    machine().transfers.push_back([load, &block, rank] { finish_load(peer(block, rank, "TMA load"), load); });
+  }
+}
+
+void bulk_load(void* to, const void* from, unsigned bytes, std::uint64_t* barrier) {
+  require_shared(to, bytes, 16, "bulk_load");
+  check_aligned(from, 16, "bulk_load from global memory");
+  if (bytes % 16 != 0) throw std::runtime_error("bulk_load: " + std::to_string(bytes) + " bytes are no multiple of 16");
+  Block& block = *current("bulk_load").block;
+  barrier_at(block, number(barrier), "bulk_load");
+  std::memset(to, std::to_integer<int>(kPoison), bytes);
+  machine().transfers.push_back([=, &block] {
+    std::memcpy(to, from, bytes);
+    Mbarrier& counted = barrier_at(block, number(barrier), "the end of a bulk load");
+    counted.bytes -= bytes;
+    end_phase_if_complete(counted);
+  });
+}
+
+void tma_store(const unsigned char* map, const void* from, std::initializer_list<int> at, bool add) {
+  Thread& me = current("TMA store");
+  BulkStore store{.boxes = boxes_of(map),
+                  .at = coordinates(boxes_of(map), at),
+                  .from = static_cast<std::byte*>(const_cast<void*>(from)),
+                  .add = add};
+  require_shared(from, box_bytes(store.boxes), 128, "TMA store");
+  require_fenced(*me.block, number(from), box_bytes(store.boxes), "TMA store");
+  if (add && store.boxes.element == hopper::TensorElement::byte)
+    throw std::runtime_error("TMA store: bytes cannot be added");
+  me.open_stores.push_back(store);
+}
+
+void tma_store_commit() {
+  Thread& me = current("tma_store_commit");
+  me.store_groups.push_back(std::move(me.open_stores));
+  me.open_stores.clear();
+}
+
+void tma_store_wait(unsigned groups_left) {
+  Thread& me = current("tma_store_wait");
+  for (; me.store_groups.size() > groups_left; me.store_groups.pop_front())
+    for (const BulkStore& store : me.store_groups.front()) finish_store(*me.block, store);
+}
+
+void fence_proxy_async() {
+  const Thread& me = current("fence_proxy_async");
+  std::erase_if(me.block->unfenced, [&](const Unfenced& unfenced) { return unfenced.writer == &me; });
+}
+
+namespace {
+
+// PTX ISA 9.0, "stmatrix": lane l holds elements 2(l%4) and 2(l%4)+1 of row l/4 of each matrix.
+struct StoreSlot {
+  std::byte* row;
+  const std::uint32_t* from;
+  unsigned matrices;
+  Thread* thread;
+};
+
+void complete_stmatrix(const Slots& slots, unsigned) {
+  const auto slot = [&](unsigned lane_index) -> const StoreSlot& {
+    return *static_cast<const StoreSlot*>(slots[lane_index]);
+  };
+  for (unsigned i = 0; i < slot(0).matrices; ++i)
+    for (unsigned row = 0; row < 8; ++row) {
+      const StoreSlot& target = slot(8 * i + row);
+      for (unsigned quad = 0; quad < 4; ++quad)
+        std::memcpy(target.row + 4 * quad, slot(4 * row + quad).from + i, 4);
+      target.thread->block->unfenced.push_back({number(target.row), number(target.row) + 16, target.thread});
+    }
+}
+
+}  // namespace
+
+void stmatrix(void* row, const std::uint32_t* registers, unsigned matrices) {
+  static constexpr char kName[] = "stmatrix";
+  require_full_warp(kName);
+  if (lane() < 8 * matrices) require_shared(row, 16, 16, "row of stmatrix");
+  StoreSlot slot{static_cast<std::byte*>(row), registers, matrices, &current(kName)};
+  collective(kName, 0xffffffffU, complete_stmatrix, &slot);
+}
+
+void warpgroup_arrive() { current("warpgroup_arrive").warpgroup_ready = true; }
+
+void wgmma(const WarpgroupProduct& product, float* d, int count) {
+  Thread& me = current("wgmma");
+  warpgroup_of(me, "wgmma");
+  if (product.n < 8 || product.n > 256 || product.n % 8 != 0 || count != product.n / 2)
+    throw std::runtime_error("wgmma: " + std::to_string(count) + " sums for n of " + std::to_string(product.n));
+  if (product.fp8 && product.b_mn_major) throw std::runtime_error("wgmma: fp8 has no MN-major operands");
+  if (!me.warpgroup_ready) throw std::runtime_error("wgmma without a warpgroup_arrive before it");
+  auto found = std::find_if(me.sums.begin(), me.sums.end(), [&](const Sums& sums) { return sums.d == d; });
+  if (found == me.sums.end()) {
+    me.sums.push_back({.d = d, .values = std::vector<float>(d, d + count)});
+    found = me.sums.end() - 1;
+    std::fill_n(d, count, std::numeric_limits<float>::quiet_NaN());
+  }
+  ++found->products;
+  Product asked{.what = product, .d = d};
+  if (product.a_registers != nullptr) std::copy_n(product.a_registers, 4, asked.a_registers.begin());
+  me.open_products.push_back(asked);
+}
+
+void warpgroup_commit() {
+  Thread& me = current("warpgroup_commit");
+  me.product_groups.push_back(std::move(me.open_products));
+  me.open_products.clear();
+}
+
+void warpgroup_wait(unsigned groups_left) {
+  Thread& me = current("warpgroup_wait");
+  Warpgroup& group = warpgroup_of(me, "warpgroup_wait");
+  if (group.waiting.empty()) group.groups_left = groups_left;
+  if (group.groups_left != groups_left)
+    throw std::runtime_error("warpgroup_wait: threads of one warpgroup wait for different groups");
+  if (group.waiting.size() + 1 < group.threads.size()) {
+    group.waiting.push_back(&me);
+    me.wait = "warpgroup_wait";
+    me.wait_mask = me.wait_id = 0;
+    suspend(me);
+    return;
+  }
+  finish_products(group, groups_left);
+  machine().idle_turns = 0;
+  for (Thread* thread : group.waiting) wake(*thread);
+  group.waiting.clear();
+}
+
+void set_registers(int registers, bool increase) {
+  Thread& me = current("set_registers");
+  Warpgroup& group = warpgroup_of(me, "setmaxnreg");
+  if (registers % 8 != 0 || registers < 24 || registers > 256)
+    throw std::runtime_error("setmaxnreg: " + std::to_string(registers) + " is no multiple of 8 from 24 to 256");
+  if (increase ? registers < group.registers : registers > group.registers)
+    throw std::runtime_error("setmaxnreg: from " + std::to_string(group.registers) + " to " +
+                             std::to_string(registers) + (increase ? " is no increase" : " is no decrease"));
+  if (!group.waiting_for_registers.empty() && group.wanted_registers != registers)
+    throw std::runtime_error("setmaxnreg: threads of one warpgroup want different numbers");
+  group.wanted_registers = registers;
+  group.waiting_for_registers.push_back(&me);
+  me.wait = "setmaxnreg, for registers that others hold, or for its warpgroup";
+  me.wait_mask = me.wait_id = 0;
+  if (group.waiting_for_registers.size() == group.threads.size()) hand_out_registers(*me.block);
+  suspend(me);  // also when it has its registers: then it is on the list of those that are ready
+}
+
+unsigned cluster_rank() { return current("cluster_rank").block->rank; }
+
+void cluster_arrive() {
+  Thread& me = current("cluster_arrive");
+  ClusterBarrier& barrier = *me.block->cluster_barrier;
+  me.cluster_phase = barrier.phase;
+  if (++barrier.arrived < barrier.threads) return;
+  barrier.arrived = 0;
+  ++barrier.phase;
+  machine().idle_turns = 0;
+  for (Thread* thread : barrier.waiting) wake(*thread);
+  barrier.waiting.clear();
+}
+
+void cluster_wait() {
+  Thread& me = current("cluster_wait");
+  ClusterBarrier& barrier = *me.block->cluster_barrier;
+  if (barrier.phase != me.cluster_phase) return;
+  me.wait = "the barrier of its cluster";
+  me.wait_mask = me.wait_id = 0;
+  barrier.waiting.push_back(&me);
+  suspend(me);
+}
+
+}  // namespace chokepoint::emulator
