@@ -81,6 +81,8 @@ ModelShapes decode_model(const JsonFile& file) {
   model.vocabulary = count(fields, "vocabulary", 1);
   model.parameters = maybe_parameters(fields, "total");
   model.active_parameters = maybe_parameters(fields, "active");
+  if (auto architecture = fields.maybe_object("architecture"))
+    model.architecture = decode_architecture(*architecture, model.layers, model.dense_layers);
   model.kept_ratios = maybe_telling_texts(fields, "kept_ratios");
   Fields shapes = fields.object("shapes");
   for (const std::string& operation : shapes.keys())

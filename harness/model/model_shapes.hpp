@@ -10,6 +10,7 @@
 
 #include "harness/base/json.hpp"
 #include "harness/model/figure.hpp"
+#include "harness/model/model_architecture.hpp"
 #include "kernels/kernel.hpp"
 
 namespace chokepoint {
@@ -28,6 +29,7 @@ struct ModelShapes {
   std::int64_t layers = 0, dense_layers = 0;  // transformer layers, and how many of them have no experts
   std::int64_t hidden = 0, vocabulary = 0;
   std::optional<Figure> parameters, active_parameters;
+  std::optional<Architecture> architecture;  // absent: only the fragments below are known
   std::vector<std::string> kept_ratios;  // for a scaled-down model: what it shares with the original
   std::map<std::string, std::vector<ShapeFragment>> fragments;  // by operation, in file order
   std::string path;

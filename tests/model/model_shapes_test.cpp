@@ -35,11 +35,12 @@ double embedding(const ModelShapes& model) {
   return static_cast<double>(model.vocabulary) * static_cast<double>(model.hidden);
 }
 
-TEST(model_shapes, the_five_models_are_shipped) {
+TEST(model_shapes, nine_models_are_shipped) {
   std::vector<std::string> ids;
   for (const ModelShapes& model : shipped()) ids.push_back(model.id);
-  EXPECT_EQ(ids, (std::vector<std::string>{"deepseek-v3", "deepseek-v3-mini", "llama-3.1-405b",
-                                           "llama-3.1-8b", "mixtral-8x7b"}));
+  EXPECT_EQ(ids, (std::vector<std::string>{"deepseek-v3", "deepseek-v3-mini", "gpt-oss-120b", "kimi-k2",
+                                           "llama-3.1-405b", "llama-3.1-70b", "llama-3.1-8b",
+                                           "mixtral-8x7b", "qwen3-235b-a22b"}));
 }
 
 // The six N x K of DeepGEMM's table.
@@ -78,7 +79,8 @@ TEST(model_shapes, deepseek_v3_adds_up_to_671_billion_parameters) {
 }
 
 TEST(model_shapes, llama_and_mixtral_add_up_to_their_names) {
-  for (const auto& [id, name] : {std::pair{"llama-3.1-8b", 8e9}, std::pair{"llama-3.1-405b", 405e9}}) {
+  for (const auto& [id, name] : {std::pair{"llama-3.1-8b", 8e9}, std::pair{"llama-3.1-70b", 70e9},
+                                 std::pair{"llama-3.1-405b", 405e9}}) {
     const ModelShapes& model = model_of(id);
     const double total = static_cast<double>(model.layers) * weights(id, {"qkv", "o", "gate_up", "down"}) +
                          2 * embedding(model);
@@ -138,7 +140,7 @@ TEST(model_shapes, matmuls_of_attention_fit_its_heads) {
     EXPECT_EQ(o["n"], model.hidden) << model.id;
     if (prefill.word("variant") == "gqa")
       EXPECT_EQ(shape_of(model.id, "matmul", "qkv")["n"],
-                (prefill["heads_q"] + 2 * prefill["heads_kv"]) * 128)
+                (prefill["heads_q"] + 2 * prefill["heads_kv"]) * prefill["qk_dim"])
           << model.id;
     else
       EXPECT_EQ(shape_of(model.id, "matmul", "q_b")["n"], prefill["heads_q"] * 192) << model.id;
@@ -155,7 +157,7 @@ TEST(model_shapes, mistakes_in_a_file_name_line_and_key) {
   EXPECT_TRUE(contains(fault("\"dense_layers\": 32", "\"dense_layers\": 33"),
                        "dense_layers is 33, but there are 32 layers"));
   EXPECT_TRUE(contains(fault("\"n\": 6144", "\"n\": -1"),
-                       ":13: shapes.matmul[0].shape.n is -1, but has to be at least 0"));
+                       ":18: shapes.matmul[0].shape.n is -1, but has to be at least 0"));
   EXPECT_TRUE(contains(fault("\"n\": 6144", "\"n\": 1.5"), "not a whole number"));
   EXPECT_TRUE(contains(fault("\"name\": \"o\"", "\"name\": \"qkv\""), "is \"qkv\" for the second time"));
   EXPECT_TRUE(contains(fault("{\"n\": 6144, \"k\": 4096}", "{}"), "shapes.matmul[0].shape is empty"));
