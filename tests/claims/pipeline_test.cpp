@@ -216,9 +216,10 @@ TEST(pipeline, each_rank_does_one_thing_at_a_time_and_never_takes_what_is_not_th
     for (std::size_t i = 0; i < pipeline.passes().size(); ++i) {
       const CompiledPass& pass = pipeline.passes()[i];
       EXPECT_GE(run.start_ns[i + 1], free[pass.rank]);
-      for (int part : {0, 1})
-        if (pass.needs[part] > 0)
-          EXPECT_GE(run.start_ns[i + 1], run.end_ns[pass.needs[part]] + 7 * pass.hops[part]);
+      for (int part : {0, 1}) {
+        const std::int64_t there_ns = run.end_ns[pass.needs[part]] + 7 * pass.hops[part];
+        EXPECT_GE(run.start_ns[i + 1], there_ns);
+      }
       free[pass.rank] = run.end_ns[i + 1];
     }
   }

@@ -1,0 +1,61 @@
+// How fast are simulated steps? A pipeline of 16 ranks and 120 micro-batches, compiled and run, and
+// Monte-Carlo draws of DeepSeek-V3's whole step, on one core.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+
+#include "harness/base/random.hpp"
+#include "harness/claims/expert_imbalance.hpp"
+#include "harness/claims/trace_phases.hpp"
+#include "harness/claims/train_step.hpp"
+
+namespace {
+
+using namespace chokepoint;
+
+double seconds_of(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void pipelines() {
+  for (const std::string& name : schedule_names()) {
+    const PipelinePlan plan{parse_schedule(name), 16, name == "interleaved" ? 128 : 120, 2};
+    double compile_s = 1.0;
+    for (int i = 0; i < 9; ++i) compile_s = std::min(compile_s, seconds_of([&] { Pipeline{plan}; }));
+    const Pipeline pipeline(plan);
+    const StageTimes times = even_stages(plan.stages(), {50, 60, 30, 120});
+    PipelineRun run;
+    const double run_s = seconds_of([&] {
+      for (int i = 0; i < 1000; ++i) pipeline.run(times, run);
+    });
+    fmt::print("{:>12}: {} passes, compile {:.3f} ms, run {:.1f} us\n", name, pipeline.passes().size(),
+               compile_s * 1e3, run_s * 1e3);
+  }
+}
+
+void draws(double jitter) {
+  constexpr int kDraws = 10000;
+  TrainStep step(dsv3_train_plan());
+  double sum_s = 0.0;
+  const double seconds = seconds_of([&] {
+    for (int draw = 0; draw < kDraws; ++draw) {
+      const double imbalance = 1.0 + 0.15 * random_unit(1, 0, static_cast<std::uint64_t>(draw));
+      sum_s +=
+          step.run(with_imbalance(trace_phases(), imbalance), {jitter, static_cast<std::uint64_t>(draw)});
+    }
+  });
+  fmt::print("{} draws of a step with jitter {}: {:.2f} s (mean step {:.2f} s)\n", kDraws, jitter, seconds,
+             sum_s / kDraws);
+}
+
+}  // namespace
+
+int main() {
+  pipelines();
+  draws(0.0);
+  draws(0.02);
+}
