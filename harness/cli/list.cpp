@@ -8,6 +8,7 @@
 #include "harness/base/strings.hpp"
 #include "harness/base/units.hpp"
 #include "harness/caps/cap.hpp"
+#include "harness/claims/claim.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/metrics/metric.hpp"
 #include "harness/model/model_shapes.hpp"
@@ -122,6 +123,17 @@ Listing models(const Session& session) {
   return listing;
 }
 
+Listing claims(const Session& session) {
+  Listing listing{{"claim", "tier", "kind", "published", "source", "statement"}, {}};
+  for (const Claim& claim : load_claims(session.configs)) {
+    std::vector<std::string> values;
+    for (double value : claim.quantity.values) values.push_back(fmt::format("{}", value));
+    listing.rows.push_back({claim.id, claim.tier, claim.kind, joined(values, ", ") + " " + claim.quantity.unit,
+                            claim.source.cite, claim.statement});
+  }
+  return listing;
+}
+
 Listing caps(const Session&) {
   Listing listing{{"cap", "device", "mechanism", "needs"}, {}};
   for (const Cap* cap : sorted_parts<Cap>())
@@ -145,8 +157,8 @@ Listing formats(const Session&) {
 
 const std::vector<std::pair<std::string, Listing (*)(const Session&)>> kKinds = {
     {"operations", operations}, {"kernels", kernels}, {"profiles", profiles}, {"prices", prices},
-    {"suites", suites},         {"models", models},   {"caps", caps},         {"metrics", metrics},
-    {"formats", formats}};
+    {"suites", suites},         {"models", models},   {"claims", claims},     {"caps", caps},
+    {"metrics", metrics},       {"formats", formats}};
 
 // All columns but the last are padded; the last one runs on.
 void print_text(const Listing& listing) {
@@ -184,7 +196,7 @@ void list(const std::string& kind, Session& session) {
 const Register<Command> command{
     {.name = "list",
      .place = 3,
-     .summary = "operations, kernels, profiles, prices, suites, models, caps, metrics, formats",
+     .summary = "operations, kernels, profiles, prices, suites, models, claims, caps, metrics, formats",
      .add = [](CLI::App& app, Session& session) {
        auto kind = std::make_shared<std::string>();
        app.add_option("kind", *kind, "what to list")->required()->option_text("KIND");

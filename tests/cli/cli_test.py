@@ -69,7 +69,7 @@ class Help(Folder):
         self.assertEqual(run().returncode, 2)
 
     def test_lists_are_there_as_text_and_as_json(self):
-        for kind in ("operations", "kernels", "profiles", "prices", "suites", "models", "caps", "metrics", "formats"):
+        for kind in ("operations", "kernels", "profiles", "prices", "suites", "models", "claims", "caps", "metrics", "formats"):
             self.assertEqual(run("list", kind).returncode, 0, kind)
             self.assertTrue(json.loads(run("list", kind, "--json").stdout), kind)
         self.assert_refused(run("list", "kernel"), 'did you mean "kernels"')

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "harness/base/error.hpp"
+#include "harness/claims/claim.hpp"
 #include "harness/model/model_shapes.hpp"
 #include "harness/model/price.hpp"
 #include "harness/model/profile.hpp"
@@ -29,6 +30,7 @@ int decode(const std::string& kind, int count, char** paths) {
       {"price", [](const std::string& path) { load_price_book(path); }},
       {"model", [](const std::string& path) { load_model(path); }},
       {"suite", [](const std::string& path) { load_suite(path); }},
+      {"claims", [](const std::string& path) { load_claims_file(path); }},
       {"record", [](const std::string& path) { record_from_json(read_json(path)); }}};
   for (int i = 0; i < count; ++i) {
     std::string verdict = "ok";

@@ -23,7 +23,7 @@ except ImportError:
     sys.exit(77)
 
 SOURCE, PROBE = sys.argv[1:3]
-FOLDER_OF = {"profile": "profiles", "price": "prices", "model": "models", "suite": "suites", "trace": "traces"}
+FOLDER_OF = {"profile": "profiles", "price": "prices", "model": "models", "suite": "suites", "trace": "traces", "claims": "claims"}
 MUTATIONS_PER_FILE = 60
 
 
@@ -107,7 +107,7 @@ class Schemas(unittest.TestCase):
         for kind in FOLDER_OF:
             for path in shipped(kind):
                 self.assertEqual(complaints(kind, read(path)), [], path)
-        for kind in ("profile", "price", "model", "suite"):
+        for kind in ("profile", "price", "model", "suite", "claims"):
             self.assertTrue(shipped(kind), kind)
 
     def test_records_as_written_are_valid(self):
@@ -187,6 +187,24 @@ class Mistakes(unittest.TestCase):
             lambda s: s.update(cases=[]),
             lambda s: s["sampling"].update(half_width=1))
 
+    def test_in_a_file_of_claims(self):
+        first = lambda c: c["claims"][0]
+        self.each(
+            "claims", "deepseek_v3_report",
+            lambda c: c.update(schema="claims/2"),
+            lambda c: first(c).update(id="two words"),
+            lambda c: first(c).pop("statement"),
+            lambda c: first(c).update(tier="T6"),
+            lambda c: first(c).update(verdict="REPRODUCED"),
+            lambda c: first(c)["quantity"].pop("unit"),
+            lambda c: first(c)["quantity"].update(value="180K"),
+            lambda c: first(c)["quantity"].update(better="more"),
+            lambda c: first(c)["source"].pop("grade"),
+            lambda c: first(c)["assumptions"][0].pop("basis"),
+            lambda c: first(c)["assumptions"][0].update(lo=0),
+            lambda c: first(c)["tolerance"].update(rel=0),
+            lambda c: first(c)["system"].update(gpus={"h800": 2048}))
+
     def test_in_a_record(self):
         for change in (
                 lambda r: r.pop("caps"),
@@ -222,7 +240,7 @@ class Agreement(unittest.TestCase):
 
     def test_what_the_program_accepts_the_schema_accepts(self):
         accepted = rejected = 0
-        for kind in ("profile", "price", "model", "suite", "record"):
+        for kind in ("profile", "price", "model", "suite", "claims", "record"):
             originals = {os.path.basename(path): read(path) for path in (shipped(kind) if kind in FOLDER_OF else [])}
             if kind == "record":
                 originals = {f"{i}.json": json.loads(line) for i, line in enumerate(probe("records"))}

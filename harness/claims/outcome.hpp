@@ -1,0 +1,75 @@
+// What came of a claim? From its file and a machine to a verdict, with everything that a reader who doubts it wants to
+// see: inputs and where they are from, assumptions and what they do, what would have changed it.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/claims/derivation.hpp"
+#include "harness/claims/uncertainty.hpp"
+#include "harness/claims/verdict.hpp"
+
+namespace chokepoint {
+
+struct ClaimOptions {
+  std::string configs;            // folder, for models and tables
+  std::vector<Profile> profiles;
+  std::string profile;            // instead of the claim's hardware; empty: the claim's own
+  MachineChanges rates;           // --set link=450GB/s
+  std::map<std::string, double> numbers;  // --set of an assumption or of a name in `let`, fixed at this value
+  DrawPlan plan;
+};
+
+// One number of a claim, in the claim's unit.
+struct RowOutcome {
+  std::string name;  // empty when the claim has one number without a name
+  double published = 0.0, tolerance = 0.0;
+  Spread spread;
+  std::optional<double> bound;  // what kernels allow, where the claim holds a load
+  Judgement judgement;
+};
+
+// An independent way to the same number, beside the one that was judged.
+struct RouteOutcome {
+  std::string route;
+  std::vector<RowOutcome> rows;
+  std::vector<std::string> missing;  // not empty: no rows
+};
+
+// "with network 25 GB/s instead of 50 GB/s": change of the first number, relative.
+struct WhatIf {
+  std::string text;
+  double change = 0.0;
+};
+
+struct ClaimOutcome {
+  Claim claim;
+  Verdict verdict = Verdict::not_testable;
+  std::string reason, machine, route;
+  std::vector<std::string> missing;
+  std::vector<RowOutcome> rows;
+  std::vector<RouteOutcome> other_routes;
+  std::vector<Assumption> assumptions;
+  std::vector<ClaimInput> inputs;
+  std::vector<WhatIf> what_if;
+  std::optional<double> change_by_settings;  // first number against the claim's own machine and assumptions
+  std::string residual;                      // where the distance between published and unfitted may come from
+  std::vector<std::string> notes;
+  DrawPlan plan;
+  bool is_arithmetic = false;
+};
+
+// Throws Error{config} for a claim that cannot be meant (an unknown profile, rows that do not fit); what is merely
+// missing gives NOT_TESTABLE.
+ClaimOutcome outcome_of(const Claim& claim, const ClaimOptions& options);
+
+// Change of the first number when a resource of the machine runs at each of these rates: the sensitivity curve.
+std::vector<double> changes_along(const Claim& claim, const ClaimOptions& options, Resource resource,
+                                  const std::vector<double>& rates);
+
+// What `--set KEY=VALUE` may name for this claim: resources, its assumptions, names in `let`.
+std::vector<std::string> settable_keys(const Claim& claim, const ClaimOptions& options);
+
+}  // namespace chokepoint

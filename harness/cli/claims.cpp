@@ -1,0 +1,143 @@
+// `claims`: whether published numbers follow from what kernels, caps and schedules allow, and what would have changed
+// them.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "harness/base/error.hpp"
+#include "harness/base/files.hpp"
+#include "harness/base/units.hpp"
+#include "harness/claims/outcome_json.hpp"
+#include "harness/cli/claims_flags.hpp"
+#include "harness/cli/claims_text.hpp"
+#include "harness/cli/command.hpp"
+#include "harness/run/environment.hpp"
+
+namespace chokepoint {
+namespace {
+
+struct Flags {
+  std::vector<std::string> names, settings;
+  std::string format = "table", output, profile, sweep;
+  std::uint64_t seed = DrawPlan{}.seed;
+  std::int64_t draws = DrawPlan{}.draws;
+  bool is_strict = false;
+};
+
+ClaimOptions options_of(const Flags& flags, const Session& session) {
+  ClaimOptions options;
+  options.configs = session.configs;
+  options.profiles = load_profiles(session.configs);
+  options.profile = flags.profile;
+  if (!flags.profile.empty()) find_profile(options.profiles, flags.profile);
+  for (const std::string& text : flags.settings) apply_setting(text, options);
+  options.plan = {flags.seed, flags.draws};
+  return options;
+}
+
+Json tool() {
+  const BuildFacts facts = build_facts();
+  return {{"version", facts.version}, {"git", facts.git.empty() ? Json(nullptr) : Json(facts.git)}};
+}
+
+std::string rendered(const std::vector<ClaimOutcome>& outcomes, const Flags& flags, const std::string& format) {
+  if (format == "json")
+    return to_json(outcomes, tool()).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  if (format == "markdown") return claims_markdown(outcomes);
+  const Style style = style_of(STDOUT_FILENO);
+  if (flags.names.empty()) return claims_table(outcomes, style);
+  std::string text;
+  for (const ClaimOutcome& outcome : outcomes) text += (text.empty() ? "" : "\n") + claim_in_full(outcome, style);
+  return text;
+}
+
+void write(const std::string& text, const std::string& output) {
+  if (output.empty())
+    fmt::print("{}", text);
+  else
+    replace_file(output, text);
+}
+
+int exit_code_of(const std::vector<ClaimOutcome>& outcomes, bool is_strict) {
+  const auto any = [&](bool (*is)(Verdict)) {
+    return std::any_of(outcomes.begin(), outcomes.end(), [&](const ClaimOutcome& o) { return is(o.verdict); });
+  };
+  if (any(is_failure)) return kInvalid;
+  return is_strict && any(is_inconclusive) ? kInconclusive : kOk;
+}
+
+Json sweep_json(const Claim& claim, const Sweep& sweep, const std::vector<double>& changes) {
+  Json points = Json::array();
+  const std::string key = fmt::format("{}_{}_per_s", to_string(sweep.resource),
+                                      sweep.resource == Resource::compute ? "flop" : "bytes");
+  for (std::size_t i = 0; i < changes.size(); ++i) points.push_back({{key, sweep.rates[i]}, {"change", changes[i]}});
+  return {{"id", claim.id}, {"quantity", claim.quantity.name}, {"points", points}};
+}
+
+// The sensitivity curve of every chosen claim that depends on the resource.
+void sweep_claims(const std::vector<Claim>& claims, const ClaimOptions& options, const Flags& flags, Session& session) {
+  const Sweep sweep = parse_sweep(flags.sweep);
+  const std::string resource(to_string(sweep.resource)), unit = fmt::format("{}/s", unit_of(sweep.resource));
+  Json curves = Json::array();
+  std::string text;
+  for (const Claim& claim : claims) {
+    const std::vector<std::string> keys = settable_keys(claim, options);
+    if (std::find(keys.begin(), keys.end(), resource) == keys.end()) continue;
+    const std::vector<double> changes = changes_along(claim, options, sweep.resource, sweep.rates);
+    std::vector<SweepPoint> points;
+    for (std::size_t i = 0; i < changes.size(); ++i) points.push_back({sweep.rates[i], changes[i]});
+    if (points.empty()) continue;
+    curves.push_back(sweep_json(claim, sweep, changes));
+    text += sweep_chart(fmt::format("{}: {} against {}", claim.id, claim.quantity.name, resource), unit, points,
+                        style_of(STDOUT_FILENO));
+  }
+  if (curves.empty())
+    throw Error(Fault::config, fmt::format("none of these claims depends on {}", resource),
+                "name one that does, e.g. dsv3.train.gpuh_per_T");
+  const bool is_json = session.json || flags.format == "json";
+  write(is_json ? curves.dump(2) + "\n" : text, flags.output);
+}
+
+void claims(const Flags& flags, Session& session) {
+  const ClaimOptions options = options_of(flags, session);
+  const std::vector<Claim> chosen = chosen_claims(session.configs, flags.names);
+  require_settable(chosen, options);
+  if (!flags.sweep.empty()) return sweep_claims(chosen, options, flags, session);
+  std::vector<ClaimOutcome> outcomes;
+  for (const Claim& claim : chosen) outcomes.push_back(outcome_of(claim, options));
+  write(rendered(outcomes, flags, session.json ? "json" : flags.format), flags.output);
+  session.exit_code = exit_code_of(outcomes, flags.is_strict);
+}
+
+void add_flags(CLI::App& app, Flags& flags) {
+  app.add_option("claims", flags.names, "ids (globs too) or files; without any, all of configs/claims")->option_text("ID..");
+  app.add_option("--set", flags.settings, "what if: link=450GB/s, network=25GB/s, or an assumption, expert_imbalance=1.05")
+      ->allow_extra_args(false)
+      ->option_text("KEY=VALUE");
+  app.add_option("--profile", flags.profile, "what if: another machine instead of the claim's own")->option_text("ID");
+  app.add_option("--sweep", flags.sweep, "the sensitivity curve: link=40..450 or link=40..450:20")
+      ->option_text("RESOURCE=FROM..TO");
+  app.add_option("--format", flags.format, "table, markdown or json")
+      ->check(CLI::IsMember({"table", "markdown", "json"}))
+      ->option_text("NAME");
+  app.add_option("-o,--output", flags.output, "file to write instead of stdout")->option_text("FILE");
+  app.add_option("--seed", flags.seed, "of the draws of assumptions")->option_text("N");
+  app.add_option("--draws", flags.draws, "how many draws of assumptions")
+      ->check(CLI::Range(100, 1000000))
+      ->option_text("N");
+  app.add_flag("--strict", flags.is_strict, "exit 4 when a verdict is neither for nor against a claim");
+}
+
+const Register<Command> command{
+    {.name = "claims",
+     .place = 7,
+     .summary = "whether published numbers follow from kernels, caps and schedules",
+     .add = [](CLI::App& app, Session& session) {
+       auto flags = std::make_shared<Flags>();
+       add_flags(app, *flags);
+       app.callback([flags, &session] { claims(*flags, session); });
+     }}};
+
+}  // namespace
+}  // namespace chokepoint
