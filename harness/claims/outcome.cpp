@@ -98,7 +98,7 @@ double scale_of(const Claim& claim, const Prepared& prepared) {
   return unit.scale;
 }
 
-Spread scaled(Spread spread, double scale) {
+DrawnSpread scaled(DrawnSpread spread, double scale) {
   for (double* value : {&spread.p5, &spread.p50, &spread.p95, &spread.point, &spread.unfitted}) *value /= scale;
   for (Swing& swing : spread.tornado) swing = {swing.at_lo / scale, swing.at_hi / scale};
   return spread;
@@ -119,7 +119,7 @@ Judgement judged(const Claim& claim, const Prepared& prepared, const RowOutcome&
 std::vector<RowOutcome> judged_rows(const Claim& claim, const Prepared& prepared, const DrawPlan& plan) {
   const std::vector<std::size_t> places = rows_of(claim, prepared);
   const double scale = scale_of(claim, prepared);
-  const std::vector<Spread> spreads = spread_of(prepared, plan);
+  const std::vector<DrawnSpread> spreads = spread_of(prepared, plan);
   std::vector<double> bounds;
   if (const auto load = load_factor_of(prepared)) bounds = predict_with(prepared, *load, 1.0, plan);
   std::vector<RowOutcome> rows;

@@ -26,7 +26,7 @@ struct ClaimOptions {
 struct RowOutcome {
   std::string name;  // empty when the claim has one number without a name
   double published = 0.0, tolerance = 0.0;
-  Spread spread;
+  DrawnSpread spread;
   std::optional<double> bound;  // what kernels allow, where the claim holds a load
   Judgement judgement;
 };

@@ -18,7 +18,7 @@ Json source_of(const ClaimSource& source) {
           {"retrieved", text_or_null(source.retrieved)}};
 }
 
-Json tornado_of(const Spread& spread, const std::vector<Assumption>& assumptions) {
+Json tornado_of(const DrawnSpread& spread, const std::vector<Assumption>& assumptions) {
   Json tornado = Json::array();
   for (std::size_t i = 0; i < assumptions.size() && i < spread.tornado.size(); ++i)
     tornado.push_back({{"key", assumptions[i].key},

@@ -39,6 +39,8 @@ std::optional<QuantityUnit> numerator(std::string_view word) {
   if (const auto scale = prefixed(word, "Wh")) return QuantityUnit{*scale * 3600.0, "J"};
   for (const std::string_view unit : {"FLOP", "USD", "B", "J", "W"})
     if (const auto scale = prefixed(word, unit)) return QuantityUnit{*scale, std::string(unit)};
+  for (const std::string_view counted : {"tokens", "parameters", "nodes", "GPUs"})
+    if (const auto scale = prefixed(word, counted)) return QuantityUnit{*scale, "1"};
   return std::nullopt;
 }
 

@@ -108,7 +108,7 @@ std::vector<std::size_t> order_by(const Draws& draws, std::size_t assumption) {
   return order;
 }
 
-void add_distribution(std::vector<Spread>& spreads, const Draws& draws, std::size_t assumptions) {
+void add_distribution(std::vector<DrawnSpread>& spreads, const Draws& draws, std::size_t assumptions) {
   std::vector<std::vector<std::size_t>> orders;
   for (std::size_t i = 0; i < assumptions; ++i) orders.push_back(order_by(draws, i));
   for (std::size_t row = 0; row < spreads.size(); ++row) {
@@ -123,7 +123,7 @@ void add_distribution(std::vector<Spread>& spreads, const Draws& draws, std::siz
   }
 }
 
-void add_tornado(std::vector<Spread>& spreads, const Prepared& prepared, const DrawPlan& plan) {
+void add_tornado(std::vector<DrawnSpread>& spreads, const Prepared& prepared, const DrawPlan& plan) {
   for (std::size_t i = 0; i < prepared.assumptions.size(); ++i) {
     const Values at_lo = predict_with(prepared, i, prepared.assumptions[i].lo, plan);
     const Values at_hi = predict_with(prepared, i, prepared.assumptions[i].hi, plan);
@@ -131,7 +131,7 @@ void add_tornado(std::vector<Spread>& spreads, const Prepared& prepared, const D
   }
 }
 
-void add_effects(std::vector<Spread>& spreads, const Prepared& prepared, const DrawPlan& plan) {
+void add_effects(std::vector<DrawnSpread>& spreads, const Prepared& prepared, const DrawPlan& plan) {
   Values neutral = values_of(prepared.assumptions);
   for (std::size_t i = 0; i < neutral.size(); ++i) neutral[i] = prepared.assumptions[i].neutral.value_or(neutral[i]);
   const Values base = run(prepared, prepared.predict, neutral, plan);
@@ -163,14 +163,14 @@ std::vector<double> predict_with(const Prepared& prepared, std::size_t assumptio
   return run(prepared, prepared.predict, values, plan);
 }
 
-std::vector<Spread> spread_of(const Prepared& prepared, const DrawPlan& plan) {
+std::vector<DrawnSpread> spread_of(const Prepared& prepared, const DrawPlan& plan) {
   const Values points = predict_at_values(prepared, prepared.predict, plan);
-  std::vector<Spread> spreads(points.size());
+  std::vector<DrawnSpread> spreads(points.size());
   for (std::size_t row = 0; row < points.size(); ++row) spreads[row].point = points[row];
   add_effects(spreads, prepared, plan);
   add_tornado(spreads, prepared, plan);
   if (prepared.assumptions.empty()) {
-    for (Spread& spread : spreads) spread.p5 = spread.p50 = spread.p95 = spread.point;
+    for (DrawnSpread& spread : spreads) spread.p5 = spread.p50 = spread.p95 = spread.point;
     return spreads;
   }
   add_distribution(spreads, draw(prepared, plan), prepared.assumptions.size());

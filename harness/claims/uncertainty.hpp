@@ -22,7 +22,7 @@ struct Swing {
 };
 
 // One number of a claim. Everything is in the unit of the derivation; vectors have one entry per assumption.
-struct Spread {
+struct DrawnSpread {
   double p5 = 0.0, p50 = 0.0, p95 = 0.0;
   double point = 0.0;     // every assumption at its value
   double unfitted = 0.0;  // assumptions that have a neutral value at it: nothing assumed that could have been fitted
@@ -31,9 +31,9 @@ struct Spread {
   std::vector<double> effects;  // relative to `unfitted`: this assumption alone moved from neutral to its middle
 };
 
-// One Spread per row. Log-normal with lo and hi as 5th and 95th percentile; lo = hi is a constant. The same seed gives
+// One DrawnSpread per row. Log-normal with lo and hi as 5th and 95th percentile; lo = hi is a constant. The same seed gives
 // the same numbers on any machine and any number of threads. Throws Error{config} when a prediction is not finite.
-std::vector<Spread> spread_of(const Prepared& prepared, const DrawPlan& plan);
+std::vector<DrawnSpread> spread_of(const Prepared& prepared, const DrawPlan& plan);
 
 // The prediction with every assumption at its value, or with one of them at another.
 std::vector<double> predict_at_values(const Prepared& prepared, const Predict& predict, const DrawPlan& plan);

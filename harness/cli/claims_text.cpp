@@ -93,7 +93,7 @@ void add_full_rows(std::string& out, const ClaimOutcome& outcome, const Style& s
   }
 }
 
-std::vector<std::size_t> by_swing(const Spread& spread) {
+std::vector<std::size_t> by_swing(const DrawnSpread& spread) {
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < spread.tornado.size(); ++i) order.push_back(i);
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -106,7 +106,7 @@ std::vector<std::size_t> by_swing(const Spread& spread) {
 
 void add_tornado(std::string& out, const ClaimOutcome& outcome, const Style& style) {
   if (outcome.rows.empty() || outcome.assumptions.empty()) return;
-  const Spread& spread = outcome.rows.front().spread;
+  const DrawnSpread& spread = outcome.rows.front().spread;
   Table table({{"assumption"}, {"from", Align::right}, {"to", Align::right}, {"alone moves it", Align::right},
                {"of variance", Align::right}, {"basis"}, {"grade"}, {"source", Align::left, 1}});
   for (const std::size_t i : by_swing(spread)) {

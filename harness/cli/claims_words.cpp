@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kShownSources = 3;  // per grade; the rest is counted
 
 std::string interval_text(const RowOutcome& row, bool has_interval) {
-  const Spread& spread = row.spread;
+  const DrawnSpread& spread = row.spread;
   if (!has_interval) return figure_text(spread.point);
   return fmt::format("{} [{}, {}]", figure_text(spread.p50), figure_text(spread.p5), figure_text(spread.p95));
 }
@@ -38,7 +38,7 @@ bool has_neutral(const ClaimOutcome& outcome) {
 
 std::string figure_text(double value) {
   constexpr std::pair<double, char> scales[] = {{1e12, 'T'}, {1e9, 'G'}, {1e6, 'M'}, {1e3, 'k'}};
-  if (std::abs(value) >= 1e5)
+  if (std::abs(value) >= 1e4)
     for (const auto& [scale, letter] : scales)
       if (std::abs(value) >= scale) return fmt::format("{:#.4g}{}", value / scale, letter);
   return fmt::format("{:.4g}", value);

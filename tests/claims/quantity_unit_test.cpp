@@ -24,6 +24,7 @@ TEST(quantity_unit, prefixes_times_and_denominators_are_read) {
   expect_unit("ratio", 1, "1");
   expect_unit("%", 0.01, "1");
   expect_unit("J/token", 1, "J/token");
+  expect_unit("ktokens/s", 1000, "1/s");
 }
 
 TEST(quantity_unit, gib_is_not_gb) {
@@ -33,7 +34,7 @@ TEST(quantity_unit, gib_is_not_gb) {
 }
 
 TEST(quantity_unit, what_could_mean_two_things_is_refused) {
-  for (const char* text : {"TFLOPS", "GB/S", "Gb/s", "gb", "", "/s", "GB//s", "GB/s/", "tokens", "KB", "FLOP/apple"})
+  for (const char* text : {"TFLOPS", "GB/S", "Gb/s", "gb", "", "/s", "GB//s", "GB/s/", "apples", "KB", "FLOP/apple"})
     EXPECT_FALSE(quantity_unit(text).has_value()) << text;
 }
 

@@ -13,6 +13,7 @@ TEST(verdict, inside_close_and_narrow_is_reproduced) { EXPECT_EQ(judge(good()).v
 
 TEST(verdict, the_ends_of_the_interval_are_inside) {
   Evidence evidence = good();
+  evidence.tolerance = 0.12;
   evidence.published = 90;
   EXPECT_EQ(judge(evidence).verdict, Verdict::reproduced);
   evidence.published = 110;
