@@ -117,7 +117,7 @@ Verdict worst(std::span<const Verdict> verdicts) {
 
 std::string cap_of(const std::vector<Assumption>& assumptions, std::span<const double> shares) {
   for (std::size_t i = 0; i < assumptions.size(); ++i)
-    if (grade_of_basis(assumptions[i].basis) == Grade::d && shares[i] > kMostShareOfPrior)
+    if (evidence_grade_of(assumptions[i].basis) == EvidenceGrade::d && shares[i] > kMostShareOfPrior)
       return fmt::format("{:.0f} % of the variance is {}, which is a guess (grade D, {})", 100.0 * shares[i],
                          assumptions[i].key, assumptions[i].basis);
   return "";

@@ -23,7 +23,7 @@ Prepared prepare(const Scene& scene) {
   const Claim claim = scene.claim;
   Prepared prepared;
   for (const auto& [name, value] : claim.let) {
-    prepared.inputs.push_back({"let." + name, value, "", Grade::c, claim.source.cite});
+    prepared.inputs.push_back({"let." + name, value, "", EvidenceGrade::c, claim.source.cite});
     prepared.alternatives.push_back(
         {fmt::format("1 % more {}", name), [claim, name = name](const Drawn&) { return std::vector{value_of(claim, name)}; }});
   }
