@@ -2,6 +2,7 @@
 // them?
 #pragma once
 
+#include "harness/claims/phase_parts.hpp"
 #include "harness/claims/phases.hpp"
 
 namespace chokepoint {
@@ -10,5 +11,8 @@ namespace chokepoint {
 // routing perfectly balanced. Means over the layers of the trace; what the trace does not contain is derived
 // (see there).
 TrainingPhases trace_phases();
+
+// What these phases consist of.
+PhaseParts trace_parts();
 
 }  // namespace chokepoint
