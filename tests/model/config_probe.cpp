@@ -12,6 +12,7 @@
 
 #include "harness/base/error.hpp"
 #include "harness/claims/claim.hpp"
+#include "harness/claims/kernel_table.hpp"
 #include "harness/model/model_shapes.hpp"
 #include "harness/model/price.hpp"
 #include "harness/model/profile.hpp"
@@ -31,6 +32,7 @@ int decode(const std::string& kind, int count, char** paths) {
       {"model", [](const std::string& path) { load_model(path); }},
       {"suite", [](const std::string& path) { load_suite(path); }},
       {"claims", [](const std::string& path) { load_claims_file(path); }},
+      {"kernel", [](const std::string& path) { decode_kernel_file(read_json(path)); }},
       {"record", [](const std::string& path) { record_from_json(read_json(path)); }}};
   for (int i = 0; i < count; ++i) {
     std::string verdict = "ok";

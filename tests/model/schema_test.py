@@ -23,7 +23,8 @@ except ImportError:
     sys.exit(77)
 
 SOURCE, PROBE = sys.argv[1:3]
-FOLDER_OF = {"profile": "profiles", "price": "prices", "model": "models", "suite": "suites", "trace": "traces", "claims": "claims"}
+FOLDER_OF = {"profile": "profiles", "price": "prices", "model": "models", "suite": "suites", "trace": "traces",
+             "claims": "claims", "kernel": "kernels"}
 MUTATIONS_PER_FILE = 60
 
 
@@ -240,7 +241,7 @@ class Agreement(unittest.TestCase):
 
     def test_what_the_program_accepts_the_schema_accepts(self):
         accepted = rejected = 0
-        for kind in ("profile", "price", "model", "suite", "claims", "record"):
+        for kind in ("profile", "price", "model", "suite", "claims", "kernel", "record"):
             originals = {os.path.basename(path): read(path) for path in (shipped(kind) if kind in FOLDER_OF else [])}
             if kind == "record":
                 originals = {f"{i}.json": json.loads(line) for i, line in enumerate(probe("records"))}
