@@ -26,6 +26,20 @@ StageLayout dsv3_rank0_shared_ends();
 
 StageLayout uniform_layout(int stages, int expert_layers);
 
+// Seconds that a stage's contents compute for one micro-batch, forward and back.
+struct LayoutCosts {
+  double expert_layer_s = 0.0, dense_layer_s = 0.0, head_s = 0.0, projection_s = 0.0;
+};
+
+// All layers of a model in order, dense ones first, then its head, then a projection, an expert layer and a
+// head for each prediction layer, cut into `stages` so that the slowest stage is as fast as can be; stages
+// are filled from the front. Throws Error{config} where there are more stages than pieces.
+StageLayout balanced_layout(int stages, int dense_layers, int expert_layers, int prediction_layers,
+                            const LayoutCosts& costs);
+
+// Pieces that a layout can be cut into: no more stages than that.
+int layout_pieces(int dense_layers, int expert_layers, int prediction_layers);
+
 // Names that claims use: "dsv3_rank0_shared_ends", "uniform" (16 stages of four). Throws Error{config} with
 // the nearest.
 StageLayout find_stage_layout(const std::string& name);

@@ -34,8 +34,10 @@ void check(const Conditions& c) {
   check_positive(c.network_efficiency, "network efficiency");
   check_positive(c.tensor_clock, "tensor clock");
   check_positive(c.bf16_gemm_time, "bf16 gemm time");
-  check_positive(c.nodes_per_token, "nodes per token");
-  check_positive(c.gpus_per_token, "GPUs per token");
+  if (!(c.nodes_per_token >= 0.0) || !(c.gpus_per_token >= 0.0))
+    throw Error(Fault::config,
+                fmt::format("a token goes to {} nodes and {} GPUs", c.nodes_per_token, c.gpus_per_token),
+                "0 or above, of which 0 means no transfers");
   bytes_per_value(c.gemm, "gemm");
   if (c.transfer_sms < 0 || c.transfer_sms >= c.sms)
     throw Error(Fault::config,
@@ -63,6 +65,7 @@ struct Factors {
 };
 
 Factors factors_of(const Conditions& from, const Conditions& to) {
+  check_positive(transfer_time(from, 1.0), "time of transfers that others are compared with");
   const double gemm = gemm_rate(from) / gemm_rate(to);
   const auto transfer = [&](Dtype before, Dtype after, const char* name) {
     return transfer_time(to, bytes_per_value(after, name)) /

@@ -1,13 +1,15 @@
 // How fast are simulated steps? A pipeline of 16 ranks and 120 micro-batches, compiled and run, and
-// Monte-Carlo draws of DeepSeek-V3's whole step, on one core.
+// Monte-Carlo draws of DeepSeek-V3's whole step, on one core; plans for fleets, on all cores.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <functional>
 
+#include "harness/base/parallel.hpp"
 #include "harness/base/random.hpp"
 #include "harness/claims/expert_imbalance.hpp"
+#include "harness/claims/fleet.hpp"
 #include "harness/claims/trace_phases.hpp"
 #include "harness/claims/train_step.hpp"
 
@@ -52,10 +54,24 @@ void draws(double jitter) {
              sum_s / kDraws);
 }
 
+void plans() {
+  std::vector<Conditions> links(8);
+  for (std::size_t i = 0; i < links.size(); ++i)
+    links[i].link_bytes_per_s = 450e9 / static_cast<double>(i + 1);
+  std::int64_t tried = 0, within = 0;
+  const double seconds = seconds_of([&] {
+    for (const FleetPoint& point : search_fleet({}, dsv3_fleet_basis(), {}, links))
+      tried += point.plans(), within += point.within_limits;
+  });
+  fmt::print("{} plans, {} within limits: {:.2f} s on {} cores\n", tried, within, seconds,
+             parallel_workers());
+}
+
 }  // namespace
 
 int main() {
   pipelines();
   draws(0.0);
   draws(0.02);
+  plans();
 }

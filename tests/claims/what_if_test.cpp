@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "harness/base/error.hpp"
+#include "harness/claims/routing_volumes.hpp"
 #include "harness/claims/scenario.hpp"
 #include "harness/claims/trace_phases.hpp"
 #include "harness/model/profile.hpp"
@@ -77,6 +78,20 @@ TEST(what_if, routing_to_more_nodes_and_wider_formats_cost_network_time) {
   expect_percent({{"node_limit", "4"}}, 0, 0.1);
   expect_percent({{"dispatch", "bf16"}}, 10, 1);
   expect_percent({{"combine", "fp8_e4m3"}}, -2.8, 0.1);
+}
+
+TEST(what_if, node_limits_stand_for_what_sampling_the_gate_gives) {
+  const struct {
+    const char* limit;
+    std::int64_t groups;
+  } rows[] = {{"2", 2}, {"4", 4}, {"none", 8}};
+  for (const auto& row : rows) {
+    Scenario scenario;
+    set(scenario, "node_limit", row.limit);
+    const Spread spread = sampled_spread({256, 8, 8, row.groups}, {.nodes = 8}, 4000, 1);
+    EXPECT_NEAR(scenario.conditions.nodes_per_token, spread.nodes_per_token, 0.02 * spread.nodes_per_token);
+    EXPECT_NEAR(scenario.conditions.gpus_per_token, spread.gpus_per_token, 0.02 * spread.gpus_per_token);
+  }
 }
 
 TEST(what_if, schedules_and_micro_batches) {
