@@ -6,7 +6,7 @@
 //                ring.wait_empty(at); mbarrier_arrive_expect_tx(ring.full(at), bytes); tma_load_2d(.., ring.full(at), ..);
 //                ring.next(at);
 //   computes:    Cursor at;
-//                ring.wait_full(at); ...; one thread of each warpgroup: mbarrier_arrive(ring.empty(at)); ring.next(at);
+//                ring.wait_full(at); ...; give_back<kCluster>(ring.empty(at)); ring.next(at);      each warpgroup
 // Cursors run on from tile to tile and are never reset. A fresh ring is empty: the first kStages waits for `empty`
 // return at once. With multicast, `empty` counts the consumers of all blocks of the cluster, which arrive in each
 // (mbarrier_arrive_in), and no block may return before its cluster has met once more (cluster_sync).
@@ -111,5 +111,15 @@ class Ring {
  private:
   Mbarrier* barriers_;
 };
+
+// A warpgroup is done with a stage: counts once at `empty` of every block of the cluster.
+template <int kCluster>
+__device__ __forceinline__ void give_back(Mbarrier* empty) {
+  if constexpr (kCluster == 1) {
+    if (threadIdx.x % 128 == 0) mbarrier_arrive(empty);
+  } else {
+    if (threadIdx.x % 128 < kCluster) mbarrier_arrive_in(empty, threadIdx.x % 128);
+  }
+}
 
 }  // namespace chokepoint::hopper

@@ -48,7 +48,8 @@ constexpr int best_group(int rows, int columns, int block_m, int block_n, int at
   std::int64_t least = -1;
   for (int group = 1; group <= kMostRows && group <= rows; ++group) {
     const int wide = tiles_along(at_once, group) < columns ? tiles_along(at_once, group) : columns;
-    const std::int64_t read = std::int64_t{group} * block_m + std::int64_t{wide} * block_n;
+    const int high = tiles_along(at_once, wide) > group ? tiles_along(at_once, wide) : group;
+    const std::int64_t read = std::int64_t{high} * block_m + std::int64_t{wide} * block_n;
     if (least >= 0 && read >= least) continue;
     least = read;
     best = group;

@@ -1,0 +1,29 @@
+// How does TMA reach rows whose pitch is no multiple of 16 bytes? They are copied to a pitch that is. Bound: memory.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/common/cuda/launch.cuh"
+#include "kernels/common/cuda/ptx.cuh"
+
+namespace chokepoint::hopper {
+
+inline constexpr int kPadThreads = 256;
+
+// bf16 rows of `length` elements that lie length apart, to rows that lie `pitch` apart; what is behind them stays.
+__global__ void __launch_bounds__(kPadThreads)
+    pad_rows(const std::uint16_t* from, std::uint16_t* to, std::int64_t rows, std::int64_t length, std::int64_t pitch) {
+  const std::int64_t threads = std::int64_t{gridDim.x} * kPadThreads;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * kPadThreads + threadIdx.x; i < rows * length; i += threads)
+    to[i / length * pitch + i % length] = from[i];
+}
+
+inline void launch_pad_rows(const void* from, void* to, std::int64_t rows, std::int64_t length, std::int64_t pitch,
+                            void* stream) {
+  constexpr std::int64_t kMostBlocks = 1056;  // eight for each of an H100's multiprocessors
+  const std::int64_t blocks = (rows * length + kPadThreads - 1) / kPadThreads;
+  launch(pad_rows, dim3(static_cast<unsigned>(blocks < kMostBlocks ? blocks : kMostBlocks)), dim3(kPadThreads), 0,
+         stream, static_cast<const std::uint16_t*>(from), static_cast<std::uint16_t*>(to), rows, length, pitch);
+}
+
+}  // namespace chokepoint::hopper

@@ -1,0 +1,228 @@
+// C[m, n] = A[m, k] x B in bf16 with f32 sums, on Hopper's tensor cores (sm_90a).
+//
+// Tile and pipeline: product.hpp's ProductTile. Persistent blocks; the first warpgroup loads (one thread, TMA with
+//   128-byte swizzle, a ring of `stages` steps of 64 along k) and paces (one lane of its second warp), the others
+//   multiply: wgmma m64nNk16, four a step, one step's products in flight while the next stage is waited for. In a
+//   cluster of two the blocks share B by multicast. Sums leave through shared memory (stmatrix, TMA store), so that the
+//   store of a tile goes on while the next is computed. Tiles of products with few of them are cut along k, and the
+//   last block to arrive adds up.
+// Registers: 40 for the loading warpgroup, 232 for two consumers of 64 x 256 (128 sums, 0 spills); `low` has one
+//   consumer and needs no exchange. Shared memory: product_shared_bytes, 226 KiB for `wide` and `square`.
+// Bound: compute for large products (989 TFLOP/s on an H100 SXM by the datasheet, about 80 % of it under power limits);
+//   memory for few rows.
+// Ideas: warp specialisation, ring, persistent grouped order and 2-block multicast as in CUTLASS 3 (media/docs/cpp/
+//   efficient_gemm.md@7107b0553) and fast.cu (@38eb642); the overlapped 128-byte-swizzled store as in DeepGEMM
+//   (@54e2261). The pace is ours.
+// Does not support: rows that TMA cannot reach (pitch no multiple of 16 bytes; product.cu copies them first).
+#pragma once
+
+#include "kernels/common/cuda/hopper/epilogue.cuh"
+#include "kernels/common/cuda/hopper/pace.cuh"
+#include "kernels/common/cuda/hopper/product.hpp"
+#include "kernels/common/cuda/hopper/wgmma.cuh"
+
+namespace chokepoint::hopper {
+
+// Where things lie in a block's shared memory.
+template <ProductTileName kName>
+struct ProductShared {
+  static constexpr ProductTile kTile = product_tile(kName);
+  static constexpr int kStageBytes = kTile.a_bytes() + kTile.b_bytes();
+  static constexpr int kPaceAt = kRingBytes<kTile.stages>, kToldAt = kPaceAt + kPaceBytes;
+  static_assert(kToldAt + 4 <= kProductNoteBytes, "the notes have room");
+  static_assert(kStoreBytes == 2 * 64 * kTileRowBytes, "as product_shared_bytes counts it");
+
+  __device__ ProductShared() : base(dynamic_shared()) {}
+  __device__ unsigned char* a(int stage) const { return base + stage * kStageBytes; }
+  __device__ unsigned char* b(int stage) const { return a(stage) + kTile.a_bytes(); }
+  __device__ unsigned char* store(int consumer) const { return base + kTile.stages * kStageBytes + consumer * kStoreBytes; }
+  __device__ unsigned char* notes() const { return store(kTile.consumers()); }
+  __device__ unsigned char* pace() const { return notes() + kPaceAt; }
+  __device__ int* told() const { return reinterpret_cast<int*>(notes() + kToldAt); }
+
+  unsigned char* base;
+};
+
+// One tile of this block: its rows, columns and steps of k.
+struct ProductWork {
+  int row, column, step, step_end;
+  TilePlace place;
+};
+
+template <ProductTileName kName>
+__device__ __forceinline__ ProductWork product_work(const ProductArgs& args, int index, int rank) {
+  constexpr ProductTile kTile = product_tile(kName);
+  ProductWork work;
+  work.place = args.order.place(index);
+  work.row = (work.place.row * kTile.cluster + rank) * kTile.block_m;
+  work.column = work.place.column * kTile.block_n;
+  work.step = cut_begin(work.place.cut, args.order.cuts, args.steps);
+  work.step_end = cut_begin(work.place.cut + 1, args.order.cuts, args.steps);
+  return work;
+}
+
+// This block's cluster among the others, and its rank in it.
+template <int kCluster>
+struct Seat {
+  int rank = kCluster == 1 ? 0 : static_cast<int>(cluster_rank());
+  int cluster = static_cast<int>(blockIdx.x) / kCluster, clusters = static_cast<int>(gridDim.x) / kCluster;
+};
+
+// One stage: A's rows of this block, and of B this block's half for the whole cluster.
+template <ProductTileName kName, Major kB>
+__device__ __forceinline__ void product_load(const ProductShared<kName>& shared, const TensorMap* a, const TensorMap* b,
+                                             Mbarrier* full, const ProductWork& work, int step, int stage, int rank) {
+  constexpr ProductTile kTile = product_tile(kName);
+  constexpr int kShare = kTile.block_n / kTile.cluster;                 // columns of B
+  constexpr int kBoxes = kB == Major::k ? 1 : kShare / 64;              // one box holds all of them, or 64
+  constexpr int kBoxBytes = kTile.b_bytes() / kTile.cluster / kBoxes;
+  const int k = step * kProductDepth;
+  mbarrier_arrive_expect_tx(full, kTile.a_bytes() + kTile.b_bytes());
+  tma_load_2d(shared.a(stage), a, full, k, work.row);
+#pragma unroll
+  for (int box = 0; box < kBoxes; ++box) {
+    unsigned char* to = shared.b(stage) + (rank * kBoxes + box) * kBoxBytes;
+    const int column = work.column + rank * kShare + box * 64;
+    const int x = kB == Major::k ? k : column, y = kB == Major::k ? column : k;
+    if constexpr (kTile.cluster == 1)
+      tma_load_2d(to, b, full, x, y);
+    else
+      tma_load_2d_multicast(to, b, full, x, y, (1U << kTile.cluster) - 1U);
+  }
+}
+
+template <ProductTileName kName, Major kB>
+__device__ void product_produce(const ProductShared<kName>& shared, const TensorMap* a, const TensorMap* b,
+                                const ProductArgs& args, const TilePace& pace) {
+  constexpr ProductTile kTile = product_tile(kName);
+  const Ring<kTile.stages> ring(shared.notes());
+  const Seat<kTile.cluster> seat;
+  Cursor at, gate;
+  for (int i = seat.cluster; i < args.order.count(); i += seat.clusters) {
+    const ProductWork work = product_work<kName>(args, i, seat.rank);
+    pace.enter(gate);
+    for (int step = work.step; step < work.step_end; ++step) {
+      ring.wait_empty(at);
+      product_load<kName, kB>(shared, a, b, ring.full(at), work, step, at.stage, seat.rank);
+      ring.next(at);
+    }
+  }
+}
+
+template <ProductTileName kName>
+__device__ void product_charge(const ProductArgs& args, TilePace& pace) {
+  constexpr ProductTile kTile = product_tile(kName);
+  const Seat<kTile.cluster> seat;
+  const int tiles = args.order.count() * kTile.cluster;
+  for (int i = seat.cluster; i < args.order.count(); i += seat.clusters) {
+    const ProductWork work = product_work<kName>(args, i, seat.rank);
+    const int rows = max(0, min(args.m - work.row, kTile.block_m)), columns = min(args.n - work.column, kTile.block_n);
+    const int depth = min(args.k, work.step_end * kProductDepth) - work.step * kProductDepth;
+    pace.admit(static_cast<double>(tile_share(args.memory_bytes, i * kTile.cluster + seat.rank, tiles)),
+               2.0 * depth * (static_cast<double>(rows) * columns));
+  }
+  pace.drain();
+}
+
+// A consumer's 64 rows of the tile, into d.
+template <ProductTileName kName, Major kB, int kSums>
+__device__ __forceinline__ void product_multiply(const ProductShared<kName>& shared, const ProductWork& work,
+                                                 int consumer, Cursor& at, float (&d)[kSums]) {
+  constexpr ProductTile kTile = product_tile(kName);
+  constexpr int kBStepBytes = kB == Major::k ? kStepBytes : kMnMajorStepBytes;
+  const Ring<kTile.stages> ring(shared.notes());
+  Cursor before;
+  for (int step = work.step; step < work.step_end; ++step) {
+    ring.wait_full(at);
+    const std::uint64_t a =
+        k_major_descriptor(shared_address(shared.a(at.stage)) + static_cast<unsigned>(consumer * 64 * kTileRowBytes));
+    const std::uint32_t b_address = shared_address(shared.b(at.stage));
+    const std::uint64_t b =
+        kB == Major::k ? k_major_descriptor(b_address) : mn_major_descriptor(b_address, kProductDepth);
+    sums_fence(d);
+    warpgroup_arrive();
+#pragma unroll
+    for (int i = 0; i < kProductDepth / 16; ++i)
+      multiply_bf16<kTile.block_n, kB>(d, advanced(a, i * kStepBytes), advanced(b, i * kBStepBytes),
+                                       step > work.step || i > 0);
+    warpgroup_commit();
+    if (step > work.step) {  // the step before is done: its stage may be loaded again
+      warpgroup_wait<1>();
+      give_back<kTile.cluster>(ring.empty(before));
+    }
+    before = at;
+    ring.next(at);
+  }
+  warpgroup_wait<0>();
+  sums_fence(d);
+  give_back<kTile.cluster>(ring.empty(before));
+}
+
+template <ProductTileName kName, Major kB>
+__device__ void product_consume(const ProductShared<kName>& shared, const TensorMap* c, const ProductArgs& args,
+                                int consumer) {
+  constexpr ProductTile kTile = product_tile(kName);
+  constexpr int kSums = kTile.block_n / 2, kConsumerThreads = 128 * kTile.consumers();
+  constexpr unsigned kAllConsumers = 1, kFirstConsumer = 2;  // named barriers
+  const Seat<kTile.cluster> seat;
+  const DirectOutput direct{.data = args.c, .pitch = args.n, .rows = args.m, .columns = args.n,
+                            .is_f32 = args.c_is_f32, .pairs = args.n % 2 == 0};
+  SliceStore store(shared.store(consumer), kFirstConsumer + static_cast<unsigned>(consumer));
+  Cursor at;
+  for (int i = seat.cluster; i < args.order.count(); i += seat.clusters) {
+    const ProductWork work = product_work<kName>(args, i, seat.rank);
+    float d[kSums];
+    product_multiply<kName, kB>(shared, work, consumer, at, d);
+    if constexpr (kTile.cluster == 1) {
+      if (args.order.cuts > 1) {
+        const int tile = i / args.order.cuts;
+        const CutTile cut{.partials = args.partials + std::int64_t{tile} * args.order.cuts * kTile.block_m * kTile.block_n,
+                          .counter = args.counters + tile, .cut = work.place.cut, .cuts = args.order.cuts};
+        if (!join_cuts(cut, d, shared.told(), kAllConsumers, static_cast<int>(threadIdx.x) - 128, kConsumerThreads))
+          continue;
+      }
+    }
+    const int row = work.row + 64 * consumer;
+    if (args.store_by_tma)
+      store.template tile<kTile.block_n>(c, d, work.column, row, args.n);
+    else
+      store_direct(direct, d, work.column, row);
+  }
+  store.finish();
+}
+
+template <ProductTileName kName, Major kB>
+__global__ void __launch_bounds__(product_tile(kName).threads(), 1)
+    product_kernel(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b,
+                   const __grid_constant__ TensorMap c, const __grid_constant__ ProductArgs args) {
+  constexpr ProductTile kTile = product_tile(kName);
+  const ProductShared<kName> shared;
+  TilePace pace(shared.pace(), args.pace);
+  if (threadIdx.x == 0) {
+    prefetch_tensor_map(&a);
+    prefetch_tensor_map(&b);
+    if (args.store_by_tma) prefetch_tensor_map(&c);
+    const Ring<kTile.stages> ring(shared.notes());
+    ring.init(1, static_cast<unsigned>(kTile.consumers() * kTile.cluster));
+    pace.init();
+    fence_barrier_init();
+  }
+  if constexpr (kTile.cluster == 1)
+    __syncthreads();
+  else
+    cluster_sync();
+  const int warp = __shfl_sync(0xffffffffU, static_cast<int>(threadIdx.x) / 32, 0);  // known to be the same in a warp
+  if (warp < 4) {
+    if constexpr (kTile.consumers() == 2) give_registers<40>();
+    if (warp == 0 && lane_id() == 0) product_produce<kName, kB>(shared, &a, &b, args, pace);
+    if (warp == 1 && lane_id() == 0 && pace.on()) product_charge<kName>(args, pace);
+    __syncwarp();
+  } else {
+    if constexpr (kTile.consumers() == 2) take_registers<232>();
+    product_consume<kName, kB>(shared, &c, args, warp / 4 - 1);
+  }
+  // A block must not leave while the other still writes to its shared memory or arrives at its barriers.
+  if constexpr (kTile.cluster > 1) cluster_sync();
+}
+
+}  // namespace chokepoint::hopper

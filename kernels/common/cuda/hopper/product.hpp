@@ -1,0 +1,134 @@
+// How do kernels for Hopper multiply bf16 matrices? C[m, n] = A[m, k] x B: the task, how it is cut into tiles, and a
+// launch that is prepared once. The kernel itself is in product.cuh.
+//
+//   const std::int64_t bytes = product_workspace_bytes(task);     zeroed memory of that size goes into task.workspace
+//   Product product(task);                                        encodes tensor maps; throws Error{unsupported}
+//   product.enqueue(stream);                                      again and again; can be captured into a graph
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "kernels/common/cuda/hopper/schedule.hpp"
+#include "kernels/common/cuda/hopper/tensor_map.hpp"
+#include "kernels/pace.hpp"
+
+namespace chokepoint::hopper {
+
+// A tile of C and how it is computed. `consumers` warpgroups take 64 rows each; one more warpgroup loads and paces.
+// `stages` steps of 64 along k are in flight. Two blocks of a cluster share the columns of B: each loads half of them
+// for both.
+struct ProductTile {
+  int block_m = 0, block_n = 0, stages = 0, cluster = 1;
+  constexpr int consumers() const { return block_m / 64; }
+  constexpr int threads() const { return 128 * (1 + consumers()); }
+  constexpr int a_bytes() const { return block_m * kTileRowBytes; }  // per stage
+  constexpr int b_bytes() const { return block_n * kTileRowBytes; }
+  constexpr bool operator==(const ProductTile&) const = default;
+};
+
+// wide: 128 x 256, the widest that two warpgroups' registers hold (128 sums a thread); with half of B from the other
+// block it asks L2 for 32 B a clock, of about 47 that it has for each of 132 multiprocessors.
+// square: where 256 columns would leave multiprocessors idle. low: few rows; the weights are what is moved.
+enum class ProductTileName { wide, square, low };
+inline constexpr ProductTileName kProductTileNames[] = {ProductTileName::wide, ProductTileName::square,
+                                                        ProductTileName::low};
+
+constexpr ProductTile product_tile(ProductTileName name) {
+  switch (name) {
+    case ProductTileName::wide:
+      return {128, 256, 4, 2};
+    case ProductTileName::square:
+      return {128, 128, 6, 1};
+    case ProductTileName::low:
+      return {64, 128, 8, 1};
+  }
+  return {};
+}
+inline constexpr int kProductDepth = 64;  // elements of k per step: 128 bytes
+
+struct ProductTask {
+  std::int64_t m = 0, n = 0, k = 0;
+  const void* a = nullptr;  // bf16 [m, k], row-major; addresses are multiples of 16
+  const void* b = nullptr;  // bf16 [n, k], or [k, n] when b_is_kn
+  bool b_is_kn = false;
+  void* c = nullptr;        // [m, n], bf16 or f32
+  bool c_is_f32 = false;
+  void* workspace = nullptr;  // product_workspace_bytes(task), ZEROED before the first use
+  double memory_bytes = 0.0;  // charged in all, spread evenly over the tiles; 2 m n k FLOP are charged besides
+  DevicePace pace = {};
+};
+
+struct ProductMachine {
+  int multiprocessors = 132;
+  std::int64_t shared_bytes = 232448;  // at most for one block
+};
+
+// Shared memory: stages of A and B, then a store of two slices for each consumer, then barriers and notes.
+inline constexpr int kProductNoteBytes = 512;
+constexpr std::int64_t product_shared_bytes(const ProductTile& tile) {
+  return std::int64_t{tile.stages} * (tile.a_bytes() + tile.b_bytes()) +
+         std::int64_t{tile.consumers()} * 2 * 64 * kTileRowBytes + kProductNoteBytes;
+}
+
+struct ProductPlan {
+  ProductTileName name = ProductTileName::wide;
+  TileOrder order;  // of clusters' tiles
+  int grid = 0;     // blocks
+  int steps = 0;    // of k
+  bool store_by_tma = false;
+  // Rows that TMA cannot reach are copied to this pitch first (elements; 0: read where they are).
+  std::int64_t a_pitch = 0, b_pitch = 0;
+  // Workspace: counters and partial sums of tiles that are cut, then the copies.
+  std::int64_t counter_bytes = 0, partial_bytes = 0, a_bytes = 0, b_bytes = 0;
+
+  constexpr ProductTile tile() const { return product_tile(name); }
+  constexpr std::int64_t workspace_bytes() const { return counter_bytes + partial_bytes + a_bytes + b_bytes; }
+};
+
+// The tile and cuts that should take the least time. Pure; sizes alone decide.
+ProductPlan product_plan(const ProductTask& task, const ProductMachine& machine);
+// The same with tile and cuts of the caller's choice.
+ProductPlan product_plan_with(ProductTileName name, int cuts, const ProductTask& task, const ProductMachine& machine);
+// Clock cycles that product_plan expects of a plan.
+double product_cycles(const ProductPlan& plan, const ProductTask& task, const ProductMachine& machine);
+
+// Why this product is out of reach; empty when it is not.
+std::optional<std::string> product_obstacle(std::int64_t m, std::int64_t n, std::int64_t k);
+
+// What the kernel reads, by value, besides its tensor maps.
+struct ProductArgs {
+  int m = 0, n = 0, k = 0, steps = 0;
+  TileOrder order;
+  void* c = nullptr;
+  bool c_is_f32 = false, store_by_tma = false;
+  float* partials = nullptr;
+  unsigned* counters = nullptr;
+  std::int64_t memory_bytes = 0;
+  DevicePace pace = {};
+};
+using ProductEntry = void (*)(TensorMap a, TensorMap b, TensorMap c, ProductArgs args);
+
+// Of the current device.
+ProductMachine product_machine();
+std::int64_t product_workspace_bytes(const ProductTask& task);
+
+class Product {
+ public:
+  explicit Product(const ProductTask& task);
+  Product(const ProductTask& task, const ProductPlan& plan);
+
+  void enqueue(void* stream) const;
+  const ProductPlan& plan() const { return plan_; }
+
+ private:
+  ProductTask task_;
+  ProductPlan plan_;
+  ProductArgs args_;
+  TensorMap a_, b_, c_;
+  void* a_copy_ = nullptr;
+  void* b_copy_ = nullptr;
+};
+
+}  // namespace chokepoint::hopper

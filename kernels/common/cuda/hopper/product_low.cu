@@ -1,0 +1,10 @@
+// The product with tiles of 64 x 128; a file of its own, so that tiles compile side by side.
+#include "kernels/common/cuda/hopper/product.cuh"
+
+namespace chokepoint::hopper {
+
+ProductEntry product_low(bool b_is_kn) {
+  return b_is_kn ? product_kernel<ProductTileName::low, Major::mn> : product_kernel<ProductTileName::low, Major::k>;
+}
+
+}  // namespace chokepoint::hopper

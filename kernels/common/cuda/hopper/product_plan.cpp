@@ -1,0 +1,106 @@
+// Which tiles suit a product on Hopper? A model of what tensor cores, L2 and memory need, in clock cycles.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "kernels/common/cuda/hopper/product.hpp"
+
+namespace chokepoint::hopper {
+namespace {
+
+// Per clock. Tensor cores: 989 TFLOP/s of an H100 SXM5 (datasheet) / 132 multiprocessors / 1.83 GHz. L2: DeepGEMM's
+// figures (csrc/jit_kernels/heuristics/sm90.hpp@54e2261): 64 B for a multiprocessor, about 6.15 KB for all. Memory:
+// 3.35 TB/s (datasheet) at 1.7 GHz.
+constexpr double kMultiplyAdds = 2048.0, kL2Bytes = 64.0, kL2BytesOfAll = 6150.0, kMemoryBytes = 1970.0;
+// Until a block's first product, and for a tile's sums to leave: estimates, to be replaced by measurements.
+constexpr double kFillCycles = 1500.0, kTileCycles = 600.0;
+constexpr int kMostCuts = 16, kLeastStepsPerCut = 4;
+constexpr std::int64_t kWorkspaceAlignment = 1024;
+
+std::int64_t rounded_up(std::int64_t value, std::int64_t to) { return (value + to - 1) / to * to; }
+
+// Elements of bf16 in TMA's unit.
+constexpr std::int64_t kUnit = kTmaAlignment / 2;
+
+std::int64_t pitch_of_copy(std::int64_t row_length) {
+  return row_length % kUnit == 0 ? 0 : rounded_up(row_length, kUnit);
+}
+
+void add_workspace(ProductPlan& plan, const ProductTask& task) {
+  const ProductTile tile = plan.tile();
+  if (plan.order.cuts > 1) {
+    const std::int64_t tiles = std::int64_t{plan.order.rows} * plan.order.columns * tile.cluster;
+    plan.counter_bytes = rounded_up(tiles * 4, kWorkspaceAlignment);
+    plan.partial_bytes = tiles * plan.order.cuts * tile.block_m * tile.block_n * 4;
+  }
+  plan.a_pitch = pitch_of_copy(task.k);
+  plan.b_pitch = pitch_of_copy(task.b_is_kn ? task.n : task.k);
+  plan.a_bytes = rounded_up(plan.a_pitch * task.m * 2, kWorkspaceAlignment);
+  plan.b_bytes = rounded_up(plan.b_pitch * (task.b_is_kn ? task.k : task.n) * 2, kWorkspaceAlignment);
+}
+
+}  // namespace
+
+std::optional<std::string> product_obstacle(std::int64_t m, std::int64_t n, std::int64_t k) {
+  constexpr std::int64_t kMost = std::numeric_limits<int>::max() / 2;  // coordinates and tile edges are int
+  for (const auto& [name, length] : {std::pair{"m", m}, {"n", n}, {"k", k}})
+    if (length < 1 || length > kMost) return fmt::format("{} is {}, this kernel takes 1 to {}", name, length, kMost);
+  const std::int64_t tiles = std::int64_t{tiles_along(m, 64)} * tiles_along(n, 128);
+  if (tiles > kMost) return fmt::format("m x n has {} tiles, more than this kernel can count", tiles);
+  return std::nullopt;
+}
+
+ProductPlan product_plan_with(ProductTileName name, int cuts, const ProductTask& task, const ProductMachine& machine) {
+  ProductPlan plan;
+  plan.name = name;
+  const ProductTile tile = plan.tile();
+  plan.steps = tiles_along(task.k, kProductDepth);
+  plan.order.rows = tiles_along(task.m, tile.block_m * tile.cluster);
+  plan.order.columns = tiles_along(task.n, tile.block_n);
+  plan.order.cuts = tile.cluster > 1 ? 1 : std::clamp(cuts, 1, std::min(kMostCuts, plan.steps));  // clusters join none
+  const int clusters = std::max(1, machine.multiprocessors / tile.cluster);
+  plan.order.group = best_group(plan.order.rows, plan.order.columns, tile.block_m * tile.cluster, tile.block_n, clusters);
+  plan.grid = std::min(clusters, plan.order.count()) * tile.cluster;
+  plan.store_by_tma = !task.c_is_f32 && tma_can_reach(task.n * 2);
+  add_workspace(plan, task);
+  return plan;
+}
+
+double product_cycles(const ProductPlan& plan, const ProductTask& task, const ProductMachine& machine) {
+  const ProductTile tile = plan.tile();
+  const double sms = machine.multiprocessors;
+  const double waves = (plan.order.count() * tile.cluster + plan.grid - 1) / plan.grid;
+  const double tensor = static_cast<double>(tile.block_m) * tile.block_n * kProductDepth / kMultiplyAdds;
+  const double l2 = (tile.a_bytes() + static_cast<double>(tile.b_bytes()) / tile.cluster) /
+                    std::min(kL2Bytes, kL2BytesOfAll / sms);
+  const double steps = (plan.steps + plan.order.cuts - 1) / plan.order.cuts;
+  const double sums_bytes = plan.order.cuts > 1 ? 2.0 * static_cast<double>(plan.partial_bytes) : 0.0;
+  const double at_work = kFillCycles + waves * (steps * std::max(tensor, l2) + kTileCycles) + sums_bytes / kL2BytesOfAll;
+  const double m = static_cast<double>(task.m), n = static_cast<double>(task.n), k = static_cast<double>(task.k);
+  const double memory = (2.0 * (m * k + n * k) + (task.c_is_f32 ? 4.0 : 2.0) * m * n) / kMemoryBytes;
+  // What is hidden behind the slower of the two is never hidden quite.
+  return std::max(at_work, memory) + 0.1 * std::min(at_work, memory);
+}
+
+ProductPlan product_plan(const ProductTask& task, const ProductMachine& machine) {
+  ProductPlan best;
+  double least = 0.0;
+  for (const ProductTileName name : kProductTileNames) {
+    if (product_shared_bytes(product_tile(name)) > machine.shared_bytes) continue;
+    for (int cuts = 1; cuts <= kMostCuts; ++cuts) {
+      const ProductPlan plan = product_plan_with(name, cuts, task, machine);
+      // Only products that leave multiprocessors idle are cut, and into pieces worth a tile.
+      if (cuts > 1 && (plan.order.cuts < cuts || plan.steps / cuts < kLeastStepsPerCut ||
+                       plan.order.rows * plan.order.columns * plan.tile().cluster >= machine.multiprocessors))
+        break;
+      const double cycles = product_cycles(plan, task, machine);
+      if (best.grid != 0 && cycles >= least) continue;
+      least = cycles;
+      best = plan;
+    }
+  }
+  return best;
+}
+
+}  // namespace chokepoint::hopper

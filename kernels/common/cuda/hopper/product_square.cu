@@ -1,0 +1,10 @@
+// The product with tiles of 128 x 128; a file of its own, so that tiles compile side by side.
+#include "kernels/common/cuda/hopper/product.cuh"
+
+namespace chokepoint::hopper {
+
+ProductEntry product_square(bool b_is_kn) {
+  return b_is_kn ? product_kernel<ProductTileName::square, Major::mn> : product_kernel<ProductTileName::square, Major::k>;
+}
+
+}  // namespace chokepoint::hopper

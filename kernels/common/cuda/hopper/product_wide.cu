@@ -1,0 +1,10 @@
+// The product with tiles of 128 x 256 in clusters of two; a file of its own, so that tiles compile side by side.
+#include "kernels/common/cuda/hopper/product.cuh"
+
+namespace chokepoint::hopper {
+
+ProductEntry product_wide(bool b_is_kn) {
+  return b_is_kn ? product_kernel<ProductTileName::wide, Major::mn> : product_kernel<ProductTileName::wide, Major::k>;
+}
+
+}  // namespace chokepoint::hopper

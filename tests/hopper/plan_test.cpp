@@ -1,0 +1,91 @@
+// Which tile does a product on Hopper get, and does what is chosen fit the machine?
+#include <gtest/gtest.h>
+
+#include "kernels/common/cuda/hopper/product.hpp"
+
+namespace chokepoint::hopper {
+namespace {
+
+constexpr ProductMachine kH100{};  // 132 multiprocessors, 227 KiB
+
+ProductPlan plan_of(std::int64_t m, std::int64_t n, std::int64_t k, bool kn = false) {
+  return product_plan({.m = m, .n = n, .k = k, .b_is_kn = kn}, kH100);
+}
+
+TEST(hopper_plan, every_tile_fits_shared_memory_and_registers) {
+  for (const ProductTileName name : kProductTileNames) {
+    const ProductTile tile = product_tile(name);
+    EXPECT_LE(product_shared_bytes(tile), kH100.shared_bytes);
+    EXPECT_EQ(tile.block_m % 64, 0);
+    EXPECT_GE(tile.stages, 3);
+    EXPECT_EQ(tile.b_bytes() / tile.cluster % kTileAlignment, 0);
+    EXPECT_LE(40 + tile.consumers() * 232, 512);
+  }
+  // wide: 4 x (16 + 32) KiB of stages, 2 x 16 KiB of stores, 512 B of notes.
+  EXPECT_EQ(product_shared_bytes(product_tile(ProductTileName::wide)), 4 * 49152 + 2 * 16384 + 512);
+}
+
+TEST(hopper_plan, large_products_take_wide_tiles_and_all_multiprocessors) {
+  for (const std::int64_t side : {4096, 8192}) {
+    const ProductPlan plan = plan_of(side, side, side);
+    EXPECT_EQ(plan.name, ProductTileName::wide);
+    EXPECT_EQ(plan.grid, 132);
+    EXPECT_EQ(plan.order.cuts, 1);
+    EXPECT_EQ(plan.order.count(), side / 256 * (side / 256));
+    EXPECT_TRUE(plan.store_by_tma);
+    EXPECT_EQ(plan.workspace_bytes(), 0);
+  }
+}
+
+TEST(hopper_plan, few_rows_take_low_tiles_cut_until_multiprocessors_are_busy) {
+  for (const auto& [n, k] : {std::pair{2112, 7168}, {7168, 2048}, {4096, 7168}}) {
+    const ProductPlan plan = plan_of(64, n, k);
+    EXPECT_EQ(plan.name, ProductTileName::low) << n;
+    EXPECT_GE(plan.grid, 80) << n;
+    EXPECT_GT(plan.order.cuts, 1) << n;
+    // A counter per tile and 64 x 128 sums per tile and cut.
+    EXPECT_EQ(plan.partial_bytes, std::int64_t{plan.order.columns} * plan.order.cuts * 64 * 128 * 4);
+  }
+}
+
+TEST(hopper_plan, rows_that_tma_cannot_reach_are_copied_to_whole_units) {
+  const ProductPlan nk = plan_of(100, 200, 101);  // 202 bytes; 104 elements are 208
+  EXPECT_EQ(nk.a_pitch, 104);
+  EXPECT_EQ(nk.b_pitch, 104);
+  EXPECT_GE(nk.a_bytes, 100 * 208);
+  EXPECT_TRUE(nk.store_by_tma);
+  const ProductPlan kn = plan_of(100, 201, 104, true);
+  EXPECT_EQ(kn.a_pitch, 0);
+  EXPECT_EQ(kn.b_pitch, 208);
+  EXPECT_FALSE(kn.store_by_tma);
+}
+
+TEST(hopper_plan, every_shape_gets_a_plan_that_covers_it) {
+  for (const std::int64_t m : {1, 17, 64, 65, 128, 129, 1000, 4096})
+    for (const std::int64_t n : {1, 8, 127, 2112, 32768})
+      for (const std::int64_t k : {1, 64, 65, 512, 16384}) {
+        const ProductPlan plan = plan_of(m, n, k);
+        const ProductTile tile = plan.tile();
+        ASSERT_GT(plan.grid, 0);
+        EXPECT_EQ(plan.grid % tile.cluster, 0);
+        EXPECT_LE(plan.grid, 132);
+        EXPECT_GE(std::int64_t{plan.order.rows} * tile.block_m * tile.cluster, m);
+        EXPECT_GE(std::int64_t{plan.order.columns} * tile.block_n, n);
+        EXPECT_GE(std::int64_t{plan.steps} * kProductDepth, k);
+        EXPECT_LE(plan.order.cuts, plan.steps);
+        if (tile.cluster > 1) {
+          EXPECT_EQ(plan.order.cuts, 1) << "clusters do not join cuts";
+        }
+        EXPECT_EQ(plan.counter_bytes % 16 + plan.partial_bytes % 16 + plan.a_bytes % 16, 0) << "copies are aligned";
+      }
+}
+
+TEST(hopper_plan, what_cannot_be_counted_is_refused_with_a_reason) {
+  EXPECT_EQ(product_obstacle(1, 1, 1), std::nullopt);
+  EXPECT_EQ(product_obstacle(1 << 20, 1 << 20, 64), std::nullopt);
+  EXPECT_NE(product_obstacle(std::int64_t{1} << 30, 1 << 20, 64), std::nullopt);
+  EXPECT_NE(product_obstacle(1, 1, std::int64_t{1} << 31), std::nullopt);
+}
+
+}  // namespace
+}  // namespace chokepoint::hopper

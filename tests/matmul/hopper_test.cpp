@@ -1,0 +1,33 @@
+// matmul's kernel for Hopper as the emulator runs it: the launch as the harness prepares it, against the operation.
+#include "tests/kernels/host_cuda.hpp"
+// The emulator comes first.
+#include "kernels/matmul/hopper.cu"
+
+#include <gtest/gtest.h>
+
+namespace chokepoint {
+namespace {
+
+TEST(matmul_hopper, is_right_and_charges_the_operations_work) {
+  for (const char* text : {"m=5,n=7,k=9", "m=130,n=264,k=136", "m=64,n=136,k=1000,b_layout=kn", "m=3,n=17,k=65,b_layout=kn"}) {
+    const Operation& operation = find_operation("matmul");
+    const Shape shape = complete_shape(operation, parse_shape(text));
+    const auto problem = operation.make(shape, Dtype::bf16, {});
+    const EmulatedRun run = run_emulated(*problem, [&](Device& device, const Pace& pace) {
+      return find_kernel("matmul", "hopper").prepare(*problem, device, pace);
+    });
+    EXPECT_LE(run.errors.worst, problem->tolerance()) << text;
+    EXPECT_EQ(run.charged.memory_bytes, problem->work().memory_bytes) << text;
+    EXPECT_EQ(run.charged.flop, problem->work().flop) << text;
+  }
+}
+
+TEST(matmul_hopper, is_for_sm_90a_alone_and_says_what_it_chose) {
+  const Kernel& found = find_kernel("matmul", "hopper");
+  EXPECT_EQ(found.least_sm, 90);
+  EXPECT_TRUE(found.exactly_that_sm);
+  EXPECT_EQ(found.unsupported({{"m", 1}, {"n", 1}, {"k", 1}}, Dtype::bf16), std::nullopt);
+}
+
+}  // namespace
+}  // namespace chokepoint
