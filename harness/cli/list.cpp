@@ -15,6 +15,7 @@
 #include "harness/model/price.hpp"
 #include "harness/model/profile.hpp"
 #include "harness/model/suite.hpp"
+#include "harness/report/gpu_evidence.hpp"
 #include "harness/report/report.hpp"
 
 namespace chokepoint {
@@ -57,13 +58,16 @@ Listing operations(const Session&) {
   return listing;
 }
 
-Listing kernels(const Session&) {
-  Listing listing{{"kernel", "device", "dtypes", "paces", "summary"}, {}};
+// The last column but one says on which GPUs committed records have seen a kernel for GPUs be right.
+Listing kernels(const Session& session) {
+  Listing listing{{"kernel", "device", "dtypes", "paces", "right on", "summary"}, {}};
+  const GpuEvidence evidence = gpu_evidence_in(session.configs + "/../results");
   for (const Kernel* kernel : sorted_parts<Kernel>()) {
     std::vector<std::string> paces;
     for (Resource resource : kernel->paces) paces.emplace_back(to_string(resource));
     listing.rows.push_back({registry_key(*kernel), kernel->device, dtypes_text(kernel->dtypes),
-                            paces.empty() ? "nothing" : joined(paces, " "), kernel->summary});
+                            paces.empty() ? "nothing" : joined(paces, " "),
+                            gpu_evidence_text(*kernel, evidence), kernel->summary});
   }
   return listing;
 }

@@ -1,0 +1,91 @@
+// Bring-up of the kernels for Hopper on a GPU: hopper_stages.cuh's stages in order, up to the first that fails. Exit
+// codes: 0 all right, 1 one failed, 77 no GPU for it. Waits are bounded: a deadlock says who waited for what.
+#define CHOKEPOINT_BOUNDED_WAITS
+#include <cuda_runtime.h>
+
+#include <cstring>
+
+#include "kernels/common/cuda/hopper/product.cuh"
+// The launch of products, with the two kernels that the stages use.
+#include "kernels/common/cuda/hopper/product.cu"
+#include "tests/device/hopper_stages.cuh"
+
+namespace chokepoint::hopper {
+
+ProductEntry product_wide(bool b_is_kn) { return b_is_kn ? nullptr : product_kernel<ProductTileName::wide, Major::k>; }
+ProductEntry product_square(bool) { return nullptr; }
+ProductEntry product_low(bool b_is_kn) { return b_is_kn ? product_kernel<ProductTileName::low, Major::mn> : nullptr; }
+ProductMachine product_machine() { return {}; }
+
+namespace stages {
+namespace {
+
+WaitReport* report = nullptr;
+
+std::string text_of(const WaitReport& waited) {
+  const char* roles[] = {"producer", "consumer", "pace", "other"};
+  return fmt::format("block {} warp {} ({}) waited more than {} s at stage {} for phase {}", waited.block, waited.warp,
+                     roles[static_cast<int>(waited.role)], kPatience_ns / 1'000'000'000, waited.stage, waited.phase);
+}
+
+bool prepare() {
+  if (cudaHostAlloc(reinterpret_cast<void**>(&report), sizeof *report, cudaHostAllocMapped) != cudaSuccess) return false;
+  *report = WaitReport{};
+  WaitReport* on_gpu = nullptr;
+  return cudaHostGetDevicePointer(reinterpret_cast<void**>(&on_gpu), report, 0) == cudaSuccess &&
+         cudaMemcpyToSymbol(wait_report, &on_gpu, sizeof on_gpu) == cudaSuccess;
+}
+
+// Why there is nothing to run on; empty when there is.
+std::string obstacle() {
+  cudaDeviceProp facts{};
+  if (const cudaError_t code = cudaGetDeviceProperties(&facts, 0); code != cudaSuccess) return cudaGetErrorString(code);
+  if (facts.major != 9 || facts.minor != 0) return fmt::format("{} is sm_{}{}, not sm_90", facts.name, facts.major, facts.minor);
+  if (const auto missing = tensor_maps_missing()) return *missing;
+  fmt::print("S0 {}, {} multiprocessors, {} bytes of shared memory a block\n", facts.name, facts.multiProcessorCount,
+             facts.sharedMemPerBlockOptin);
+  return "";
+}
+
+int run() {
+  if (const std::string why = obstacle(); !why.empty()) {
+    fmt::print("skipped: {}\n", why);
+    return 77;
+  }
+  if (!prepare()) {
+    fmt::print("FAILED   S0: no memory for reports\n");
+    return 1;
+  }
+  for (const Stage& stage : kStages) {
+    std::string wrong;
+    try {
+      wrong = stage.run();
+    } catch (const Error& error) {
+      wrong = error.what();
+    }
+    fmt::print("{:<8} {}{}{}\n", wrong.empty() ? "ok" : "FAILED", stage.name, wrong.empty() ? "" : ": ", wrong);
+    if (!wrong.empty()) return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+
+void* common_memory(std::size_t bytes) {
+  void* memory = nullptr;
+  if (cudaMallocManaged(&memory, bytes) != cudaSuccess)
+    throw Error(Fault::device, fmt::format("no {} bytes of managed memory", bytes), "free some");
+  std::memset(memory, 0, bytes);
+  return memory;
+}
+
+std::string finish() {
+  const cudaError_t code = cudaDeviceSynchronize();
+  if (code == cudaSuccess) return "";
+  return report->what == 1 ? text_of(*report) : cudaGetErrorString(code);
+}
+
+}  // namespace stages
+}  // namespace chokepoint::hopper
+
+int main() { return chokepoint::hopper::stages::run(); }

@@ -1,0 +1,366 @@
+// Do Hopper's instructions do what the kernels think they do? From one TMA box to whole products, in stages that each
+// rest on the one before; small whole numbers, so that every result is exact.
+//
+// hopper_stages.cu runs them on a GPU, tests/hopper/stages_test.cpp on the emulator: so the stages themselves are
+// tested. Each returns what was wrong first, as words; nothing when nothing was.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "kernels/common/cuda/hopper/epilogue.cuh"
+#include "kernels/common/cuda/hopper/product.hpp"
+#include "kernels/common/cuda/hopper/wgmma.cuh"
+#include "kernels/common/cuda/launch.cuh"
+
+namespace chokepoint::hopper::stages {
+
+// Memory that host and GPU see, zeroed, kept until the program ends; and the end of all launches, with what they met.
+// Defined by whoever runs the stages.
+void* common_memory(std::size_t bytes);
+std::string finish();
+
+template <class T>
+T* common(std::size_t count) {
+  return static_cast<T*>(common_memory(count * sizeof(T)));
+}
+
+// Small whole numbers in no simple order.
+inline float number(std::int64_t i, int seed) { return static_cast<float>((i * 7 + i / 61 * 5 + seed) % 9 - 4); }
+
+inline std::uint16_t bf16_of(float value) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return static_cast<std::uint16_t>((bits + 0x7fffU + (bits >> 16 & 1U)) >> 16);
+}
+inline float of_bf16(std::uint16_t bits) {
+  const std::uint32_t wide = std::uint32_t{bits} << 16;
+  float value;
+  std::memcpy(&value, &wide, sizeof value);
+  return value;
+}
+// e4m3 of whole numbers from -8 to 8.
+inline std::uint8_t e4m3_of(float value) {
+  const int size = static_cast<int>(value < 0 ? -value : value);
+  constexpr std::uint8_t kCodes[] = {0x00, 0x38, 0x40, 0x44, 0x48, 0x4a, 0x4c, 0x4e, 0x50};
+  return static_cast<std::uint8_t>(kCodes[size] | (value < 0 ? 0x80 : 0));
+}
+
+inline std::uint16_t* bf16_matrix(std::int64_t rows, std::int64_t columns, int seed) {
+  auto* values = common<std::uint16_t>(static_cast<std::size_t>(rows * columns));
+  for (std::int64_t i = 0; i < rows * columns; ++i) values[i] = bf16_of(number(i, seed));
+  return values;
+}
+
+// S1. One box into shared memory, and all of it out again as it lies there.
+
+constexpr int kBarrierBytes = 64;
+
+__global__ void __launch_bounds__(128) dump_box(const __grid_constant__ TensorMap map, int rank, int x, int y, int z,
+                                                unsigned bytes, unsigned char* out) {
+  unsigned char* tile = dynamic_shared();
+  auto* barrier = reinterpret_cast<Mbarrier*>(tile + bytes);
+  if (threadIdx.x == 0) {
+    mbarrier_init(barrier, 1);
+    fence_barrier_init();
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    mbarrier_arrive_expect_tx(barrier, bytes);
+    if (rank == 2)
+      tma_load_2d(tile, &map, barrier, x, y);
+    else
+      tma_load_3d(tile, &map, barrier, x, y, z);
+  }
+  mbarrier_wait(barrier, 0);
+  for (unsigned i = threadIdx.x; i < bytes; i += 128) out[i] = tile[i];
+}
+
+struct BoxCase {
+  const char* name;
+  TensorElement element;
+  Swizzle swizzle;
+  int rows, columns, box_rows, box_columns, x, y;
+};
+
+inline std::string check_box(const BoxCase& test) {
+  const int element = bytes_of(test.element), pitch = test.columns * element;
+  auto* matrix = common<unsigned char>(static_cast<std::size_t>(test.rows * pitch));
+  for (int i = 0; i < test.rows * pitch; ++i) matrix[i] = static_cast<unsigned char>(i * 11 + i / 251 + 1);
+  const unsigned bytes = static_cast<unsigned>(test.box_rows * test.box_columns * element);
+  auto* out = common<unsigned char>(bytes);
+  launch(dump_box, dim3(1), dim3(128), bytes + kBarrierBytes, nullptr,
+         encode_tensor_map(matrix_boxes(matrix, test.element, {.rows = test.rows, .columns = test.columns},
+                                        {.rows = test.box_rows, .columns = test.box_columns}, 0, test.swizzle)),
+         2, test.x, test.y, 0, bytes, out);
+  if (const std::string trouble = finish(); !trouble.empty()) return fmt::format("{}: {}", test.name, trouble);
+  for (int row = 0; row < test.box_rows; ++row)
+    for (int byte = 0; byte < test.box_columns * element; ++byte) {
+      const int from_row = test.y + row, from_byte = test.x * element + byte;
+      const bool inside = from_row >= 0 && from_row < test.rows && from_byte >= 0 && from_byte < pitch;
+      const int wanted = inside ? matrix[from_row * pitch + from_byte] : 0;
+      const std::uint32_t at =
+          swizzled(static_cast<std::uint32_t>(row * test.box_columns * element + byte), test.swizzle);
+      if (out[at] != wanted)
+        return fmt::format("{}: row {} byte {} of the box, at offset {}, is {} instead of {}", test.name, row, byte, at,
+                           out[at], wanted);
+    }
+  return "";
+}
+
+inline std::string tma_boxes() {
+  const BoxCase cases[] = {
+      {"bf16, 128-byte swizzle", TensorElement::bf16, Swizzle::bytes_128, 64, 128, 64, 64, 64, 0},
+      {"bf16, over two edges", TensorElement::bf16, Swizzle::bytes_128, 20, 72, 16, 64, 64, 10},
+      {"bf16, before the first row", TensorElement::bf16, Swizzle::bytes_128, 20, 72, 16, 64, -8, -3},
+      {"fp8, 128-byte swizzle", TensorElement::byte, Swizzle::bytes_128, 32, 256, 32, 128, 128, 0},
+      {"bf16, 64-byte swizzle", TensorElement::bf16, Swizzle::bytes_64, 32, 64, 32, 32, 32, 0},
+      {"f32, no swizzle", TensorElement::f32, Swizzle::none, 8, 64, 8, 16, 4, 2}};
+  for (const BoxCase& test : cases)
+    if (std::string wrong = check_box(test); !wrong.empty()) return wrong;
+  return "";
+}
+
+// Two tiles of 64 columns by one box of three dimensions.
+inline std::string tma_three_dimensions() {
+  std::uint16_t* matrix = bf16_matrix(8, 128, 2);
+  constexpr unsigned kBytes = 2048;
+  auto* out = common<std::uint16_t>(kBytes / 2);
+  const TensorBoxes boxes{.address = matrix, .rank = 3, .dims = {64, 8, 2, 1, 1}, .pitch_bytes = {256, 128},
+                          .box = {64, 8, 2, 1, 1}};
+  launch(dump_box, dim3(1), dim3(128), kBytes + kBarrierBytes, nullptr, encode_tensor_map(boxes), 3, 0, 0, 0, kBytes,
+         reinterpret_cast<unsigned char*>(out));
+  if (const std::string trouble = finish(); !trouble.empty()) return trouble;
+  for (int row = 0; row < 8; ++row)
+    for (int column = 0; column < 128; ++column) {
+      const auto at = swizzled(static_cast<std::uint32_t>(column / 64 * 1024 + row * 128 + column % 64 * 2)) / 2;
+      if (out[at] != matrix[row * 128 + column])
+        return fmt::format("row {} column {} is not at offset {}", row, column, 2 * at);
+    }
+  return "";
+}
+
+// S2. One warpgroup, the products of 128 bytes of k.
+
+enum class Form { bf16, bf16_registers, bf16_mn, bf16_mn_registers, fp8, fp8_registers };
+constexpr bool is_fp8(Form form) { return form == Form::fp8 || form == Form::fp8_registers; }
+constexpr bool is_mn(Form form) { return form == Form::bf16_mn || form == Form::bf16_mn_registers; }
+constexpr bool from_registers(Form form) {
+  return form == Form::bf16_registers || form == Form::bf16_mn_registers || form == Form::fp8_registers;
+}
+
+// `a` and `b` as the tensor maps' matrices; a_values the same as a's, row-major, for fragments. c is [64, kN].
+template <int kN, Form kForm>
+__global__ void __launch_bounds__(128) one_warpgroup(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b,
+                                                     const unsigned char* a_values, float* c) {
+  constexpr int kATile = 64 * 128, kBTiles = is_mn(kForm) ? (kN + 63) / 64 : 1, kBTile = is_mn(kForm) ? 64 * 128 : kN * 128;
+  unsigned char* tile = dynamic_shared();
+  auto* barrier = reinterpret_cast<Mbarrier*>(tile + kATile + kBTiles * kBTile);
+  const int t = static_cast<int>(threadIdx.x);
+  if (t == 0) {
+    mbarrier_init(barrier, 1);
+    fence_barrier_init();
+  }
+  __syncthreads();
+  if (t == 0) {
+    mbarrier_arrive_expect_tx(barrier, kATile + kBTiles * kBTile);
+    tma_load_2d(tile, &a, barrier, 0, 0);
+    for (int i = 0; i < kBTiles; ++i) tma_load_2d(tile + kATile + i * kBTile, &b, barrier, 64 * i, 0);
+  }
+  mbarrier_wait(barrier, 0);
+  const std::uint64_t a_tile = k_major_descriptor(shared_address(tile));
+  const std::uint64_t b_tile = is_mn(kForm) ? mn_major_descriptor(shared_address(tile + kATile), 64)
+                                            : k_major_descriptor(shared_address(tile + kATile));
+  std::uint32_t fragments[4][4];
+#pragma unroll
+  for (int step = 0; step < 4; ++step)
+#pragma unroll
+    for (int r = 0; r < 4; ++r) {
+      const int k_byte = 32 * step + (is_fp8(kForm) ? a_fragment_k_fp8(t, r, 0) : 2 * a_fragment_k_bf16(t, r, 0));
+      fragments[step][r] = *reinterpret_cast<const std::uint32_t*>(a_values + a_fragment_row(t, r) * 128 + k_byte);
+    }
+  float d[kN / 2];
+#pragma unroll
+  for (int i = 0; i < kN / 2; ++i) d[i] = 1000.0F;  // the first product must not keep it
+  sums_fence(d);
+  warpgroup_arrive();
+#pragma unroll
+  for (int step = 0; step < 4; ++step) {
+    const std::uint64_t b_step = advanced(b_tile, step * (is_mn(kForm) ? kMnMajorStepBytes : kStepBytes));
+    const std::uint64_t a_step = advanced(a_tile, step * kStepBytes);
+    constexpr Major kB = is_mn(kForm) ? Major::mn : Major::k;
+    if constexpr (is_fp8(kForm)) {
+      if constexpr (from_registers(kForm))
+        multiply_fp8<kN>(d, fragments[step], b_step, step > 0);
+      else
+        multiply_fp8<kN>(d, a_step, b_step, step > 0);
+    } else {
+      if constexpr (from_registers(kForm))
+        multiply_bf16<kN, kB>(d, fragments[step], b_step, step > 0);
+      else
+        multiply_bf16<kN, kB>(d, a_step, b_step, step > 0);
+    }
+  }
+  warpgroup_commit();
+  warpgroup_wait<0>();
+  sums_fence(d);
+#pragma unroll
+  for (int i = 0; i < kN / 2; ++i) c[accumulator_row(t, i) * kN + accumulator_column(t, i)] = d[i];
+}
+
+template <int kN, Form kForm>
+std::string check_products() {
+  constexpr bool kFp8 = is_fp8(kForm), kMn = is_mn(kForm);
+  constexpr int kK = kFp8 ? 128 : 64, kElement = kFp8 ? 1 : 2;
+  constexpr int kRows = kMn ? kK : kN, kColumns = kMn ? (kN + 63) / 64 * 64 : kK;  // of b as it is stored
+  auto* a = common<unsigned char>(64 * 128);
+  auto* b = common<unsigned char>(std::size_t{kRows} * kColumns * kElement);
+  const auto put = [](unsigned char* to, std::int64_t i, float value) {
+    const std::uint16_t bits = kFp8 ? e4m3_of(value) : bf16_of(value);
+    std::memcpy(to + i * kElement, &bits, kElement);
+  };
+  for (int i = 0; i < 64 * kK; ++i) put(a, i, number(i, 3));
+  for (int i = 0; i < kRows * kColumns; ++i) put(b, i, number(i, 4));
+  auto* c = common<float>(64 * kN);
+  constexpr TensorElement kType = kFp8 ? TensorElement::byte : TensorElement::bf16;
+  const TensorMap a_map =
+      encode_tensor_map(matrix_boxes(a, kType, {.rows = 64, .columns = kK}, {.rows = 64, .columns = kK}));
+  const TensorMap b_map = encode_tensor_map(
+      matrix_boxes(b, kType, {.rows = kRows, .columns = kColumns}, {.rows = kRows, .columns = kMn ? 64 : kK}));
+  launch(one_warpgroup<kN, kForm>, dim3(1), dim3(128), std::size_t{64} * 128 + kRows * kColumns * kElement + kBarrierBytes,
+         nullptr, a_map, b_map, a, c);
+  const std::string name = fmt::format("n {} form {}", kN, static_cast<int>(kForm));
+  if (const std::string trouble = finish(); !trouble.empty()) return name + ": " + trouble;
+  for (int row = 0; row < 64; ++row)
+    for (int column = 0; column < kN; ++column) {
+      float sum = 0.0F;
+      for (int k = 0; k < kK; ++k)
+        sum += number(row * kK + k, 3) * number(kMn ? k * kColumns + column : column * kK + k, 4);
+      if (c[row * kN + column] != sum)
+        return fmt::format("{}: row {} column {} is {} instead of {}", name, row, column, c[row * kN + column], sum);
+    }
+  return "";
+}
+
+inline std::string products() {
+  const std::function<std::string()> checks[] = {
+      check_products<8, Form::bf16>,   check_products<64, Form::bf16>,  check_products<128, Form::bf16>,
+      check_products<256, Form::bf16>, check_products<64, Form::bf16_registers>,
+      check_products<64, Form::bf16_mn>, check_products<256, Form::bf16_mn>, check_products<128, Form::bf16_mn_registers>,
+      check_products<8, Form::fp8>,    check_products<128, Form::fp8>,  check_products<64, Form::fp8_registers>};
+  for (const auto& check : checks)
+    if (std::string wrong = check(); !wrong.empty()) return wrong;
+  return "";
+}
+
+// S3. Sums through stmatrix and TMA, clipped at the edges of the output; nothing beyond them is touched.
+
+constexpr int kStoreColumns = 160;
+
+__global__ void __launch_bounds__(128) store_tile(const __grid_constant__ TensorMap map, int columns) {
+  const int t = static_cast<int>(threadIdx.x);
+  float d[kStoreColumns / 2];
+#pragma unroll
+  for (int i = 0; i < kStoreColumns / 2; ++i)
+    d[i] = static_cast<float>(accumulator_row(t, i) * 4 - accumulator_column(t, i) % 32);
+  SliceStore store(dynamic_shared(), 1);
+  store.tile<kStoreColumns>(&map, d, 0, 0, columns);
+  store.finish();
+}
+
+inline std::string stores() {
+  constexpr int kRows = 50, kColumns = 136, kPitch = 144;
+  auto* out = common<std::uint16_t>(std::size_t{kRows + 1} * kPitch);
+  launch(store_tile, dim3(1), dim3(128), kStoreBytes, nullptr,
+         encode_tensor_map(matrix_boxes(out, TensorElement::bf16, {.rows = kRows, .columns = kColumns},
+                                        {.rows = 64, .columns = kSliceColumns}, kPitch)),
+         kColumns);
+  if (std::string trouble = finish(); !trouble.empty()) return trouble;
+  for (int row = 0; row <= kRows; ++row)
+    for (int column = 0; column < kPitch; ++column) {
+      const bool inside = row < kRows && column < kColumns;
+      const float wanted = inside ? static_cast<float>(row * 4 - column % 32) : 0.0F;
+      if (of_bf16(out[row * kPitch + column]) != wanted)
+        return fmt::format("row {} column {} is {} instead of {}", row, column, of_bf16(out[row * kPitch + column]), wanted);
+    }
+  return "";
+}
+
+// S4 to S6. Whole products of whole numbers.
+
+struct ProductCase {
+  ProductTileName name;
+  bool kn, f32;
+  int m, n, k;
+  int cuts = 1, multiprocessors = 132;
+};
+
+inline std::string check_product(const ProductCase& test) {
+  std::uint16_t* a = bf16_matrix(test.m, test.k, 5);
+  std::uint16_t* b = test.kn ? bf16_matrix(test.k, test.n, 6) : bf16_matrix(test.n, test.k, 6);
+  void* c = common_memory(static_cast<std::size_t>(test.m) * test.n * 4);
+  ProductTask task{.m = test.m, .n = test.n, .k = test.k, .a = a, .b = b, .b_is_kn = test.kn, .c = c, .c_is_f32 = test.f32};
+  const ProductPlan plan = product_plan_with(test.name, test.cuts, task, {.multiprocessors = test.multiprocessors});
+  if (plan.workspace_bytes() > 0) task.workspace = common_memory(static_cast<std::size_t>(plan.workspace_bytes()));
+  const Product product(task, plan);
+  product.enqueue(nullptr);
+  product.enqueue(nullptr);  // a launch has to be repeatable
+  const std::string name = fmt::format("tile {} {} m={} n={} k={} cuts={}", static_cast<int>(test.name),
+                                       test.kn ? "kn" : "nk", test.m, test.n, test.k, test.cuts);
+  if (const std::string trouble = finish(); !trouble.empty()) return name + ": " + trouble;
+  for (std::int64_t row = 0; row < test.m; ++row)
+    for (std::int64_t column = 0; column < test.n; ++column) {
+      float sum = 0.0F;
+      for (std::int64_t k = 0; k < test.k; ++k)
+        sum += number(row * test.k + k, 5) * number(test.kn ? k * test.n + column : column * test.k + k, 6);
+      const std::int64_t at = row * test.n + column;
+      const float wanted = test.f32 ? sum : of_bf16(bf16_of(sum));
+      const float got = test.f32 ? static_cast<const float*>(c)[at] : of_bf16(static_cast<const std::uint16_t*>(c)[at]);
+      if (got != wanted) return fmt::format("{}: row {} column {} is {} instead of {}", name, row, column, got, wanted);
+    }
+  return "";
+}
+
+inline std::string check_products_of(const std::vector<ProductCase>& cases) {
+  for (const ProductCase& test : cases)
+    if (std::string wrong = check_product(test); !wrong.empty()) return wrong;
+  return "";
+}
+
+inline std::string one_block() {
+  constexpr int kStages = product_tile(ProductTileName::low).stages;
+  std::vector<ProductCase> cases;
+  for (const int steps : {1, kStages - 1, kStages, kStages + 1, 37})
+    cases.push_back({ProductTileName::low, true, true, 64, 128, 64 * steps, 1, 1});
+  return check_products_of(cases);
+}
+inline std::string persistent() {
+  return check_products_of({{ProductTileName::low, true, true, 200, 520, 136, 1, 3},
+                            {ProductTileName::low, true, false, 65, 131, 72},
+                            {ProductTileName::low, true, false, 1, 8, 8},
+                            {ProductTileName::low, true, false, 70, 264, 1000, 5}});
+}
+inline std::string clusters() {
+  return check_products_of({{ProductTileName::wide, false, false, 256, 256, 64, 1, 2},
+                            {ProductTileName::wide, false, false, 256, 256, 320, 1, 2},
+                            {ProductTileName::wide, false, false, 385, 520, 200, 1, 4},
+                            {ProductTileName::wide, false, true, 129, 257, 104},
+                            {ProductTileName::wide, false, false, 1, 8, 8}});
+}
+
+struct Stage {
+  const char* name;
+  std::string (*run)();
+};
+inline constexpr Stage kStages[] = {{"S1 boxes of TMA, swizzled, over edges", tma_boxes},
+                                    {"S1 boxes of three dimensions", tma_three_dimensions},
+                                    {"S2 products of one warpgroup", products},
+                                    {"S3 sums through stmatrix and TMA", stores},
+                                    {"S4 one block, k shorter and longer than the ring", one_block},
+                                    {"S5 persistent blocks, ragged edges, cuts along k", persistent},
+                                    {"S6 clusters of two, odd numbers of tiles", clusters}};
+
+}  // namespace chokepoint::hopper::stages
