@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Do the kernels for Hopper compile to what they were written as? Reads machine code, and what ptxas says in passing.
 
-check_sass.py FILE..                        objects or cubins: a table of what each kernel holds; rules are checked
-check_sass.py --build DIR [--only TEXT]     compiles each hopper source of DIR/compile_commands.json again, as the build
-                                            does but to a cubin with -Xptxas=-v, and checks messages too
+check_sass.py FILE..               objects or cubins: a table of what each kernel holds; rules are checked
+check_sass.py --build DIR          the objects of each hopper source in DIR/compile_commands.json, with rules of their own
+    --messages                     compiles them again instead, to cubins with -Xptxas=-v, and checks what ptxas says
+    --only TEXT                    those whose path holds TEXT
 Rules for every kernel: no local memory (LDL, STL), no stack frame, no HMMA (the path of older GPUs), nothing that ptxas
-calls a serialised or ignored instruction. Rules of one source are in its comments:
-    // sass: product_kernel HGMMA.n256>=4 UTMALDG>=2 STSM>=1
-for kernels whose mangled name contains the word. Needs no tool of the toolkit but nvcc, and that only with --build.
+calls a serialised or ignored instruction. Rules of one source are in its comments, for kernels whose mangled name
+contains the word; products that ptxas serialised show as more WARPGROUP:
+    // sass: product_kernel HGMMA.n256>=4 UTMALDG>=2 WARPGROUP<=3
+Needs no tool of the toolkit but nvcc, and that only with --messages.
 Opcodes: the low 12 bits of each 16-byte instruction, seen by compiling one PTX instruction at a time (ptxas 13.0.88).
 """
 import argparse
@@ -109,13 +111,13 @@ def kernels(data):
 
 
 def rules_of(source):
-    """[(word, instruction, least)] from the comments of a source."""
+    """[(word, instruction, "<=" or ">=", limit)] from the comments of a source."""
     rules = []
     with open(source) as file:
         for line in file:
             match = re.match(r"\s*// sass: (\S+) (.*)", line)
-            for name, least in re.findall(r"(\S+)>=(\d+)", match.group(2)) if match else []:
-                rules.append((match.group(1), name, int(least)))
+            for name, sign, limit in re.findall(r"(\S+?)([<>]=)(\d+)", match.group(2)) if match else []:
+                rules.append((match.group(1), name, sign, int(limit)))
     return rules
 
 
@@ -125,13 +127,14 @@ def complaints(found, rules):
         said += [f"{kernel}: {seen[name]} {name}" for name in FORBIDDEN if seen.get(name)]
         if seen["frame"]:
             said.append(f"{kernel}: a stack frame of {seen['frame']} bytes")
-    for word, name, least in rules:
+    for word, name, sign, limit in rules:
         matching = [kernel for kernel in found if word in kernel]
         if not matching:
             said.append(f"there is no kernel named {word}")
         for kernel in matching:
-            if found[kernel].get(name, 0) < least:
-                said.append(f"{kernel}: {found[kernel].get(name, 0)} {name}, at least {least} are meant")
+            count = found[kernel].get(name, 0)
+            if count < limit if sign == ">=" else count > limit:
+                said.append(f"{kernel}: {count} {name}, where {sign} {limit} are meant")
     return said
 
 
@@ -154,27 +157,39 @@ def compile_again(entry, folder):
 
 
 def is_hopper(path):
-    return path.endswith(".cu") and (os.path.basename(path).startswith("hopper") or "/hopper/" in path)
+    """kernels/matmul/hopper.cu, kernels/common/cuda/hopper/product_wide.cu, and what tests have planted."""
+    return re.search(r"/(kernels|planted)/(.*/)?hopper(/[^/]+|[^/]*)\.cu$", path) is not None
 
 
-def check_build(build, only):
+def machine_code(entry, messages):
+    """(kernels, complaints) of one compile command."""
+    if not messages:
+        words = shlex.split(entry["command"])
+        path = os.path.join(entry["directory"], words[words.index("-o") + 1])
+        if not os.path.exists(path):
+            return {}, [f"{path} was not built"]
+        with open(path, "rb") as file:
+            return kernels(file.read()), []
+    with tempfile.TemporaryDirectory() as folder:
+        cubin, text = compile_again(entry, folder)
+        bad = [line.strip() for line in text.splitlines() if BAD_MESSAGE.search(line)]
+        if not cubin:
+            return {}, [*bad, "it does not compile: " + text[-2000:]]
+        with open(cubin, "rb") as file:
+            return kernels(file.read()), bad
+
+
+def check_build(build, only, messages):
     with open(os.path.join(build, "compile_commands.json")) as file:
         entries = [entry for entry in json.load(file) if is_hopper(entry["file"]) and only in entry["file"]]
     said = [] if entries else [f"{build} has no hopper source"]
     for entry in entries:
-        with tempfile.TemporaryDirectory() as folder:
-            cubin, messages = compile_again(entry, folder)
-            bad = [line.strip() for line in messages.splitlines() if BAD_MESSAGE.search(line)]
-            rules = rules_of(entry["file"])
-            found = {}
-            if cubin:
-                with open(cubin, "rb") as file:
-                    found = kernels(file.read())
-            show(entry["file"], found)
-            mine = bad + (complaints(found, rules) if found or rules else [])
-            if not cubin:
-                mine.append("it does not compile: " + messages[-2000:])
-            said += [f"{entry['file']}: {what}" for what in mine]
+        found, mine = machine_code(entry, messages)
+        rules = rules_of(entry["file"])
+        show(entry["file"], found)
+        if found or rules:
+            mine += complaints(found, rules)
+        said += [f"{entry['file']}: {what}" for what in mine]
     return said
 
 
@@ -192,11 +207,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*")
     parser.add_argument("--build")
+    parser.add_argument("--messages", action="store_true")
     parser.add_argument("--only", default="")
     flags = parser.parse_args()
     if bool(flags.files) == bool(flags.build):
         parser.error("name files, or a build folder with --build")
-    said = check_build(flags.build, flags.only) if flags.build else check_files(flags.files)
+    said = check_build(flags.build, flags.only, flags.messages) if flags.build else check_files(flags.files)
     for what in said:
         print("error:", what, file=sys.stderr)
     return 1 if said else 0

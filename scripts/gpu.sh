@@ -3,7 +3,7 @@
 # delivers and whether caps hold, runs the suites, and leaves the evidence in a folder. Needs no network. Never
 # touches clocks, power limits or modes.
 #   scripts/gpu.sh [--out DIR] [--budget 8m] [--device cuda:0] [--target ID[,ID]] [--only STAGE,..] [--skip STAGE,..] [--dry-run]
-# Stages: doctor verify calibrate h800 kernels fidelity link energy quick sanitizer. With --target the suites h800-vs-h100 and quick
+# Stages: doctor bringup verify calibrate h800 kernels fidelity link energy quick sanitizer. With --target the suites h800-vs-h100 and quick
 # play these instead of their own.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -26,6 +26,7 @@ if [ "${BASH_REMATCH[2]}" = m ]; then budget_s=$((budget_s * 60)); fi
 
 # Stage, share of the budget in percent, what it does. Shares that a stage leaves go to those after it.
 plan="doctor 2 machine, instruments, libraries
+bringup 3 instructions of Hopper, from one box of memory to whole products; stops at the first that is wrong
 verify 16 every kernel against its reference, on odd, tiny, ragged and large shapes
 calibrate 14 ceilings, whether each cap holds, what a sample costs
 h800 20 suite h800-vs-h100: the same silicon behind a narrower link
@@ -69,7 +70,7 @@ for candidate in build/cuda/chokepoint offline/chokepoint; do
 done
 if [ -z "$program" ]; then
   echo "no program that starts here: building" >&2
-  if ! { cmake --preset cuda -DBUILD_TESTING=OFF >/dev/null && cmake --build --preset cuda --target chokepoint >&2; }; then
+  if ! { cmake --preset cuda -DBUILD_TESTING=OFF >/dev/null && cmake --build --preset cuda --target chokepoint hopper_stages >&2; }; then
     echo "error: neither build/cuda/chokepoint nor offline/chokepoint starts here, and building failed" >&2
     echo "  fix: run scripts/prepare_offline.sh where nvcc and the packages are, and bring offline/ along" >&2
     exit 2
@@ -117,6 +118,11 @@ run_stage() {  # run_stage NAME SECONDS
   local seconds=$2
   case "$1" in
     doctor) "$program" doctor && "$program" list kernels ;;
+    bringup)
+      local stages
+      stages=$(dirname "$program")/hopper_stages
+      if [ ! -x "$stages" ]; then echo "$stages was not built: skipped"; return 77; fi
+      CUDA_VISIBLE_DEVICES=${device#cuda:} timeout "$((seconds + 60))" "$stages" ;;
     verify)
       local lists=(tests/device/*.txt) status=77 one list pids=()
       for list in "${lists[@]}"; do  # side by side: the references are the host's work

@@ -13,7 +13,7 @@ if ! command -v nvcc >/dev/null; then
   exit 2
 fi
 cmake --preset cuda -DBUILD_TESTING=OFF >/dev/null
-cmake --build --preset cuda --target chokepoint >&2
+cmake --build --preset cuda --target chokepoint hopper_stages >&2
 if [ -e "$folder" ] && [ ! -e "$folder/version" ]; then
   echo "error: $folder is there and was not made by this script" >&2
   echo "  fix: name another folder, or remove it" >&2
@@ -22,6 +22,7 @@ fi
 rm -rf "$folder"
 mkdir -p "$folder/lib" "$folder/fallback"
 strip -o "$folder/chokepoint" build/cuda/chokepoint
+strip -o "$folder/hopper_stages" build/cuda/hopper_stages
 # What the other machine need not have: everything that is neither the C library nor the driver's.
 ldd build/cuda/chokepoint | awk '$3 ~ /^\// {print $3}' | while read -r library; do
   case "$(basename "$library")" in

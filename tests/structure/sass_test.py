@@ -32,7 +32,7 @@ def check_planted(name, extra=(), drop=()):
     with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, "compile_commands.json"), "w") as file:
             json.dump([{**entries[0], "file": path, "command": " ".join([command, *extra])}], file)
-        return check("--build", folder)
+        return check("--build", folder, "--messages")
 
 
 # With the build's flags a spill does not compile; without them the machine code shows it.
@@ -42,4 +42,4 @@ loose = check_planted("hopper_spills.cu", drop=["-Xptxas=-Werror"])
 assert loose.returncode == 1 and " STL" in loose.stderr and " LDL" in loose.stderr, "a planted spill was not noticed"
 serialised = check_planted("hopper_serialised.cu", drop=["-Xptxas=-Werror"])
 assert serialised.returncode == 1 and "serializ" in serialised.stderr, "serialised products were not noticed"
-assert check("--build", build).returncode == 0, "a kernel is not what it was written as"
+assert check("--build", build, "--messages").returncode == 0, "a kernel is not what it was written as"
