@@ -2,6 +2,7 @@
 // lies in memory, what a tile costs, and how a row of the output is written.
 #pragma once
 
+#include <bit>
 #include <climits>
 #include <cmath>
 #include <cstdint>
@@ -30,6 +31,31 @@ struct SimpleArguments {
   int row_tiles, splits;
   DevicePace pace;
 };
+
+// Everything but the pointers.
+template <class T>
+SimpleArguments<T> simple_arguments(const AttentionSizes& sizes, const SimplePlan& plan) {
+  SimpleArguments<T> a{};
+  const auto narrow = [](std::int64_t value) { return static_cast<int>(value); };
+  a.batch = narrow(sizes.batch);
+  a.heads_q = narrow(sizes.heads_q);
+  a.heads_kv = narrow(sizes.heads_kv);
+  a.heads_per_kv = narrow(sizes.heads_per_kv());
+  a.seq_q = narrow(sizes.seq_q);
+  a.context = narrow(sizes.context);
+  a.qk_dim = narrow(sizes.qk_dim);
+  a.v_dim = narrow(sizes.v_dim);
+  a.page_size = narrow(sizes.page_size);
+  const auto pages = static_cast<std::uint64_t>(sizes.page_size);
+  a.page_shift = std::has_single_bit(pages) ? std::countr_zero(pages) : -1;
+  a.pages_per_sequence = narrow(sizes.pages_per_sequence());
+  a.causal = sizes.causal;
+  a.shared_value = sizes.shared_value;
+  a.factor = static_cast<float>(sizes.scale * 1.4426950408889634);  // log2(e)
+  a.row_tiles = narrow(plan.row_tiles);
+  a.splits = plan.splits;
+  return a;
+}
 
 // A block books some tiles at a time, so that atomics on clocks that all blocks share do not hold it up, and
 // may be that many bookings ahead.

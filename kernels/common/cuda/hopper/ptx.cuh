@@ -86,6 +86,11 @@ __device__ __forceinline__ void fence_proxy_async() {
 __device__ __forceinline__ void prefetch_tensor_map(const TensorMap* map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(reinterpret_cast<std::uint64_t>(map)) : "memory");
 }
+// Of a map that the host put into global memory: before a block's first use of it.
+__device__ __forceinline__ void acquire_tensor_map(const TensorMap* map) {
+  asm volatile("fence.proxy.tensormap::generic.acquire.gpu [%0], 128;" ::"l"(reinterpret_cast<std::uint64_t>(map))
+               : "memory");
+}
 
 // One box into shared memory; parts outside the tensor become zeros, and count. Coordinates are elements, the
 // contiguous one first.
@@ -237,6 +242,7 @@ inline bool mbarrier_try_wait(Mbarrier* barrier, unsigned parity) {
 }
 inline void fence_proxy_async() { emulator::fence_proxy_async(); }
 inline void prefetch_tensor_map(const TensorMap*) {}
+inline void acquire_tensor_map(const TensorMap*) {}
 
 inline void tma_load_2d(void* to, const TensorMap* map, Mbarrier* barrier, int x, int y, Evict = Evict::normal) {
   emulator::tma_load(to, map->bytes, {x, y}, barrier, 0);

@@ -1,0 +1,214 @@
+// Prefill's kernel for Hopper as the emulator runs it: the launch as the harness prepares it, against the operation.
+#include "tests/kernels/host_cuda.hpp"
+// The emulator comes first.
+#include "kernels/attention/hopper.cu"
+#include "kernels/attention/hopper_latent.cu"
+#include "kernels/attention/hopper_prefill_128.cu"
+#include "kernels/attention/hopper_prefill_192.cu"
+#include "kernels/attention/hopper_prefill_256.cu"
+#include "kernels/attention/hopper_prefill_64.cu"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <set>
+
+namespace chokepoint {
+namespace {
+
+using hopper::PrefillOrder;
+using hopper::PrefillPlace;
+using hopper::PrefillPlan;
+using hopper::SeenKeys;
+
+Shape heads(std::int64_t heads_q, std::int64_t heads_kv, std::int64_t qk_dim, std::int64_t v_dim) {
+  return {{"mode", "prefill"}, {"heads_q", heads_q}, {"heads_kv", heads_kv}, {"qk_dim", qk_dim}, {"v_dim", v_dim}};
+}
+
+Shape some(Shape shape, std::int64_t seq_q, std::int64_t context, std::int64_t causal, std::int64_t batch = 1) {
+  shape.set("seq_q", seq_q);
+  shape.set("context", context);
+  shape.set("causal", causal);
+  shape.set("batch", batch);
+  return shape;
+}
+
+Shape complete(const Shape& shape) { return complete_shape(find_operation("attention"), shape); }
+
+// Tokens and slots past the end of a sequence become NaN: reading one shows, whatever its weight.
+void poison_unused(AttentionProblem& problem) {
+  const AttentionSizes& s = problem.sizes;
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  Tensor& keys = s.decode ? problem.kv_cache : problem.k;
+  Tensor& values = s.decode ? problem.kv_cache : problem.v;
+  const std::int64_t slots = s.decode ? s.pages_per_sequence() * s.page_size : s.context;
+  for (std::int64_t b = 0; b < s.batch; ++b)
+    for (std::int64_t t = s.context_length[static_cast<std::size_t>(b)]; t < slots; ++t)
+      for (std::int64_t head = 0; head < s.heads_kv; ++head) {
+        for (std::int64_t d = 0; d < s.qk_dim; ++d) keys.set(problem.key_at(b, head, t) + d, nan);
+        for (std::int64_t d = 0; d < s.v_dim; ++d) values.set(problem.value_at(b, head, t) + d, nan);
+      }
+}
+
+EmulatedRun run(const AttentionProblem& problem) {
+  return run_emulated(problem, [&](Device& device, const Pace& pace) {
+    return find_kernel("attention", "hopper").prepare(problem, device, pace);
+  });
+}
+
+void expect_right(const Shape& shape) {
+  AttentionProblem problem(complete(shape), Dtype::bf16, {});
+  poison_unused(problem);
+  const EmulatedRun ran = run(problem);
+  EXPECT_LE(ran.errors.worst, problem.tolerance()) << shape.text();
+  const Work work = problem.work();
+  EXPECT_EQ(ran.charged.flop, work.flop) << shape.text();
+  // Each charge, of a tile of queries or of 128 keys, is rounded to whole bytes.
+  const auto charges = static_cast<double>(problem.output_rows() * (1 + problem.sizes.context / 128));
+  EXPECT_NEAR(ran.charged.memory_bytes, work.memory_bytes, 0.5 * charges) << shape.text();
+}
+
+TEST(attention_hopper, is_right_at_every_head_size) {
+  for (std::int64_t causal : {0, 1}) {
+    expect_right(some(heads(2, 2, 64, 64), 131, 131, causal));
+    expect_right(some(heads(2, 1, 128, 128), 97, 203, causal));
+    expect_right(some(heads(1, 1, 192, 128), 130, 270, causal));
+    expect_right(some(heads(1, 1, 256, 256), 67, 171, causal));
+  }
+}
+
+TEST(attention_hopper, is_right_where_queries_and_keys_end_around_tiles) {
+  for (std::int64_t length : {1, 2, 63, 64, 65, 127, 128, 129, 255, 256, 257})
+    expect_right(some(heads(1, 1, 64, 64), length, length, 1));
+  for (std::int64_t context : {127, 128, 129, 383, 385}) expect_right(some(heads(1, 1, 64, 64), 1, context, 1));
+  expect_right(some(heads(2, 1, 64, 64), 200, 7, 0));  // more queries than keys
+}
+
+TEST(attention_hopper, is_right_for_sequences_of_different_lengths) {
+  for (std::int64_t causal : {0, 1}) {
+    Shape shape = some(heads(4, 2, 64, 64), 30, 301, causal, 3);
+    shape.set("ragged", std::int64_t{1});
+    expect_right(shape);
+  }
+}
+
+Shape mla(std::int64_t heads, std::int64_t seq_q, std::int64_t context, std::int64_t batch, std::int64_t causal = 1) {
+  Shape shape{{"mode", "decode"}, {"variant", "mla"}, {"heads_q", heads}, {"heads_kv", 1},
+              {"qk_dim", 576},    {"v_dim", 512},     {"scale_dim", 192}};
+  return some(shape, seq_q, context, causal, batch);
+}
+
+TEST(attention_hopper, is_right_for_absorbed_mla) {
+  expect_right(mla(128, 1, 150, 2));
+  expect_right(mla(16, 3, 263, 1));
+  expect_right(mla(16, 3, 263, 1, 0));
+  expect_right(mla(70, 1, 500, 4));  // more tiles than multiprocessors: no splits
+  Shape ragged = mla(24, 2, 400, 3);
+  ragged.set("ragged", std::int64_t{1});
+  ragged.set("page_size", std::int64_t{128});
+  expect_right(ragged);
+}
+
+TEST(attention_hopper, is_right_where_keys_end_around_blocks_and_steps) {
+  for (std::int64_t context : {1, 2, 63, 64, 65, 127, 128, 129, 191, 192, 193, 256, 257}) expect_right(mla(5, 1, context, 1));
+  for (std::int64_t context : {1023, 1024, 1025, 1100}) expect_right(mla(3, 1, context, 1));  // split
+}
+
+TEST(attention_hopper, extreme_scores_of_mla_pick_the_best_key) {
+  AttentionProblem problem(complete(mla(4, 1, 300, 1, 0)), Dtype::bf16, {.seed = 2});
+  for (std::int64_t i = 0; i < problem.q.count(); ++i) problem.q.set(i, 1e6 * problem.q.at(i));
+  EXPECT_LE(run(problem).errors.worst, problem.tolerance());
+}
+
+TEST(attention_hopper, extreme_scores_pick_the_best_key) {
+  AttentionProblem problem(complete(some(heads(2, 1, 128, 128), 40, 300, 0)), Dtype::bf16, {.seed = 2});
+  for (std::int64_t i = 0; i < problem.q.count(); ++i) problem.q.set(i, 1e6 * problem.q.at(i));
+  EXPECT_LE(run(problem).errors.worst, problem.tolerance());
+}
+
+TEST(attention_hopper, refuses_what_is_out_of_reach_with_a_reason) {
+  const Kernel& kernel = find_kernel("attention", "hopper");
+  const auto limit = [&](Shape shape) { return kernel.unsupported(complete(some(shape, 1, 9, 1)), Dtype::bf16).value_or(""); };
+  EXPECT_NE(limit(heads(1, 1, 72, 64)).find("no tile"), std::string::npos);
+  Shape decode = heads(1, 1, 64, 64);
+  decode.set("mode", std::string("decode"));
+  EXPECT_NE(limit(decode).find("decode"), std::string::npos);
+  EXPECT_EQ(limit(heads(4, 2, 192, 128)), "");
+  Shape pages = mla(4, 1, 9, 1);
+  pages.set("page_size", std::int64_t{48});
+  EXPECT_NE(limit(pages).find("pages of 48"), std::string::npos);
+  EXPECT_EQ(limit(mla(4, 1, 9, 1)), "");
+  EXPECT_TRUE(kernel.exactly_that_sm);
+}
+
+TEST(prefill_plan, visits_every_tile_once) {
+  for (const PrefillOrder order : {PrefillOrder{.row_tiles = 5, .heads_kv = 3, .heads_per_kv = 2, .batch = 2, .group = 4},
+                                   PrefillOrder{.row_tiles = 1, .heads_kv = 1, .heads_per_kv = 1, .batch = 7, .group = 7},
+                                   PrefillOrder{.row_tiles = 3, .heads_kv = 8, .heads_per_kv = 4, .batch = 1, .group = 1}}) {
+    std::set<std::array<int, 3>> seen;
+    for (int i = 0; i < order.count(); ++i) {
+      const PrefillPlace place = order.place(i);
+      EXPECT_TRUE(place.b >= 0 && place.b < order.batch && place.head >= 0 &&
+                  place.head < order.heads_kv * order.heads_per_kv && place.row_tile >= 0 && place.row_tile < order.row_tiles);
+      seen.insert({place.b, place.head, place.row_tile});
+    }
+    EXPECT_EQ(seen.size(), static_cast<std::size_t>(order.count()));
+  }
+}
+
+TEST(prefill_plan, takes_the_last_queries_of_all_heads_of_a_group_first) {
+  const PrefillOrder order{.row_tiles = 2, .heads_kv = 3, .heads_per_kv = 2, .batch = 1, .group = 2};
+  const PrefillPlace first_group[] = {{0, 0, 1}, {0, 1, 1}, {0, 2, 1}, {0, 3, 1}, {0, 0, 0}, {0, 1, 0}, {0, 2, 0}, {0, 3, 0}};
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(order.place(i), first_group[i]) << i;
+  EXPECT_EQ(order.place(8), (PrefillPlace{0, 4, 1}));  // the last group has one head left
+  EXPECT_EQ(order.place(11), (PrefillPlace{0, 5, 0}));
+}
+
+TEST(prefill_plan, groups_heads_whose_keys_stay_in_l2_but_never_fewer_than_fill_the_gpu) {
+  // Llama-3.1-8B, 16384 keys: 8 KV heads of 4 heads each; 16384 x 256 x 2 = 8.4 MB per KV head, so three fit 32 MB.
+  const auto plan = [](std::int64_t context) {
+    Shape shape = some(heads(32, 8, 128, 128), context, context, 1);
+    return hopper::prefill_plan(attention_sizes(complete(shape)), {.multiprocessors = 132});
+  };
+  EXPECT_EQ(plan(16384).order.group, 3);
+  EXPECT_EQ(plan(16384).order.row_tiles, 128);
+  EXPECT_EQ(plan(16384).grid, 132);
+  // 512 keys: all 8 heads fit; 4 tiles x 32 heads = 128 blocks.
+  EXPECT_EQ(plan(512).order.group, 8);
+  EXPECT_EQ(plan(512).grid, 128);
+  // 262144 keys: not one head fits, and its 4 x 2048 tiles are enough for all.
+  EXPECT_EQ(plan(262144).order.group, 1);
+}
+
+TEST(prefill_plan, tiles_fit_an_h100s_shared_memory) {
+  for (const hopper::PrefillTile& tile : hopper::kPrefillTiles) {
+    EXPECT_LE(tile.shared_bytes(), 232448);
+    // Each of these begins at a multiple of 1024 bytes, as swizzled tiles must.
+    EXPECT_EQ(tile.query_bytes() % 1024, 0);
+    EXPECT_EQ(tile.key_bytes() % 1024, 0);
+    EXPECT_EQ(tile.value_bytes() % 1024, 0);
+    EXPECT_EQ(tile.keys % 16, 0);
+  }
+}
+
+TEST(latent_plan, splits_keys_only_where_multiprocessors_would_idle) {
+  EXPECT_EQ(hopper::latent_splits(256, 4096, 132), 1);  // 128 sequences of 128 heads
+  EXPECT_EQ(hopper::latent_splits(106, 4096, 132), 1);  // 80 %
+  EXPECT_EQ(hopper::latent_splits(66, 4096, 132), 2);   // 132 blocks: full
+  EXPECT_EQ(hopper::latent_splits(2, 65536, 132), 57);  // 114 of 132 is 86 % of full
+  EXPECT_EQ(hopper::latent_splits(2, 1024, 132), 4);    // two steps each at least
+  EXPECT_EQ(hopper::latent_splits(1, 10, 132), 1);
+}
+
+TEST(latent_plan, fits_an_h100s_shared_memory) { EXPECT_LE(hopper::LatentTile::kSharedBytes, 232448); }
+
+TEST(prefill_plan, counts_pairs_of_queries_and_the_keys_they_see) {
+  const SeenKeys causal{.first = 3, .step = 1}, full{.first = 5};
+  EXPECT_EQ(causal.pairs(0, 4), 3 + 4 + 5 + 6);
+  EXPECT_EQ(causal.pairs(2, 4), 5 + 6);
+  EXPECT_EQ(causal.pairs(2, 2), 0);
+  EXPECT_EQ(full.pairs(1, 4), 15);
+}
+
+}  // namespace
+}  // namespace chokepoint
