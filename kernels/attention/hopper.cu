@@ -6,22 +6,13 @@
 #include <vector>
 
 #include "harness/base/error.hpp"
-#include "kernels/attention/hopper_latent.cuh"
-#include "kernels/attention/hopper_prefill.cuh"
+#include "kernels/attention/hopper_entries.cuh"
 #include "kernels/attention/simple_merge.cuh"
 #include "kernels/common/cuda/device_array.hpp"
 #include "kernels/common/cuda/hopper/product.hpp"
 #include "kernels/common/cuda/launch.cuh"
 
 namespace chokepoint {
-
-namespace hopper {
-PrefillEntry prefill_64();
-PrefillEntry prefill_128();
-PrefillEntry prefill_192();
-PrefillEntry prefill_256();
-LatentEntry latent_entry();
-}  // namespace hopper
 
 namespace {
 

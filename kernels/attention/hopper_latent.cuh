@@ -18,17 +18,12 @@
 // Does not support: other columns than 576 and 512, pages that are no multiple of 64 tokens.
 #pragma once
 
-#include "kernels/attention/hopper_plan.hpp"
+#include "kernels/attention/hopper_entries.cuh"
 #include "kernels/attention/hopper_rows.cuh"
-#include "kernels/attention/simple_block.cuh"
 #include "kernels/common/cuda/hopper/pace.cuh"
 #include "kernels/common/cuda/hopper/wgmma.cuh"
 
 namespace chokepoint::hopper {
-
-using LatentArgs = SimpleArguments<std::uint16_t>;  // q and keys are read through tensor maps
-// q: [batch seq_q heads, 576], keys: [pages page_size, 576]; boxes of 64 rows and 64 columns.
-using LatentEntry = void (*)(TensorMap q, TensorMap keys, LatentArgs args);
 
 // Of a block of keys: who needs it, hence when it may be loaded again, differs.
 enum Part { kLeft = 0, kRight = 1, kRest = 2, kParts = 3 };

@@ -15,29 +15,13 @@
 
 #include <cmath>
 
-#include "kernels/attention/hopper_plan.hpp"
+#include "kernels/attention/hopper_entries.cuh"
 #include "kernels/attention/hopper_rows.cuh"
 #include "kernels/common/cuda/hopper/epilogue.cuh"
 #include "kernels/common/cuda/hopper/pace.cuh"
 #include "kernels/common/cuda/hopper/wgmma.cuh"
 
 namespace chokepoint::hopper {
-
-// Of one sequence. Matrices [queries or keys, heads * columns]; boxes of 64 columns, and 64 queries or a block of keys.
-struct SequenceMaps {
-  TensorMap q, k, v, output;
-};
-
-struct PrefillArgs {
-  PrefillOrder order;
-  const SequenceMaps* maps = nullptr;  // [batch]
-  const int* lengths = nullptr;        // [batch], keys
-  int seq_q = 0, heads_q = 0;
-  bool causal = false;
-  float factor = 0.0F;  // weights are 2^(factor * score): scale times log2(e)
-  DevicePace pace = {};
-};
-using PrefillEntry = void (*)(PrefillArgs args);
 
 template <std::size_t kTile>
 struct PrefillShared {

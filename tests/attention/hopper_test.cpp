@@ -127,8 +127,8 @@ TEST(attention_hopper, extreme_scores_pick_the_best_key) {
 }
 
 TEST(attention_hopper, refuses_what_is_out_of_reach_with_a_reason) {
-  const Kernel& kernel = find_kernel("attention", "hopper");
-  const auto limit = [&](Shape shape) { return kernel.unsupported(complete(some(shape, 1, 9, 1)), Dtype::bf16).value_or(""); };
+  const Kernel& found = find_kernel("attention", "hopper");
+  const auto limit = [&](Shape shape) { return found.unsupported(complete(some(shape, 1, 9, 1)), Dtype::bf16).value_or(""); };
   EXPECT_NE(limit(heads(1, 1, 72, 64)).find("no tile"), std::string::npos);
   Shape decode = heads(1, 1, 64, 64);
   decode.set("mode", std::string("decode"));
@@ -138,7 +138,7 @@ TEST(attention_hopper, refuses_what_is_out_of_reach_with_a_reason) {
   pages.set("page_size", std::int64_t{48});
   EXPECT_NE(limit(pages).find("pages of 48"), std::string::npos);
   EXPECT_EQ(limit(mla(4, 1, 9, 1)), "");
-  EXPECT_TRUE(kernel.exactly_that_sm);
+  EXPECT_TRUE(found.exactly_that_sm);
 }
 
 TEST(prefill_plan, visits_every_tile_once) {

@@ -1,0 +1,36 @@
+// Which device code does `hopper` launch, and with which arguments? Each is compiled in a file of its own.
+#pragma once
+
+#include "kernels/attention/hopper_plan.hpp"
+#include "kernels/attention/simple_block.cuh"
+#include "kernels/common/cuda/hopper/tensor_map.hpp"
+
+namespace chokepoint::hopper {
+
+// Of one sequence. Matrices [queries or keys, heads * columns]; boxes of 64 columns, and 64 queries or a block of keys.
+struct SequenceMaps {
+  TensorMap q, k, v, output;
+};
+
+struct PrefillArgs {
+  PrefillOrder order;
+  const SequenceMaps* maps = nullptr;  // [batch]
+  const int* lengths = nullptr;        // [batch], keys
+  int seq_q = 0, heads_q = 0;
+  bool causal = false;
+  float factor = 0.0F;  // weights are 2^(factor * score): scale times log2(e)
+  DevicePace pace = {};
+};
+using PrefillEntry = void (*)(PrefillArgs args);
+
+using LatentArgs = SimpleArguments<std::uint16_t>;  // q and keys are read through tensor maps
+// q: [batch seq_q heads, 576], keys: [pages page_size, 576]; boxes of 64 rows and 64 columns.
+using LatentEntry = void (*)(TensorMap q, TensorMap keys, LatentArgs args);
+
+PrefillEntry prefill_64();  // by columns of a query
+PrefillEntry prefill_128();
+PrefillEntry prefill_192();
+PrefillEntry prefill_256();
+LatentEntry latent_entry();
+
+}  // namespace chokepoint::hopper
