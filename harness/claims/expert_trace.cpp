@@ -40,13 +40,16 @@ ExpertTrace load_expert_trace(const std::string& path) {
   if (const std::string schema = fields.text("schema"); schema != "chokepoint/trace/1")
     fields.reject("schema", fmt::format("is \"{}\"", schema), "write \"chokepoint/trace/1\"");
   for (const char* key : {"$schema", "summary", "source"}) fields.maybe_text(key);
-  ExpertTrace trace{.experts = at_least_one(fields, "experts"), .top_k = at_least_one(fields, "top_k"),
-                    .tokens = at_least_one(fields, "tokens"), .path = path};
+  ExpertTrace trace{.experts = at_least_one(fields, "experts"),
+                    .top_k = at_least_one(fields, "top_k"),
+                    .tokens = at_least_one(fields, "tokens"),
+                    .path = path};
   const std::string digest = fields.text("sha256");
   const Json& rows = fields.any("ids");
   fields.finish();
   if (!rows.is_array() || std::ssize(rows) != trace.tokens)
-    fields.reject("ids", fmt::format("has {} entries, not one per token", rows.size()), "write the trace again");
+    fields.reject("ids", fmt::format("has {} entries, not one per token", rows.size()),
+                  "write the trace again");
   std::string lines;
   for (const Json& row : rows) lines += append_token(fields, row, trace);
   if (sha256_hex(lines) != digest)

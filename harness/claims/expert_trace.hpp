@@ -1,4 +1,5 @@
-// Which experts did tokens choose? A trace file (configs/traces/<name>.json), as far as counting rows needs it.
+// Which experts did tokens choose? A trace file (configs/traces/<name>.json), as far as counting rows needs
+// it.
 #pragma once
 
 #include <cstdint>

@@ -14,9 +14,11 @@ namespace chokepoint {
 namespace {
 
 const std::vector<std::string>& operations() {
-  static const std::vector<std::string> names = {"matmul", "matmul_weight_gradient", "grouped_matmul", "masked_matmul",
-                                                 "attention", "attention_backward", "dispatch", "combine", "traffic",
-                                                 "layer_part"};
+  static const std::vector<std::string> names = {"matmul",         "matmul_weight_gradient",
+                                                 "grouped_matmul", "masked_matmul",
+                                                 "attention",      "attention_backward",
+                                                 "dispatch",       "combine",
+                                                 "traffic",        "layer_part"};
   return names;
 }
 
@@ -28,8 +30,8 @@ struct Scale {
 
 Scale scale_of(const Fields& fields, const std::string& unit) {
   static const std::vector<std::pair<std::string, Scale>> units = {
-      {"s", {1.0, "s"}},          {"ms", {1e-3, "s"}},      {"us", {1e-6, "s"}}, {"TFLOP/s", {1e12, "FLOP/s"}},
-      {"GB/s", {1e9, "B/s"}},     {"kB", {1e3, "B"}}};
+      {"s", {1.0, "s"}},      {"ms", {1e-3, "s"}}, {"us", {1e-6, "s"}}, {"TFLOP/s", {1e12, "FLOP/s"}},
+      {"GB/s", {1e9, "B/s"}}, {"kB", {1e3, "B"}}};
   std::vector<std::string> known;
   for (const auto& [name, scale] : units) {
     if (name == unit) return scale;
@@ -56,7 +58,8 @@ Shape decode_shape(Fields fields) {
 Grade decode_grade(Fields& fields, const std::string& text) {
   const std::optional<Grade> grade = grade_from(text);
   if (!grade || *grade == Grade::a || *grade == Grade::b)
-    fields.reject("grade", fmt::format("is \"{}\"", text), "write C (published) or D (estimated); A and B are for records");
+    fields.reject("grade", fmt::format("is \"{}\"", text),
+                  "write C (published) or D (estimated); A and B are for records");
   return *grade;
 }
 
@@ -87,7 +90,8 @@ void check_counts(Fields& fields, KernelRow& row) {
 
 void check_time(const Fields& fields, const KernelRow& row) {
   if (row.unit == "FLOP/s" && !flop_of(row))
-    fields.reject("shape", fmt::format("does not tell the work of {}", row.operation), "add the missing fields");
+    fields.reject("shape", fmt::format("does not tell the work of {}", row.operation),
+                  "add the missing fields");
 }
 
 KernelRow decode_row(Fields fields, KernelRow row) {
@@ -132,7 +136,8 @@ KernelFile decode_kernel_file(const JsonFile& file) {
   KernelFile kernels;
   kernels.id = fields.text("id");
   if (kernels.id != config_stem(file.path))
-    fields.reject("id", fmt::format("is \"{}\", but the file is called {}", kernels.id, config_stem(file.path)),
+    fields.reject("id",
+                  fmt::format("is \"{}\", but the file is called {}", kernels.id, config_stem(file.path)),
                   "give both the same name");
   kernels.summary = telling_text(fields, "summary");
   KernelRow shared;
@@ -153,7 +158,8 @@ KernelFile decode_kernel_file(const JsonFile& file) {
 
 std::vector<KernelFile> load_kernel_files(const std::string& configs) {
   std::vector<KernelFile> files;
-  for (const std::string& path : json_files_of(configs + "/kernels")) files.push_back(decode_kernel_file(read_json(path)));
+  for (const std::string& path : json_files_of(configs + "/kernels"))
+    files.push_back(decode_kernel_file(read_json(path)));
   return files;
 }
 

@@ -10,8 +10,10 @@
 namespace chokepoint {
 namespace {
 
-constexpr std::array<OpPhase, 3> kPhases = {OpPhase::forward, OpPhase::backward_input, OpPhase::backward_weight};
-constexpr std::array<const char*, 3> kPhaseNames = {"forward", "backward_input", "weight"};  // in rows of the table
+constexpr std::array<OpPhase, 3> kPhases = {OpPhase::forward, OpPhase::backward_input,
+                                            OpPhase::backward_weight};
+constexpr std::array<const char*, 3> kPhaseNames = {"forward", "backward_input",
+                                                    "weight"};  // in rows of the table
 
 struct Lookup {
   const KernelTable& table;
@@ -28,7 +30,8 @@ struct Lookup {
 bool is_routed(const ModelOp& op) { return op.name.starts_with("routed_"); }
 bool is_core(const ModelOp& op) { return !op.m && op.name.starts_with("attention_core"); }
 bool is_mlp(const ModelOp& op) {
-  return is_routed(op) || op.name.starts_with("shared_") || op.name == "router" || op.name == "gate_up" || op.name == "down";
+  return is_routed(op) || op.name.starts_with("shared_") || op.name == "router" || op.name == "gate_up" ||
+         op.name == "down";
 }
 
 Shape without_m(Shape shape) {
@@ -38,8 +41,10 @@ Shape without_m(Shape shape) {
   return rest;
 }
 
-// The time of a product at its rows, between the table's rows; absent when the table has nothing of that shape.
-std::optional<KernelTime> product_time(const Lookup& lookup, const char* operation, const Shape& shape, Dtype dtype) {
+// The time of a product at its rows, between the table's rows; absent when the table has nothing of that
+// shape.
+std::optional<KernelTime> product_time(const Lookup& lookup, const char* operation, const Shape& shape,
+                                       Dtype dtype) {
   if (lookup.table.find(operation, without_m(shape), dtype) == nullptr) return std::nullopt;
   return lookup.table.between(operation, shape, dtype, {"m"});
 }
@@ -51,23 +56,29 @@ Shape product_shape(const Lookup& lookup, const ModelOp& op, std::int64_t n, std
   return {{"groups", groups}, {"m", rows(*op.m / static_cast<double>(groups))}, {"n", n}, {"k", k}};
 }
 
-// An input gradient is a product of the same work with n and k exchanged: its own row if it was measured alone, else the
-// forward product's.
+// An input gradient is a product of the same work with n and k exchanged: its own row if it was measured
+// alone, else the forward product's.
 std::optional<KernelTime> linear_time(const Lookup& lookup, const ModelOp& op) {
   if (op.phase == OpPhase::backward_weight)
     return product_time(lookup, "matmul_weight_gradient", product_shape(lookup, op, op.n, op.k), op.dtype);
   const char* operation = is_routed(op) ? "grouped_matmul" : "matmul";
-  const std::optional<KernelTime> forward = product_time(lookup, operation, product_shape(lookup, op, op.n, op.k), op.dtype);
+  const std::optional<KernelTime> forward =
+      product_time(lookup, operation, product_shape(lookup, op, op.n, op.k), op.dtype);
   if (op.phase != OpPhase::backward_input) return forward;
-  const std::optional<KernelTime> exchanged = product_time(lookup, operation, product_shape(lookup, op, op.k, op.n), op.dtype);
+  const std::optional<KernelTime> exchanged =
+      product_time(lookup, operation, product_shape(lookup, op, op.k, op.n), op.dtype);
   const bool own = exchanged && (!forward || !exchanged->rows.front()->in_place);
   return own ? exchanged : forward;
 }
 
 KernelTime core_time(const Lookup& lookup, const ModelOp& op) {
   const AttentionArchitecture& attention = lookup.model.architecture.value().attention;
-  const Shape shape = {{"mode", "prefill"}, {"heads_q", attention.heads}, {"heads_kv", attention.heads_kv},
-                       {"qk_dim", attention.qk_dim()}, {"v_dim", attention.v_dim}, {"causal", std::int64_t{1}},
+  const Shape shape = {{"mode", "prefill"},
+                       {"heads_q", attention.heads},
+                       {"heads_kv", attention.heads_kv},
+                       {"qk_dim", attention.qk_dim()},
+                       {"v_dim", attention.v_dim},
+                       {"causal", std::int64_t{1}},
                        {"context", static_cast<std::int64_t>(lookup.plan.tokens)}};
   const char* operation = op.phase == OpPhase::backward_input ? "attention_backward" : "attention";
   return lookup.table.between(operation, shape, Dtype::bf16, {});
@@ -82,15 +93,19 @@ void charge(Lookup& lookup, const KernelTime& time, PartWork& part) {
 }
 
 // The row of one part of this model's layer, at this micro-batch.
-const KernelRow* find_part(const KernelTable& table, const ModelShapes& model, const char* operation, const std::string& part) {
-  return table.find(operation, {{"part", part}, {"hidden", model.hidden}}, model.architecture.value().linear_dtype);
+const KernelRow* find_part(const KernelTable& table, const ModelShapes& model, const char* operation,
+                           const std::string& part) {
+  return table.find(operation, {{"part", part}, {"hidden", model.hidden}},
+                    model.architecture.value().linear_dtype);
 }
 
 // Parts of the bf16 head are listed in the model's dtype too: they belong to its step.
-const KernelRow& part_row(const KernelTable& table, const ModelShapes& model, const char* operation, const std::string& part) {
+const KernelRow& part_row(const KernelTable& table, const ModelShapes& model, const char* operation,
+                          const std::string& part) {
   if (const KernelRow* row = find_part(table, model, operation, part)) return *row;
-  throw Error(Fault::config, fmt::format("no kernel row of operation {} for the part {} of {} on {}", operation, part,
-                                         model.id, table.machine()),
+  throw Error(Fault::config,
+              fmt::format("no kernel row of operation {} for the part {} of {} on {}", operation, part,
+                          model.id, table.machine()),
               "add one to configs/kernels, or choose a model and a machine that have it");
 }
 
@@ -104,20 +119,26 @@ void charge_whole(Lookup& lookup, const std::string& part_name, PartWork& part) 
   charge(lookup, {time_s_of(row).value(), {&row}}, part);
 }
 
-PartWork part_work(Lookup& lookup, const std::vector<ModelOp>& ops, LayerKind layer, std::size_t phase, bool mlp) {
+PartWork part_work(Lookup& lookup, const std::vector<ModelOp>& ops, LayerKind layer, std::size_t phase,
+                   bool mlp) {
   PartWork part;
   bool complete = true;
   for (const ModelOp& op : ops) {
     const OpPhase counts_as = op.phase == OpPhase::recompute ? OpPhase::backward_input : op.phase;
     if (op.layer != layer || counts_as != kPhases[phase] || is_mlp(op) != mlp) continue;
-    const std::optional<KernelTime> time = is_core(op) ? std::optional(core_time(lookup, op)) : linear_time(lookup, op);
+    const std::optional<KernelTime> time =
+        is_core(op) ? std::optional(core_time(lookup, op)) : linear_time(lookup, op);
     complete = complete && time.has_value();
     if (time) charge(lookup, *time, part);
   }
-  const std::string name = std::string(layer == LayerKind::dense ? "dense" : mlp ? "mlp" : "attention") + "_" + kPhaseNames[phase];
+  const std::string name = std::string(layer == LayerKind::dense ? "dense"
+                                       : mlp                     ? "mlp"
+                                                                 : "attention") +
+                           "_" + kPhaseNames[phase];
   if (!complete) {
     part = {};
-    charge_whole(lookup, std::string(mlp ? "mlp" : "attention") + "_" + kPhaseNames[phase] + "_products", part);
+    charge_whole(lookup, std::string(mlp ? "mlp" : "attention") + "_" + kPhaseNames[phase] + "_products",
+                 part);
   }
   if (const KernelRow* traffic = find_part(lookup.table, lookup.model, "traffic", name)) {
     part.traffic_bytes = traffic->value * lookup.plan.tokens;
@@ -127,7 +148,8 @@ PartWork part_work(Lookup& lookup, const std::vector<ModelOp>& ops, LayerKind la
 }
 
 PassWork pass_work(Lookup& lookup, const std::vector<ModelOp>& ops, LayerKind layer, bool mlp) {
-  return {part_work(lookup, ops, layer, 0, mlp), part_work(lookup, ops, layer, 1, mlp), part_work(lookup, ops, layer, 2, mlp)};
+  return {part_work(lookup, ops, layer, 0, mlp), part_work(lookup, ops, layer, 1, mlp),
+          part_work(lookup, ops, layer, 2, mlp)};
 }
 
 PassTimes traced_pass(const KernelTable& table, const ModelShapes& model, const std::string& part) {
@@ -140,7 +162,8 @@ PassTimes traced_pass(const KernelTable& table, const ModelShapes& model, const 
 
 double datasheet(const Profile& profile, const std::optional<Figure>& figure, const char* key) {
   if (figure) return figure->value;
-  throw Error(Fault::config, fmt::format("profile {} has no {}", profile.id, key), "add it to " + profile.path);
+  throw Error(Fault::config, fmt::format("profile {} has no {}", profile.id, key),
+              "add it to " + profile.path);
 }
 
 double part_time(const PartWork& part, const StepMachine& machine, const KernelPhaseFactors& factors) {
@@ -159,7 +182,8 @@ StepMachine step_machine(const Profile& profile, double transfer_sms) {
   StepMachine machine;
   machine.sms = datasheet(profile, profile.sm_count, "sm_count");
   if (!(transfer_sms >= 0.0 && transfer_sms < machine.sms))
-    throw Error(Fault::config, fmt::format("{} SMs for transfers of {} that {} has", transfer_sms, machine.sms, profile.id),
+    throw Error(Fault::config,
+                fmt::format("{} SMs for transfers of {} that {} has", transfer_sms, machine.sms, profile.id),
                 "leave some for compute");
   machine.compute_sms = machine.sms - transfer_sms;
   machine.memory_bytes_per_s = datasheet(profile, profile.memory.datasheet, "datasheet rate of memory");
@@ -168,10 +192,12 @@ StepMachine step_machine(const Profile& profile, double transfer_sms) {
   return machine;
 }
 
-StepParts step_parts(const KernelTable& table, const ModelShapes& model, const StepPlan& plan, const StepMachine& machine) {
+StepParts step_parts(const KernelTable& table, const ModelShapes& model, const StepPlan& plan,
+                     const StepMachine& machine) {
   if (!model.architecture || !model.architecture->experts)
     throw Error(Fault::config, fmt::format("model {} has no experts", model.id), "choose one with experts");
-  const TrainingWorkload workload = {.sequence = static_cast<std::int64_t>(plan.tokens), .tokens = plan.tokens,
+  const TrainingWorkload workload = {.sequence = static_cast<std::int64_t>(plan.tokens),
+                                     .tokens = plan.tokens,
                                      .expert_ranks = plan.placement.gpus()};
   const std::vector<ModelOp> ops = training_ops(model, workload);
   const ExpertArchitecture& experts = *model.architecture->experts;
@@ -192,7 +218,8 @@ StepParts step_parts(const KernelTable& table, const ModelShapes& model, const S
   return parts;
 }
 
-TrainingPhases phases_from_kernels(const StepParts& parts, const StepMachine& machine, const KernelPhaseFactors& factors) {
+TrainingPhases phases_from_kernels(const StepParts& parts, const StepMachine& machine,
+                                   const KernelPhaseFactors& factors) {
   const WireRates rates = {machine.network_bytes_per_s, machine.link_bytes_per_s, factors.network_efficiency,
                            factors.link_efficiency, factors.transfer_in_place};
   const double out = transfer_time(parts.rows, parts.dispatch_row_bytes, rates).time_s;
@@ -200,8 +227,11 @@ TrainingPhases phases_from_kernels(const StepParts& parts, const StepMachine& ma
   TrainingPhases phases;
   phases.expert_layer = {.attention = pass_times(parts.attention, machine, factors),
                          .mlp = pass_times(parts.mlp, machine, factors),
-                         .dispatch_forward_s = out, .combine_forward_s = back,
-                         .combine_backward_s = out, .dispatch_backward_s = back, .sync_s = factors.sync_s};
+                         .dispatch_forward_s = out,
+                         .combine_forward_s = back,
+                         .combine_backward_s = out,
+                         .dispatch_backward_s = back,
+                         .sync_s = factors.sync_s};
   phases.dense_mlp = pass_times(parts.dense_mlp, machine, factors);
   phases.head = parts.head;
   phases.projection = parts.projection;

@@ -14,7 +14,9 @@ namespace chokepoint {
 namespace {
 
 // Operations of chokepoint that are single kernels of a table.
-bool is_kernel(const Record& record) { return record.operation == "matmul" || record.operation == "attention"; }
+bool is_kernel(const Record& record) {
+  return record.operation == "matmul" || record.operation == "attention";
+}
 
 std::string device_name(const Record& record) {
   const auto name = record.device.find("name");
@@ -23,15 +25,18 @@ std::string device_name(const Record& record) {
 
 // Empty when the record can stand for a kernel of this machine.
 std::string why_not(const Record& record, const Profile* host, const Profile& machine) {
-  if (record.status != Status::ok) return fmt::format("its status is {}", std::string(to_string(record.status)));
+  if (record.status != Status::ok)
+    return fmt::format("its status is {}", std::string(to_string(record.status)));
   if (!is_kernel(record)) return fmt::format("{} is no single kernel of the table", record.operation);
   if (record.basis != Basis::measured && record.basis != Basis::emulated)
-    return fmt::format("its basis is {}: other silicon", record.basis ? std::string(to_string(*record.basis)) : "absent");
+    return fmt::format("its basis is {}: other silicon",
+                       record.basis ? std::string(to_string(*record.basis)) : "absent");
   if (!record.time.median) return "it has no median";
   if (host == nullptr) return fmt::format("no profile names the device \"{}\"", device_name(record));
   if (host->architecture != machine.architecture)
     return fmt::format("{} is {}, not {}", host->id, host->architecture, machine.architecture);
-  if (record.target != "host" && record.target != machine.id) return fmt::format("it plays {}", record.target);
+  if (record.target != "host" && record.target != machine.id)
+    return fmt::format("it plays {}", record.target);
   return "";
 }
 
@@ -44,8 +49,12 @@ void scale_to(KernelRow& row, double factor, const char* how) {
 }
 
 KernelRow row_of(const Record& record, const Profile& host, const Profile& machine) {
-  KernelRow row{.name = fmt::format("{} by {}", record.operation, record.kernel), .operation = record.operation,
-                .shape = record.shape, .dtype = record.dtype, .value = record.target_time_s().value(), .unit = "s",
+  KernelRow row{.name = fmt::format("{} by {}", record.operation, record.kernel),
+                .operation = record.operation,
+                .shape = record.shape,
+                .dtype = record.dtype,
+                .value = record.target_time_s().value(),
+                .unit = "s",
                 .machine = machine.id};
   row.grade = host.id == machine.id ? Grade::a : Grade::b;
   row.source = fmt::format("record {} of run {} on {}", record.case_id, record.run_id, device_name(record));
@@ -53,8 +62,8 @@ KernelRow row_of(const Record& record, const Profile& host, const Profile& machi
   if (record.time.ci_high) row.high_s = *record.time.ci_high / record.dilation;
   if (record.target != "host" || host.id == machine.id) return row;  // it was played, or it is the machine
   const double flop = record.work.flop, bytes = record.work.memory_bytes;
-  const ScaledTime scaled =
-      scaled_time(row.value, flop, bytes, kernel_machine(host, row.dtype), kernel_machine(machine, row.dtype));
+  const ScaledTime scaled = scaled_time(row.value, flop, bytes, kernel_machine(host, row.dtype),
+                                        kernel_machine(machine, row.dtype));
   const std::string how = fmt::format("scaled from {} by {}", host.id, std::string(to_string(scaled.branch)));
   scale_to(row, scaled.time_s / row.value, how.c_str());
   return row;
@@ -62,7 +71,8 @@ KernelRow row_of(const Record& record, const Profile& host, const Profile& machi
 
 }  // namespace
 
-MeasuredRows measured_rows(const std::vector<Record>& records, const Profile& machine, const std::vector<Profile>& profiles) {
+MeasuredRows measured_rows(const std::vector<Record>& records, const Profile& machine,
+                           const std::vector<Profile>& profiles) {
   MeasuredRows measured;
   for (const Record& record : records) {
     const Profile* host = profile_of_device(profiles, device_name(record));

@@ -20,13 +20,14 @@ struct MeasuredRows {
   std::vector<LeftOutRecord> left_out;
 };
 
-// Rows of grade A were measured on that very machine; rows of grade B on one of the same silicon, capped to be it or
-// scaled to it (harness/claims/kernel_scaling.hpp). Records of other silicon, with caps of another machine, or not ok, are
-// left out.
-MeasuredRows measured_rows(const std::vector<Record>& records, const Profile& machine, const std::vector<Profile>& profiles);
+// Rows of grade A were measured on that very machine; rows of grade B on one of the same silicon, capped to
+// be it or scaled to it (harness/claims/kernel_scaling.hpp). Records of other silicon, with caps of another
+// machine, or not ok, are left out.
+MeasuredRows measured_rows(const std::vector<Record>& records, const Profile& machine,
+                           const std::vector<Profile>& profiles);
 
-// Records of files, or of folders with a records.jsonl, one JSON object per line. Throws Error{io} or Error{config} with
-// file and line.
+// Records of files, or of folders with a records.jsonl, one JSON object per line. Throws Error{io} or
+// Error{config} with file and line.
 std::vector<Record> read_record_files(const std::vector<std::string>& paths);
 
 }  // namespace chokepoint

@@ -11,7 +11,8 @@ namespace {
 
 double figure(const Profile& profile, const std::optional<Figure>& value, const char* key) {
   if (value) return value->value;
-  throw Error(Fault::config, fmt::format("profile {} has no {}", profile.id, key), "add it to " + profile.path);
+  throw Error(Fault::config, fmt::format("profile {} has no {}", profile.id, key),
+              "add it to " + profile.path);
 }
 
 double require_positive(const char* what, double value) {
@@ -26,14 +27,16 @@ KernelMachine kernel_machine(const Profile& profile, Dtype dtype, std::optional<
   const double all_sms = figure(profile, profile.sm_count, "sm_count");
   const double peak = figure(profile, rates == profile.compute.end() ? std::nullopt : rates->second.datasheet,
                              "datasheet rate of compute in this dtype");
-  return {.sms = sms.value_or(all_sms), .flop_per_s_per_sm = peak / all_sms,
+  return {.sms = sms.value_or(all_sms),
+          .flop_per_s_per_sm = peak / all_sms,
           .clock_hz = figure(profile, profile.boost_clock, "boost_clock"),
           .memory_bytes_per_s = figure(profile, profile.memory.datasheet, "datasheet rate of memory")};
 }
 
 std::string_view to_string(ScaledBy branch) { return branch == ScaledBy::compute ? "compute" : "memory"; }
 
-ScaledTime scaled_time(double time_s, double flop, double bytes, const KernelMachine& from, const KernelMachine& to) {
+ScaledTime scaled_time(double time_s, double flop, double bytes, const KernelMachine& from,
+                       const KernelMachine& to) {
   require_positive("a kernel's time", time_s);
   require_positive("a kernel's work in FLOP", flop);
   require_positive("a kernel's memory traffic", bytes);

@@ -23,7 +23,8 @@ double ratio_or(const Profile& a, const Profile& b, Resource resource, double fa
 bool is_transfer(const KernelRow& row) { return row.operation == "dispatch" || row.operation == "combine"; }
 
 bool carries_over(const KernelRow& row, const Profile& from, const Profile& machine) {
-  const std::int64_t gpus = machine.gpus_per_node ? static_cast<std::int64_t>(machine.gpus_per_node->value) : 1;
+  const std::int64_t gpus =
+      machine.gpus_per_node ? static_cast<std::int64_t>(machine.gpus_per_node->value) : 1;
   const double link = ratio_or(machine, from, Resource::link, 0.0);
   if (row.shape.has("ranks") && row.shape["ranks"] <= gpus) return link == 1.0;
   return link >= 1.0 && same_rate(machine, from, Resource::network, row.dtype);
@@ -39,7 +40,8 @@ std::optional<KernelRow> on_machine(KernelRow row, const Profile& from, const Pr
   if (same(Resource::compute) && same(Resource::memory)) return row;
   const std::optional<double> time_s = time_s_of(row), flop = flop_of(row), bytes = memory_bytes_of(row);
   if (!time_s || !flop || !bytes) return std::nullopt;
-  const ScaledTime scaled = scaled_time(*time_s, *flop, *bytes, kernel_machine(from, row.dtype), kernel_machine(machine, row.dtype));
+  const ScaledTime scaled = scaled_time(*time_s, *flop, *bytes, kernel_machine(from, row.dtype),
+                                        kernel_machine(machine, row.dtype));
   row.value = scaled.time_s;
   row.unit = "s";
   row.sms.reset();
@@ -64,13 +66,15 @@ std::vector<const Profile*> siblings_of(const Profile& machine, const std::vecto
   };
   std::vector<const Profile*> siblings;
   for (const Profile& profile : profiles)
-    if (profile.architecture == machine.architecture && profile.id != machine.id) siblings.push_back(&profile);
-  std::stable_sort(siblings.begin(), siblings.end(), [&](auto* a, auto* b) { return distance(a) < distance(b); });
+    if (profile.architecture == machine.architecture && profile.id != machine.id)
+      siblings.push_back(&profile);
+  std::stable_sort(siblings.begin(), siblings.end(),
+                   [&](auto* a, auto* b) { return distance(a) < distance(b); });
   return siblings;
 }
 
-void add_rows_of(const Profile& from, const Profile& machine, const std::vector<KernelFile>& files, std::set<std::string>& known,
-                 std::vector<KernelRow>& rows) {
+void add_rows_of(const Profile& from, const Profile& machine, const std::vector<KernelFile>& files,
+                 std::set<std::string>& known, std::vector<KernelRow>& rows) {
   std::set<std::string> added;
   for (const KernelFile& file : files)
     for (const KernelRow& row : file.rows) {
@@ -85,13 +89,15 @@ void add_rows_of(const Profile& from, const Profile& machine, const std::vector<
 
 }  // namespace
 
-KernelTable kernel_table_for(const Profile& machine, const std::vector<KernelFile>& files, const std::vector<Profile>& profiles) {
+KernelTable kernel_table_for(const Profile& machine, const std::vector<KernelFile>& files,
+                             const std::vector<Profile>& profiles) {
   std::set<std::string> known;
   for (const KernelFile& file : files)
     for (const KernelRow& row : file.rows)
       if (row.machine == machine.id) known.insert(family_of(row));
   KernelFile scaled{.id = "siblings"};
-  for (const Profile* from : siblings_of(machine, profiles)) add_rows_of(*from, machine, files, known, scaled.rows);
+  for (const Profile* from : siblings_of(machine, profiles))
+    add_rows_of(*from, machine, files, known, scaled.rows);
   std::vector<KernelFile> all = files;
   all.push_back(std::move(scaled));
   return KernelTable(machine.id, all);

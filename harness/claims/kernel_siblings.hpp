@@ -8,10 +8,11 @@
 
 namespace chokepoint {
 
-// The machine's own rows; for kernels it has none of at any size, those of the nearest machine of the same architecture
-// that has some, scaled (harness/claims/kernel_scaling.hpp) and saying so in their note. Rows without known work (parts of
-// a layer) are taken over where the two do not differ in compute and memory. Rows of transfers are where the network is the
-// same and the link no slower (within a node: the same).
-KernelTable kernel_table_for(const Profile& machine, const std::vector<KernelFile>& files, const std::vector<Profile>& profiles);
+// The machine's own rows; for kernels it has none of at any size, those of the nearest machine of the same
+// architecture that has some, scaled (harness/claims/kernel_scaling.hpp) and saying so in their note. Rows
+// without known work (parts of a layer) are taken over where the two do not differ in compute and memory.
+// Rows of transfers are where the network is the same and the link no slower (within a node: the same).
+KernelTable kernel_table_for(const Profile& machine, const std::vector<KernelFile>& files,
+                             const std::vector<Profile>& profiles);
 
 }  // namespace chokepoint

@@ -32,7 +32,8 @@ bool same_kernel(const KernelRow& row, std::string_view operation, Dtype dtype) 
 
 Error missing(const std::string& machine, std::string_view operation, const Shape& fields, Dtype dtype) {
   return {Fault::config,
-          fmt::format("no kernel row for {} {} in {} on {}", std::string(operation), fields.text(), to_string(dtype), machine),
+          fmt::format("no kernel row for {} {} in {} on {}", std::string(operation), fields.text(),
+                      to_string(dtype), machine),
           "add one to configs/kernels, or name records that have it"};
 }
 
@@ -55,7 +56,8 @@ Shape without(const Shape& shape, const std::vector<std::string>& fields) {
 
 }  // namespace
 
-KernelTable::KernelTable(std::string machine, const std::vector<KernelFile>& files) : machine_(std::move(machine)) {
+KernelTable::KernelTable(std::string machine, const std::vector<KernelFile>& files)
+    : machine_(std::move(machine)) {
   for (const KernelFile& file : files)
     for (const KernelRow& row : file.rows)
       if (row.machine == machine_) rows_.push_back(row);
@@ -68,7 +70,8 @@ void KernelTable::add_measured(const KernelRow& row) {
   bool placed = false;
   for (std::size_t i = 0; i < rows_.size(); ++i) {
     KernelRow& old = rows_[i];
-    if (!same_kernel(old, row.operation, row.dtype) || old.in_place || !includes(row.shape, old.shape)) continue;
+    if (!same_kernel(old, row.operation, row.dtype) || old.in_place || !includes(row.shape, old.shape))
+      continue;
     const std::optional<double> old_s = time_s_of(old);
     if (!old_s) continue;
     placed = true;
@@ -97,7 +100,8 @@ void KernelTable::note_replacement(std::size_t index, const KernelRow& row, doub
 const KernelRow* KernelTable::find(std::string_view operation, const Shape& fields, Dtype dtype) const {
   const KernelRow* best = nullptr;
   for (const KernelRow& row : rows_)
-    if (same_kernel(row, operation, dtype) && includes(row.shape, fields) && (best == nullptr || rank(row) < rank(*best)))
+    if (same_kernel(row, operation, dtype) && includes(row.shape, fields) &&
+        (best == nullptr || rank(row) < rank(*best)))
       best = &row;
   return best;
 }
@@ -118,7 +122,8 @@ std::vector<std::int64_t> KernelTable::points_of(std::string_view operation, con
                                                  const std::string& field) const {
   std::map<bool, std::vector<std::int64_t>> points;
   for (const KernelRow& row : rows_)
-    if (same_kernel(row, operation, dtype) && includes(row.shape, fields) && row.shape.has(field) && time_s_of(row))
+    if (same_kernel(row, operation, dtype) && includes(row.shape, fields) && row.shape.has(field) &&
+        time_s_of(row))
       points[row.in_place].push_back(row.shape[field]);
   std::vector<std::int64_t>& taken = points[!points.contains(false)];
   std::sort(taken.begin(), taken.end());

@@ -1,6 +1,6 @@
-// How long does a kernel take on a machine, and who says so? Published rows ship as data (configs/kernels/<id>.json);
-// records measured by chokepoint take the place of published rows of the same operation, shape and dtype
-// (harness/claims/kernel_records.hpp).
+// How long does a kernel take on a machine, and who says so? Published rows ship as data
+// (configs/kernels/<id>.json); records measured by chokepoint take the place of published rows of the same
+// operation, shape and dtype (harness/claims/kernel_records.hpp).
 #pragma once
 
 #include <cstddef>
@@ -15,30 +15,31 @@
 
 namespace chokepoint {
 
-// A measured on the machine the claim is about; B measured on a sibling and capped or scaled; C published by someone;
-// D estimated.
+// A measured on the machine the claim is about; B measured on a sibling and capped or scaled; C published by
+// someone; D estimated.
 enum class Grade { a, b, c, d };
 
 std::string_view to_string(Grade grade);  // "A"
 std::optional<Grade> grade_from(std::string_view name);
 
-// One kernel at one shape. `value` is in `unit`'s base unit: "s", "FLOP/s", "B/s", or "B" (traffic per token).
+// One kernel at one shape. `value` is in `unit`'s base unit: "s", "FLOP/s", "B/s", or "B" (traffic per
+// token).
 struct KernelRow {
   std::string name;       // what the source calls it, or what it is in the model: "q_b forward"
-  std::string operation;  // matmul, matmul_weight_gradient, grouped_matmul, masked_matmul, attention, attention_backward,
-                          // dispatch, combine, traffic, layer_part
-  Shape shape;            // fields of the operation of that name, as far as the source tells them
+  std::string operation;  // matmul, matmul_weight_gradient, grouped_matmul, masked_matmul, attention,
+                          // attention_backward, dispatch, combine, traffic, layer_part
+  Shape shape;  // fields of the operation of that name, as far as the source tells them
   Dtype dtype = Dtype::bf16;
   double value = 0.0;
   std::string unit;
-  std::string machine;               // a profile's id
-  std::optional<std::int64_t> sms;   // that it ran on; absent: all
-  bool in_place = false;             // beside other work, as in a training step; otherwise alone on the machine
-  bool logical = false;              // a rate of dispatch or combine that counts copies to the own node
+  std::string machine;              // a profile's id
+  std::optional<std::int64_t> sms;  // that it ran on; absent: all
+  bool in_place = false;  // beside other work, as in a training step; otherwise alone on the machine
+  bool logical = false;   // a rate of dispatch or combine that counts copies to the own node
   Grade grade = Grade::c;
   bool verified = true;
   std::string source, note;
-  std::int64_t priority = 0;         // of its file; the higher one counts where several sources have a row
+  std::int64_t priority = 0;            // of its file; the higher one counts where several sources have a row
   std::optional<double> low_s, high_s;  // interval of a measured time
 };
 
@@ -77,19 +78,23 @@ class KernelTable {
  public:
   KernelTable(std::string machine, const std::vector<KernelFile>& files);
 
-  // `row` is of this machine already (measured there, or scaled to it). It replaces every published row of its operation,
-  // shape and dtype that ran alone on the machine, unless a better measured row did; without one it is a further row.
+  // `row` is of this machine already (measured there, or scaled to it). It replaces every published row of
+  // its operation, shape and dtype that ran alone on the machine, unless a better measured row did; without
+  // one it is a further row.
   void add_measured(const KernelRow& row);
 
-  // The row with exactly these fields among its own: measured before published, alone before in place, then by priority.
+  // The row with exactly these fields among its own: measured before published, alone before in place, then
+  // by priority.
   const KernelRow* find(std::string_view operation, const Shape& fields, Dtype dtype) const;
   // Throws Error{config} that names what is missing.
   const KernelRow& at(std::string_view operation, const Shape& fields, Dtype dtype) const;
   double time_s(std::string_view operation, const Shape& fields, Dtype dtype) const;
 
-  // Between rows that differ in `varied` (up to two fields): linear in each, below the smallest row its time, above the
-  // largest its time in proportion. `fields` holds the values asked for. Throws Error{config} where there is no row.
-  KernelTime between(std::string_view operation, const Shape& fields, Dtype dtype, const std::vector<std::string>& varied) const;
+  // Between rows that differ in `varied` (up to two fields): linear in each, below the smallest row its time,
+  // above the largest its time in proportion. `fields` holds the values asked for. Throws Error{config} where
+  // there is no row.
+  KernelTime between(std::string_view operation, const Shape& fields, Dtype dtype,
+                     const std::vector<std::string>& varied) const;
 
   const std::string& machine() const { return machine_; }
   const std::vector<KernelRow>& rows() const { return rows_; }

@@ -39,7 +39,8 @@ double pairs(const Shape& shape) {
 std::optional<double> flop_of(const KernelRow& row) {
   const Shape& shape = row.shape;
   if (is_product(row) && has(shape, {"m", "n", "k"}))
-    return 2.0 * number_or(shape, "groups", 1.0) * number(shape, "m") * number(shape, "n") * number(shape, "k");
+    return 2.0 * number_or(shape, "groups", 1.0) * number(shape, "m") * number(shape, "n") *
+           number(shape, "k");
   if (!is_attention(row)) return std::nullopt;
   const double qk = number(shape, "qk_dim"), v = number(shape, "v_dim");
   // Backward makes the scores again: FlashAttention (arXiv 2205.14135), B.2.
@@ -49,16 +50,21 @@ std::optional<double> flop_of(const KernelRow& row) {
 
 std::optional<double> memory_bytes_of(const KernelRow& row) {
   const Shape& shape = row.shape;
-  const double in = static_cast<double>(bytes_of(row.dtype)), bf16 = static_cast<double>(bytes_of(Dtype::bf16));
+  const double in = static_cast<double>(bytes_of(row.dtype)),
+               bf16 = static_cast<double>(bytes_of(Dtype::bf16));
   if (is_product(row) && has(shape, {"m", "n", "k"})) {
-    const double groups = number_or(shape, "groups", 1.0), m = number(shape, "m"), n = number(shape, "n"), k = number(shape, "k");
-    if (row.operation == "matmul_weight_gradient") return groups * (m * (n + k) * in + n * k * static_cast<double>(bytes_of(Dtype::f32)));
+    const double groups = number_or(shape, "groups", 1.0), m = number(shape, "m"), n = number(shape, "n"),
+                 k = number(shape, "k");
+    if (row.operation == "matmul_weight_gradient")
+      return groups * (m * (n + k) * in + n * k * static_cast<double>(bytes_of(Dtype::f32)));
     return groups * (m * k * in + n * k * in + m * n * bf16);
   }
   if (!is_attention(row)) return std::nullopt;
-  const double qk = number(shape, "qk_dim"), v = number(shape, "v_dim"), batch = number_or(shape, "batch", 1.0);
+  const double qk = number(shape, "qk_dim"), v = number(shape, "v_dim"),
+               batch = number_or(shape, "batch", 1.0);
   const double queries = decodes(shape) ? number_or(shape, "seq_q", 1.0) : number(shape, "context");
-  const bool absorbed = decodes(shape) && shape.has("variant") && shape.word("variant") == "mla";  // values lie in keys
+  const bool absorbed =
+      decodes(shape) && shape.has("variant") && shape.word("variant") == "mla";  // values lie in keys
   const double cached = number(shape, "context") * number(shape, "heads_kv") * (absorbed ? qk : qk + v);
   const double once = batch * (cached + queries * number(shape, "heads_q") * (qk + v)) * bf16;
   return row.operation == "attention_backward" ? 2.0 * once : once;

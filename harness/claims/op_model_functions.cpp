@@ -55,23 +55,42 @@ const OpModelArguments kTraining = {{"seq", 4096.0}, {"causal", 1.0}, {"mtp", 0.
 
 const std::vector<OpModelFunction>& op_model_functions() {
   static const std::vector<OpModelFunction> functions = {
-      {"train_gflop_per_token", "GFLOP", "model FLOP per training token: three times forward, no recomputation",
-       kTraining, train_gflop},
-      {"executed_gflop_per_token", "GFLOP", "FLOP per training token with recomputation and attention's second scores",
-       kTraining, executed_gflop},
-      {"layer_executed_gflop_per_token", "GFLOP", "the same of one layer with experts (of one layer, where none has)",
-       kTraining, layer_executed_gflop},
-      {"six_n_gflop_per_token", "GFLOP", "6 times the active parameters, embedding included: no attention", {},
-       [](const ModelShapes& model, const OpModelArguments&) { return 6.0 * active_parameters(model) / kGiga; }},
+      {"train_gflop_per_token", "GFLOP",
+       "model FLOP per training token: three times forward, no recomputation", kTraining, train_gflop},
+      {"executed_gflop_per_token", "GFLOP",
+       "FLOP per training token with recomputation and attention's second scores", kTraining, executed_gflop},
+      {"layer_executed_gflop_per_token", "GFLOP",
+       "the same of one layer with experts (of one layer, where none has)", kTraining, layer_executed_gflop},
+      {"six_n_gflop_per_token",
+       "GFLOP",
+       "6 times the active parameters, embedding included: no attention",
+       {},
+       [](const ModelShapes& model, const OpModelArguments&) {
+         return 6.0 * active_parameters(model) / kGiga;
+       }},
       {"prefill_gflop_per_token", "GFLOP", "FLOP per prompt token", kTraining, prefill_gflop},
-      {"decode_gflop_per_token", "GFLOP", "FLOP per new token with `ctx` tokens cached, latent attention absorbed",
-       {{"ctx", 4096.0}}, decode_gflop},
-      {"kv_bytes_per_token", "B", "cache of one token in all layers, bf16", {},
+      {"decode_gflop_per_token",
+       "GFLOP",
+       "FLOP per new token with `ctx` tokens cached, latent attention absorbed",
+       {{"ctx", 4096.0}},
+       decode_gflop},
+      {"kv_bytes_per_token",
+       "B",
+       "cache of one token in all layers, bf16",
+       {},
        [](const ModelShapes& model, const OpModelArguments&) { return kv_bytes_per_token(model); }},
-      {"parameters", "parameters", "weights of all matrices, embedding and head", {{"mtp", 0.0}},
+      {"parameters",
+       "parameters",
+       "weights of all matrices, embedding and head",
+       {{"mtp", 0.0}},
        [](const ModelShapes& model, const OpModelArguments& a) { return parameters(model, flag(a, "mtp")); }},
-      {"active_parameters", "parameters", "weights that one token meets", {{"embedding", 1.0}},
-       [](const ModelShapes& model, const OpModelArguments& a) { return active_parameters(model, flag(a, "embedding")); }}};
+      {"active_parameters",
+       "parameters",
+       "weights that one token meets",
+       {{"embedding", 1.0}},
+       [](const ModelShapes& model, const OpModelArguments& a) {
+         return active_parameters(model, flag(a, "embedding"));
+       }}};
   return functions;
 }
 
@@ -97,8 +116,9 @@ double op_model_value(const ModelShapes& model, std::string_view name, const OpM
     const bool counts_tokens = argument == "seq" || argument == "ctx";
     const double least = counts_tokens ? 1.0 : 0.0, most = counts_tokens ? kMostTokens : 1.0;
     if (!(value >= least && value <= most) || value != std::floor(value))
-      throw Error(Fault::config, fmt::format("{}: {} is {}, but has to be a whole number from {} to {}", function.name,
-                                             argument, value, least, most),
+      throw Error(Fault::config,
+                  fmt::format("{}: {} is {}, but has to be a whole number from {} to {}", function.name,
+                              argument, value, least, most),
                   "correct the claim");
     all[argument] = value;
   }

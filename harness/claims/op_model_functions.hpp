@@ -1,4 +1,5 @@
-// What can a claim ask of the operation model by name? "train_gflop_per_token" with {"seq": 4096, "causal": true}.
+// What can a claim ask of the operation model by name? "train_gflop_per_token" with {"seq": 4096, "causal":
+// true}.
 #pragma once
 
 #include <functional>
@@ -22,7 +23,8 @@ struct OpModelFunction {
 
 const std::vector<OpModelFunction>& op_model_functions();
 
-// Throws Error{config} for an unknown function or argument (with the nearest known one), and for a value out of range.
+// Throws Error{config} for an unknown function or argument (with the nearest known one), and for a value out
+// of range.
 const OpModelFunction& find_op_model_function(std::string_view name);
 double op_model_value(const ModelShapes& model, std::string_view function, const OpModelArguments& arguments);
 

@@ -17,7 +17,8 @@ constexpr std::uint64_t kScores = 0x726f757465;  // stream of the scores
 
 void require_divides(const char* what, std::int64_t whole, std::int64_t parts) {
   if (parts > 0 && whole % parts == 0) return;
-  throw Error(Fault::config, fmt::format("{}: {} does not divide {}", what, parts, whole), "correct one of the two");
+  throw Error(Fault::config, fmt::format("{}: {} does not divide {}", what, parts, whole),
+              "correct one of the two");
 }
 
 void require_rule(const RoutingRule& rule, const Placement& placement) {
@@ -25,15 +26,17 @@ void require_rule(const RoutingRule& rule, const Placement& placement) {
   require_divides("experts by groups", rule.experts, rule.groups);
   const std::int64_t reachable = rule.group_limit * (rule.experts / rule.groups);
   if (rule.top_k < 1 || rule.group_limit < 1 || rule.group_limit > rule.groups || rule.top_k > reachable)
-    throw Error(Fault::config, fmt::format("top_k is {} and group_limit {} of {} groups, which hold {} experts", rule.top_k,
-                                           rule.group_limit, rule.groups, reachable),
+    throw Error(Fault::config,
+                fmt::format("top_k is {} and group_limit {} of {} groups, which hold {} experts", rule.top_k,
+                            rule.group_limit, rule.groups, reachable),
                 "lower top_k, or raise group_limit");
 }
 
 // The experts of one token, from its scores.
 class Choice {
  public:
-  explicit Choice(const RoutingRule& rule) : rule_(rule), scores_(at(rule.experts)), order_(at(rule.experts)) {}
+  explicit Choice(const RoutingRule& rule)
+      : rule_(rule), scores_(at(rule.experts)), order_(at(rule.experts)) {}
 
   std::span<const std::int64_t> draw(std::uint64_t seed, std::uint64_t token) {
     const auto experts = static_cast<std::uint64_t>(rule_.experts);
@@ -63,7 +66,8 @@ class Choice {
   // Leaves the experts of the best groups in order_.
   void keep_best_groups() {
     std::vector<std::pair<double, std::int64_t>> groups;
-    for (std::int64_t group = 0; group < rule_.groups; ++group) groups.emplace_back(-group_score(group), group);
+    for (std::int64_t group = 0; group < rule_.groups; ++group)
+      groups.emplace_back(-group_score(group), group);
     std::partial_sort(groups.begin(), groups.begin() + rule_.group_limit, groups.end());
     order_.clear();
     const std::int64_t size = rule_.experts / rule_.groups;
@@ -103,7 +107,7 @@ double distinct_bins(std::int64_t items, std::int64_t bins, std::int64_t chosen)
   return static_cast<double>(bins) * (1.0 - missed);
 }
 
-Spread uniform_spread(const RoutingRule& rule, const Placement& placement) {
+TokenReach uniform_reach(const RoutingRule& rule, const Placement& placement) {
   require_rule(rule, placement);
   require_divides("nodes by groups", placement.nodes, rule.groups);
   const std::int64_t reachable = rule.experts / rule.groups * rule.group_limit;
@@ -111,35 +115,44 @@ Spread uniform_spread(const RoutingRule& rule, const Placement& placement) {
           distinct_bins(reachable, placement.gpus() / rule.groups * rule.group_limit, rule.top_k)};
 }
 
-Spread sampled_spread(const RoutingRule& rule, const Placement& placement, std::int64_t tokens, std::uint64_t seed) {
+TokenReach sampled_reach(const RoutingRule& rule, const Placement& placement, std::int64_t tokens,
+                         std::uint64_t seed) {
   require_rule(rule, placement);
-  if (tokens < 1) throw Error(Fault::config, fmt::format("{} tokens cannot be sampled", tokens), "sample at least one");
+  if (tokens < 1)
+    throw Error(Fault::config, fmt::format("{} tokens cannot be sampled", tokens), "sample at least one");
   const std::int64_t per_gpu = rule.experts / placement.gpus();
   Choice choice(rule);
   std::int64_t nodes = 0, gpus = 0;
   std::vector<std::int64_t> where;
   for (std::int64_t token = 0; token < tokens; ++token) {
     where.clear();
-    for (const std::int64_t expert : choice.draw(seed, static_cast<std::uint64_t>(token))) where.push_back(expert / per_gpu);
+    for (const std::int64_t expert : choice.draw(seed, static_cast<std::uint64_t>(token)))
+      where.push_back(expert / per_gpu);
     gpus += distinct(where);
     for (std::int64_t& gpu : where) gpu /= placement.gpus_per_node;
     nodes += distinct(where);
   }
-  return {static_cast<double>(nodes) / static_cast<double>(tokens), static_cast<double>(gpus) / static_cast<double>(tokens)};
+  return {static_cast<double>(nodes) / static_cast<double>(tokens),
+          static_cast<double>(gpus) / static_cast<double>(tokens)};
 }
 
 PhysicalRows physical(LogicalRows rows, std::int64_t nodes) { return {rows.rows * share_off_node(nodes)}; }
-PhysicalRate physical(LogicalRate rate, std::int64_t nodes) { return {rate.bytes_per_s * share_off_node(nodes)}; }
+PhysicalRate physical(LogicalRate rate, std::int64_t nodes) {
+  return {rate.bytes_per_s * share_off_node(nodes)};
+}
 LogicalRate logical(PhysicalRate rate, std::int64_t nodes) {
-  if (nodes < 2) throw Error(Fault::config, "one node has no network traffic to convert", "name at least 2 nodes");
+  if (nodes < 2)
+    throw Error(Fault::config, "one node has no network traffic to convert", "name at least 2 nodes");
   return {rate.bytes_per_s / share_off_node(nodes)};
 }
 
-TransferRows transfer_rows(double tokens, double nodes_per_token, double gpus_per_visited_node, const Placement& placement) {
+TransferRows transfer_rows(double tokens, double nodes_per_token, double gpus_per_visited_node,
+                           const Placement& placement) {
   TransferRows transfer;
   transfer.network_logical = {tokens * nodes_per_token};
   transfer.network = physical(transfer.network_logical, placement.nodes);
-  const double others = static_cast<double>(placement.gpus_per_node - 1) / static_cast<double>(placement.gpus_per_node);
+  const double others =
+      static_cast<double>(placement.gpus_per_node - 1) / static_cast<double>(placement.gpus_per_node);
   transfer.link = {tokens * nodes_per_token * gpus_per_visited_node * others};
   return transfer;
 }
@@ -148,18 +161,22 @@ double row_bytes(std::int64_t hidden, Dtype dtype) {
   const double numbers = static_cast<double>(hidden);
   if (dtype == Dtype::bf16) return 2.0 * numbers;
   if (dtype == Dtype::fp8_e4m3) return numbers + numbers / 128.0 * 4.0;
-  throw Error(Fault::config, fmt::format("rows are not sent in {}", to_string(dtype)), "name bf16 or fp8_e4m3");
+  throw Error(Fault::config, fmt::format("rows are not sent in {}", to_string(dtype)),
+              "name bf16 or fp8_e4m3");
 }
 
-Imbalance imbalance_of(std::span<const std::int32_t> ids, std::int64_t experts, std::int64_t gpus, std::string basis) {
+Imbalance imbalance_of(std::span<const std::int32_t> ids, std::int64_t experts, std::int64_t gpus,
+                       std::string basis) {
   require_divides("experts by GPUs", experts, gpus);
   std::vector<double> rows(static_cast<std::size_t>(gpus), 0.0);
   for (const std::int32_t expert : ids) {
     if (expert < 0 || expert >= experts)
-      throw Error(Fault::config, fmt::format("expert {} is none of {}", expert, experts), "name the trace's own number");
+      throw Error(Fault::config, fmt::format("expert {} is none of {}", expert, experts),
+                  "name the trace's own number");
     ++rows[static_cast<std::size_t>(expert / (experts / gpus))];
   }
-  if (ids.empty()) throw Error(Fault::config, "a trace without tokens has no imbalance", "name another trace");
+  if (ids.empty())
+    throw Error(Fault::config, "a trace without tokens has no imbalance", "name another trace");
   const double mean = static_cast<double>(ids.size()) / static_cast<double>(gpus);
   return {*std::max_element(rows.begin(), rows.end()) / mean, std::move(basis)};
 }

@@ -1,8 +1,8 @@
-// How many tokens per second does one GPU write when experts are spread over many, how fast does each user see them, and
-// how many sequences does that take?
+// How many tokens per second does one GPU write when experts are spread over many, how fast does each user
+// see them, and how many sequences does that take?
 //
-// Two micro-batches take turns, as in prefill; transfers use no SMs. Closed loop: a new sequence starts when one ends, so
-// sequences in flight = tokens per second / tokens per second and user (Little's law).
+// Two micro-batches take turns, as in prefill; transfers use no SMs. Closed loop: a new sequence starts when
+// one ends, so sequences in flight = tokens per second / tokens per second and user (Little's law).
 #pragma once
 
 #include <vector>
@@ -15,23 +15,26 @@
 namespace chokepoint {
 
 struct DecodePlan {
-  double sequences = 128;        // on one GPU, all micro-batches
-  double context = 4096;         // tokens cached per sequence
-  int micro_batches = 2;         // 1: nothing is hidden
-  std::int64_t ranks = 128;      // GPUs that share the experts
-  std::int64_t redundant = 0;    // copies of busy experts beside the model's own
+  double sequences = 128;      // on one GPU, all micro-batches
+  double context = 4096;       // tokens cached per sequence
+  int micro_batches = 2;       // 1: nothing is hidden
+  std::int64_t ranks = 128;    // GPUs that share the experts
+  std::int64_t redundant = 0;  // copies of busy experts beside the model's own
   std::int64_t gpus_per_node = 8;
-  double accepted_drafts = 0.0;  // of one token drafted per step by the model's prediction layer, the share accepted
+  double accepted_drafts =
+      0.0;  // of one token drafted per step by the model's prediction layer, the share accepted
 };
 
 struct DecodeFactors {
-  double traffic_s = 60e-6;      // norms, casts, gate, per micro-batch and layer: estimated; 72 fits DeepSeek's profile
-  double traffic_memory_share = 0.5;      // of it, what follows memory's rate
-  double expert_imbalance = 1.0;          // rows of the busiest GPU over the average
-  double memory_efficiency = 0.85;        // the most that caches and weights are read at
-  double network_efficiency = 0.78;       // of the wire, low-latency kernels at 128 GPUs and more: DeepEP ebfe47e, 39 of 50 GB/s
-  double sync_s = 20e-6;                  // per layer
-  double memory_ratio = 1.0;              // memory's rate over that of the machine the rows are of
+  double traffic_s =
+      60e-6;  // norms, casts, gate, per micro-batch and layer: estimated; 72 fits DeepSeek's profile
+  double traffic_memory_share = 0.5;  // of it, what follows memory's rate
+  double expert_imbalance = 1.0;      // rows of the busiest GPU over the average
+  double memory_efficiency = 0.85;    // the most that caches and weights are read at
+  double network_efficiency =
+      0.78;  // of the wire, low-latency kernels at 128 GPUs and more: DeepEP ebfe47e, 39 of 50 GB/s
+  double sync_s = 20e-6;      // per layer
+  double memory_ratio = 1.0;  // memory's rate over that of the machine the rows are of
   double network_ratio = 1.0;
 };
 
@@ -43,14 +46,14 @@ DecodeMachine decode_machine(const Profile& profile);  // throws Error{config} w
 
 // One micro-batch in one layer, seconds.
 struct DecodeLayer {
-  double core_s = 0.0;           // attention over the cache
-  double projections_s = 0.0;    // q_a, q_b, kv_a
+  double core_s = 0.0;         // attention over the cache
+  double projections_s = 0.0;  // q_a, q_b, kv_a
   double absorb_s = 0.0, output_s = 0.0;
   double shared_gate_up_s = 0.0, shared_down_s = 0.0, routed_s = 0.0;
   double traffic_s = 0.0;
-  double dense_mlp_s = 0.0;      // instead of shared and routed in a layer without experts
+  double dense_mlp_s = 0.0;  // instead of shared and routed in a layer without experts
   double dispatch_s = 0.0, combine_s = 0.0, sync_s = 0.0;
-  double head_s = 0.0;           // per micro-batch, once
+  double head_s = 0.0;  // per micro-batch, once
   std::vector<const KernelRow*> sources;
 
   double attention_s() const { return core_s + projections_s + absorb_s + output_s; }
@@ -67,18 +70,18 @@ struct DecodeMemory {
 
 struct DecodeRate {
   DecodeLayer layer;
-  double step_s = 0.0;                   // every sequence moves on by one step
-  double tokens_per_s = 0.0;             // per GPU
+  double step_s = 0.0;        // every sequence moves on by one step
+  double tokens_per_s = 0.0;  // per GPU
   double tokens_per_s_per_node = 0.0;
   double tokens_per_s_per_user = 0.0;
-  Resource bound = Resource::compute;    // or network: which of the two a layer with experts waits for
+  Resource bound = Resource::compute;  // or network: which of the two a layer with experts waits for
   DecodeMemory memory;
 };
 
-// Throws Error{config} naming a row that is missing, or a plan that does not fit. A cache that does not fit is no error:
-// `memory` says so.
-DecodeRate decode_rate(const KernelTable& table, const ModelShapes& model, const DecodeMachine& machine, const DecodePlan& plan,
-                       const DecodeFactors& factors = {});
+// Throws Error{config} naming a row that is missing, or a plan that does not fit. A cache that does not fit
+// is no error: `memory` says so.
+DecodeRate decode_rate(const KernelTable& table, const ModelShapes& model, const DecodeMachine& machine,
+                       const DecodePlan& plan, const DecodeFactors& factors = {});
 
 // A step with other times of the same parts. Drafts take a further layer with experts and the head once more.
 double decode_step_s(const DecodeLayer& layer, const ModelShapes& model, const DecodePlan& plan);
@@ -86,8 +89,8 @@ double decode_step_s(const DecodeLayer& layer, const ModelShapes& model, const D
 // Little's law: what is in flight at this rate when each user sees `tokens_per_s_per_user`.
 double sequences_in_flight(double tokens_per_s, double tokens_per_s_per_user);
 
-// The most sequences per GPU at which every user still sees `tokens_per_s_per_user` and the cache fits; 0 when not even
-// one does. `plan.sequences` is not read.
+// The most sequences per GPU at which every user still sees `tokens_per_s_per_user` and the cache fits; 0
+// when not even one does. `plan.sequences` is not read.
 std::int64_t most_sequences(const KernelTable& table, const ModelShapes& model, const DecodeMachine& machine,
                             DecodePlan plan, const DecodeFactors& factors, double tokens_per_s_per_user);
 

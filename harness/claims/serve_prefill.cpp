@@ -23,7 +23,8 @@ void require(bool holds, const std::string& message) {
 }
 
 void require_plan(const PrefillPlan& plan, const ModelShapes& model, double sms) {
-  require(model.architecture && model.architecture->experts, fmt::format("model {} has no experts", model.id));
+  require(model.architecture && model.architecture->experts,
+          fmt::format("model {} has no experts", model.id));
   require(plan.micro_batches >= 1, fmt::format("{} micro-batches cannot be run", plan.micro_batches));
   require(plan.tokens > 0.0 && plan.sequence > 0.0, "a micro-batch without tokens has no time");
   require(plan.compute_sms > 0.0 && plan.compute_sms <= sms,
@@ -45,8 +46,10 @@ double product_s(Lookup& lookup, const ModelOp& op) {
 
 double routed_s(Lookup& lookup, const ModelOp& op) {
   const std::int64_t groups = lookup.model.architecture->experts->count / lookup.plan.placement.gpus();
-  const Shape shape = {{"groups", groups}, {"m", static_cast<std::int64_t>(*op.m / static_cast<double>(groups) + 0.5)},
-                       {"n", op.n}, {"k", op.k}};
+  const Shape shape = {{"groups", groups},
+                       {"m", static_cast<std::int64_t>(*op.m / static_cast<double>(groups) + 0.5)},
+                       {"n", op.n},
+                       {"k", op.k}};
   return charged(lookup, lookup.table.between("grouped_matmul", shape, op.dtype, {"m"}));
 }
 
@@ -55,28 +58,38 @@ double core_s(Lookup& lookup, const ModelOp& op) {
   const AttentionArchitecture& attention = lookup.model.architecture->attention;
   std::map<double, const KernelRow*> by_context;
   for (const KernelRow& row : lookup.table.rows()) {
-    const bool fits = row.operation == "attention" && !row.in_place && row.shape.has("mode") && row.shape.word("mode") == "prefill" &&
-                      row.shape["heads_q"] == attention.heads && row.shape["heads_kv"] == attention.heads_kv &&
-                      row.shape["qk_dim"] == attention.qk_dim() && row.shape["v_dim"] == attention.v_dim && flop_per_s_of(row);
+    const bool fits = row.operation == "attention" && !row.in_place && row.shape.has("mode") &&
+                      row.shape.word("mode") == "prefill" && row.shape["heads_q"] == attention.heads &&
+                      row.shape["heads_kv"] == attention.heads_kv &&
+                      row.shape["qk_dim"] == attention.qk_dim() && row.shape["v_dim"] == attention.v_dim &&
+                      flop_per_s_of(row);
     if (fits) by_context.emplace(static_cast<double>(row.shape["context"]), &row);
   }
-  require(!by_context.empty(), fmt::format("no kernel row for attention of {} in prefill on {}", lookup.model.id, lookup.table.machine()));
+  require(!by_context.empty(), fmt::format("no kernel row for attention of {} in prefill on {}",
+                                           lookup.model.id, lookup.table.machine()));
   const auto above = by_context.lower_bound(lookup.plan.sequence);
   const auto high = above == by_context.end() ? std::prev(above) : above;
-  const auto low = above == by_context.begin() || high->first == lookup.plan.sequence || above == by_context.end() ? high : std::prev(above);
+  const auto low =
+      above == by_context.begin() || high->first == lookup.plan.sequence || above == by_context.end()
+          ? high
+          : std::prev(above);
   const double share = high == low ? 0.0 : (lookup.plan.sequence - low->first) / (high->first - low->first);
-  const double rate = flop_per_s_of(*low->second).value() * (1.0 - share) + flop_per_s_of(*high->second).value() * share;
+  const double rate =
+      flop_per_s_of(*low->second).value() * (1.0 - share) + flop_per_s_of(*high->second).value() * share;
   lookup.sources.push_back(high->second);
   return op.flop_per_token * lookup.plan.tokens / rate;
 }
 
 PrefillLayer kernels_alone(Lookup& lookup) {
   const PrefillPlan& plan = lookup.plan;
-  const std::vector<ModelOp> ops = prefill_ops(lookup.model, {.sequence = static_cast<std::int64_t>(plan.sequence), .tokens = plan.tokens,
-                                                              .expert_ranks = plan.placement.gpus()});
+  const std::vector<ModelOp> ops =
+      prefill_ops(lookup.model, {.sequence = static_cast<std::int64_t>(plan.sequence),
+                                 .tokens = plan.tokens,
+                                 .expert_ranks = plan.placement.gpus()});
   PrefillLayer layer;
   for (const ModelOp& op : ops) {
-    if (op.layer != LayerKind::expert || op.name == "router") continue;  // the router is part of the traffic's estimate
+    if (op.layer != LayerKind::expert || op.name == "router")
+      continue;  // the router is part of the traffic's estimate
     if (op.name.starts_with("attention_core"))
       layer.core_s += core_s(lookup, op);
     else if (op.name.starts_with("routed_"))
@@ -89,7 +102,8 @@ PrefillLayer kernels_alone(Lookup& lookup) {
 
 double transfer_s(Lookup& lookup, const char* operation, Dtype dtype, const PrefillFactors& factors) {
   const PrefillPlan& plan = lookup.plan;
-  const Shape fields = {{"ranks", plan.placement.gpus()}, {"tokens", std::int64_t{4096}}, {"hidden", lookup.model.hidden}};
+  const Shape fields = {
+      {"ranks", plan.placement.gpus()}, {"tokens", std::int64_t{4096}}, {"hidden", lookup.model.hidden}};
   const KernelRow& row = lookup.table.at(operation, fields, dtype);
   require(row.unit == "B/s" && row.logical, fmt::format("the row \"{}\" is no logical rate", row.name));
   lookup.sources.push_back(&row);
@@ -100,20 +114,22 @@ double transfer_s(Lookup& lookup, const char* operation, Dtype dtype, const Pref
 
 }  // namespace
 
-PrefillRate prefill_rate(const KernelTable& table, const ModelShapes& model, double sms, const PrefillPlan& plan,
-                         const PrefillFactors& factors) {
+PrefillRate prefill_rate(const KernelTable& table, const ModelShapes& model, double sms,
+                         const PrefillPlan& plan, const PrefillFactors& factors) {
   require_plan(plan, model, sms);
   Lookup lookup{table, model, plan};
   PrefillRate rate;
   rate.layer = kernels_alone(lookup);
   PrefillLayer& layer = rate.layer;
-  const double alone_s = layer.core_s + layer.attention_products_s + layer.routed_s * factors.expert_imbalance + layer.shared_s;
+  const double alone_s =
+      layer.core_s + layer.attention_products_s + layer.routed_s * factors.expert_imbalance + layer.shared_s;
   layer.compute_s = alone_s * sms / plan.compute_sms / factors.compute_ratio +
                     factors.traffic_s_per_token * plan.tokens / factors.memory_ratio;
   layer.dispatch_s = transfer_s(lookup, "dispatch", Dtype::fp8_e4m3, factors);
   layer.combine_s = transfer_s(lookup, "combine", Dtype::bf16, factors);
   layer.sources = std::move(lookup.sources);
-  const double longer = std::max(layer.compute_s, layer.transfer_s()), shorter = std::min(layer.compute_s, layer.transfer_s());
+  const double longer = std::max(layer.compute_s, layer.transfer_s()),
+               shorter = std::min(layer.compute_s, layer.transfer_s());
   rate.layer_s = plan.micro_batches == 1 ? longer + shorter : plan.micro_batches * longer;
   rate.slack = longer / shorter - 1.0;
   rate.bound = layer.compute_s >= layer.transfer_s() ? Resource::compute : Resource::network;

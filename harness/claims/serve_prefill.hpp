@@ -1,7 +1,8 @@
 // How many prompt tokens per second does one GPU take in when experts are spread over several nodes?
 //
-// Two micro-batches take turns: one computes while the other's rows travel. A layer of both takes twice the longer of the
-// two. The rate is that of kernels alone: prompts that wait, caches that hit and uneven loads are not in it.
+// Two micro-batches take turns: one computes while the other's rows travel. A layer of both takes twice the
+// longer of the two. The rate is that of kernels alone: prompts that wait, caches that hit and uneven loads
+// are not in it.
 #pragma once
 
 #include <vector>
@@ -14,12 +15,12 @@
 namespace chokepoint {
 
 struct PrefillPlan {
-  double sequence = 4096;                // tokens of a prompt
-  double tokens = 8192;                  // of a micro-batch on one GPU
-  int micro_batches = 2;                 // 1: nothing is hidden
+  double sequence = 4096;  // tokens of a prompt
+  double tokens = 8192;    // of a micro-batch on one GPU
+  int micro_batches = 2;   // 1: nothing is hidden
   Placement placement = {.nodes = 4, .gpus_per_node = 8};
-  double nodes_per_token = 22.0 / 7.0;   // two groups on each of 4 nodes, 4 groups per token; 4: groups apart
-  double compute_sms = 108;              // of the machine's, while transfers have the rest (DeepSeek profile-data)
+  double nodes_per_token = 22.0 / 7.0;  // two groups on each of 4 nodes, 4 groups per token; 4: groups apart
+  double compute_sms = 108;  // of the machine's, while transfers have the rest (DeepSeek profile-data)
 };
 
 struct PrefillFactors {
@@ -27,14 +28,14 @@ struct PrefillFactors {
   double expert_imbalance = 1.0;               // rows of the busiest GPU over the average
   double network_ratio = 1.0;                  // the network's rate over that of the machine the rows are of
   double link_ratio = 1.0;
-  double compute_ratio = 1.0;                  // the same of arithmetic
-  double memory_ratio = 1.0;                   // the same of memory
+  double compute_ratio = 1.0;  // the same of arithmetic
+  double memory_ratio = 1.0;   // the same of memory
 };
 
 // One micro-batch in one layer, seconds.
 struct PrefillLayer {
   double core_s = 0.0, attention_products_s = 0.0, routed_s = 0.0, shared_s = 0.0;  // alone, on all SMs
-  double compute_s = 0.0;                // all of them on compute_sms, and traffic
+  double compute_s = 0.0;  // all of them on compute_sms, and traffic
   double dispatch_s = 0.0, combine_s = 0.0;
   std::vector<const KernelRow*> sources;
 
@@ -43,16 +44,16 @@ struct PrefillLayer {
 
 struct PrefillRate {
   PrefillLayer layer;
-  double layer_s = 0.0;                  // of all micro-batches
-  double tokens_per_s = 0.0;             // per GPU
+  double layer_s = 0.0;       // of all micro-batches
+  double tokens_per_s = 0.0;  // per GPU
   double tokens_per_s_per_node = 0.0;
-  Resource bound = Resource::compute;    // or network
-  double slack = 0.0;                    // what hides over what is hidden, less 1: room before the other one binds
+  Resource bound = Resource::compute;  // or network
+  double slack = 0.0;  // what hides over what is hidden, less 1: room before the other one binds
 };
 
-// `sms` are the machine's. Transfers take their logical bytes at the rates of DeepEP's rows for so many GPUs. Throws
-// Error{config} naming a row that is missing, or a plan that does not fit.
-PrefillRate prefill_rate(const KernelTable& table, const ModelShapes& model, double sms, const PrefillPlan& plan,
-                         const PrefillFactors& factors = {});
+// `sms` are the machine's. Transfers take their logical bytes at the rates of DeepEP's rows for so many GPUs.
+// Throws Error{config} naming a row that is missing, or a plan that does not fit.
+PrefillRate prefill_rate(const KernelTable& table, const ModelShapes& model, double sms,
+                         const PrefillPlan& plan, const PrefillFactors& factors = {});
 
 }  // namespace chokepoint

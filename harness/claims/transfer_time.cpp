@@ -25,9 +25,11 @@ TransferTime transfer_time(const TransferRows& rows, double bytes_per_row, const
   require_within("the network's efficiency", rates.network_efficiency, 1.0);
   require_within("the link's efficiency", rates.link_efficiency, 1.0);
   require_within("the share that transfers get beside compute", rates.in_place, 1.0);
-  const double network_s = rows.network.rows * bytes_per_row / (rates.network_bytes_per_s * rates.network_efficiency);
+  const double network_s =
+      rows.network.rows * bytes_per_row / (rates.network_bytes_per_s * rates.network_efficiency);
   const double link_s = rows.link.rows * bytes_per_row / (rates.link_bytes_per_s * rates.link_efficiency);
-  return {std::max(network_s, link_s) / rates.in_place, network_s >= link_s ? Resource::network : Resource::link};
+  return {std::max(network_s, link_s) / rates.in_place,
+          network_s >= link_s ? Resource::network : Resource::link};
 }
 
 double link_to_network_bytes(const TransferRows& rows) { return rows.link.rows / rows.network.rows; }

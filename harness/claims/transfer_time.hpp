@@ -1,7 +1,7 @@
 // How long does one all-to-all take on a machine's two kinds of wire?
 //
-// t = max(network rows x bytes / (rate x efficiency), link rows x bytes / (rate x efficiency)) / in_place. Both wires work
-// at once: rows for other nodes are forwarded over the link as they arrive.
+// t = max(network rows x bytes / (rate x efficiency), link rows x bytes / (rate x efficiency)) / in_place.
+// Both wires work at once: rows for other nodes are forwarded over the link as they arrive.
 #pragma once
 
 #include "harness/base/resource.hpp"
@@ -11,8 +11,9 @@ namespace chokepoint {
 
 struct WireRates {
   double network_bytes_per_s = 0.0, link_bytes_per_s = 0.0;  // per direction, as the maker states them
-  double network_efficiency = 0.8, link_efficiency = 0.8;    // of which kernels alone on the machine get this share
-  double in_place = 1.0;                                     // and beside compute this share of that
+  double network_efficiency = 0.8,
+         link_efficiency = 0.8;  // of which kernels alone on the machine get this share
+  double in_place = 1.0;         // and beside compute this share of that
 };
 
 struct TransferTime {

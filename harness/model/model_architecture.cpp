@@ -19,7 +19,8 @@ std::int64_t within(const Fields& fields, const std::string& key, std::int64_t v
   return value;
 }
 
-std::int64_t count(Fields& fields, const std::string& key, std::int64_t least = 1, std::int64_t most = kMost) {
+std::int64_t count(Fields& fields, const std::string& key, std::int64_t least = 1,
+                   std::int64_t most = kMost) {
   return within(fields, key, fields.integer(key), least, most);
 }
 
@@ -50,7 +51,8 @@ void decode_latent(Fields& fields, AttentionArchitecture& attention) {
 void decode_grouped(Fields& fields, AttentionArchitecture& attention, std::int64_t layers) {
   attention.heads_kv = count(fields, "heads_kv", 1, attention.heads);
   if (attention.heads % attention.heads_kv != 0)
-    fields.reject("heads_kv", fmt::format("is {}, which does not divide {} heads", attention.heads_kv, attention.heads),
+    fields.reject("heads_kv",
+                  fmt::format("is {}, which does not divide {} heads", attention.heads_kv, attention.heads),
                   "correct one of the two");
   attention.nope_dim = attention.v_dim = count(fields, "head_dim");
   attention.window = fields.maybe_integer("window");
@@ -83,11 +85,13 @@ ExpertArchitecture decode_experts(Fields fields) {
   experts.groups = count(fields, "groups", 1, experts.count);
   experts.group_limit = count(fields, "group_limit", 1, experts.groups);
   if (experts.count % experts.groups != 0)
-    fields.reject("groups", fmt::format("is {}, which does not divide {} experts", experts.groups, experts.count),
+    fields.reject("groups",
+                  fmt::format("is {}, which does not divide {} experts", experts.groups, experts.count),
                   "correct one of the two");
   if (experts.top_k > experts.group_limit * (experts.count / experts.groups))
-    fields.reject("top_k", fmt::format("is {}, but {} groups hold {} experts", experts.top_k, experts.group_limit,
-                                       experts.group_limit * (experts.count / experts.groups)),
+    fields.reject("top_k",
+                  fmt::format("is {}, but {} groups hold {} experts", experts.top_k, experts.group_limit,
+                              experts.group_limit * (experts.count / experts.groups)),
                   "raise group_limit or lower top_k");
   experts.source = decode_source(fields);
   return experts;
@@ -119,8 +123,10 @@ void decode_linear(Fields fields, Architecture& architecture) {
 // A part is there exactly when layers of its kind are.
 void require_part(const Fields& fields, const std::string& key, bool there, std::int64_t layers_of_kind) {
   if (there == (layers_of_kind > 0)) return;
-  fields.reject(key, fmt::format("{}, but {} layers are of this kind", there ? "is there" : "is missing", layers_of_kind),
-                there ? "remove it, or correct dense_layers" : "add it, or correct dense_layers");
+  fields.reject(
+      key,
+      fmt::format("{}, but {} layers are of this kind", there ? "is there" : "is missing", layers_of_kind),
+      there ? "remove it, or correct dense_layers" : "add it, or correct dense_layers");
 }
 
 void append_unverified(const std::string& part, const PartSource& source, std::vector<std::string>& names) {
@@ -134,12 +140,14 @@ Architecture decode_architecture(Fields fields, std::int64_t layers, std::int64_
   architecture.attention = decode_attention(fields.object("attention"), layers);
   if (auto dense = fields.maybe_object("dense")) architecture.dense = decode_dense(*dense);
   if (auto experts = fields.maybe_object("experts")) architecture.experts = decode_experts(*experts);
-  if (auto prediction = fields.maybe_object("prediction")) architecture.prediction = decode_prediction(*prediction);
+  if (auto prediction = fields.maybe_object("prediction"))
+    architecture.prediction = decode_prediction(*prediction);
   decode_linear(fields.object("linear"), architecture);
   require_part(fields, "dense", architecture.dense.has_value(), dense_layers);
   require_part(fields, "experts", architecture.experts.has_value(), layers - dense_layers);
   if (architecture.prediction && !architecture.experts)
-    fields.reject("prediction", "is there, but its layer is made like one with experts", "add experts, or remove it");
+    fields.reject("prediction", "is there, but its layer is made like one with experts",
+                  "add experts, or remove it");
   fields.finish();
   return architecture;
 }

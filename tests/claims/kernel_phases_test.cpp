@@ -29,7 +29,9 @@ const StepParts& v3_parts() {
   return parts;
 }
 
-TrainingPhases v3(const KernelPhaseFactors& factors = {}) { return phases_from_kernels(v3_parts(), h800(), factors); }
+TrainingPhases v3(const KernelPhaseFactors& factors = {}) {
+  return phases_from_kernels(v3_parts(), h800(), factors);
+}
 
 double hours_per_trillion(const TrainingPhases& phases) {
   TrainStep step(dsv3_train_plan());
@@ -44,8 +46,8 @@ TEST(kernel_phases, a_machine_splits_its_sms) {
   EXPECT_THROW(step_machine(load_profile(configs_folder() + "/profiles/h800-sxm.json"), 132), Error);
 }
 
-// Products alone (73.1 + 243.9 + 34.5 + 232.9 + 649.1 us) and attention (1104.7 us), on 112 of 132 SMs and 1.06 times as
-// long; the router in place (44 us); 640 kB of traffic per token at 0.58 x 3.35 TB/s.
+// Products alone (73.1 + 243.9 + 34.5 + 232.9 + 649.1 us) and attention (1104.7 us), on 112 of 132 SMs
+// and 1.06 times as long; the router in place (44 us); 640 kB of traffic per token at 0.58 x 3.35 TB/s.
 TEST(kernel_phases, forward_attention_is_the_sum_of_its_kernels) {
   const double alone_us = 73.091 + 243.915 + 34.493 + 2.0 * 4096 * 32768 * 512 / 590e6 + 649.13 + 1104.692;
   const double traffic_us = 640e3 * 4096 / (3.35e12 * 0.58) * 1e6;
@@ -68,7 +70,8 @@ TEST(kernel_phases, transfers_take_the_bytes_of_the_slower_wire) {
   const ExpertLayerTimes layer = v3().expert_layer;
   EXPECT_NEAR(layer.dispatch_forward_s * 1e3, 105.97e6 / (50e9 * 0.8 * 0.75) * 1e3, 0.001);
   EXPECT_NEAR(layer.combine_forward_s * 1e3, 205.52e6 / (50e9 * 0.8 * 0.75) * 1e3, 0.001);
-  EXPECT_EQ(layer.combine_backward_s, layer.dispatch_forward_s);  // gradients of what was combined are dispatched
+  EXPECT_EQ(layer.combine_backward_s,
+            layer.dispatch_forward_s);  // gradients of what was combined are dispatched
   EXPECT_EQ(layer.dispatch_backward_s, layer.combine_forward_s);
 }
 
@@ -80,12 +83,14 @@ TEST(kernel_phases, phases_are_within_a_tenth_of_the_trace_except_products_that_
   EXPECT_TRUE(near_relative(kernels.attention.backward_input_s, trace.attention.backward_input_s, 0.10));
 }
 
-// Worked out elsewhere from the same kernels: 160.0K, and 176.3K with imbalance 1.10, 1.10 in place and 0.52 of memory's
-// rate. The second names no source for weight gradients and attention's backward; here they are the trace's, which
-// have their place in them already and do not grow with the factor. That leaves it 3.5 % lower.
+// Worked out elsewhere from the same kernels: 160.0K, and 176.3K with imbalance 1.10, 1.10 in place and 0.52
+// of memory's rate. The second names no source for weight gradients and attention's backward; here they are
+// the trace's, which have their place in them already and do not grow with the factor. That leaves it 3.5 %
+// lower.
 TEST(kernel_phases, deepseek_v3_takes_160_thousand_gpu_hours_per_trillion_tokens_from_single_kernels) {
   EXPECT_TRUE(near_relative(hours_per_trillion(v3()), 160.0e3, 0.005));
-  const KernelPhaseFactors priors = {.compute_in_place = 1.10, .traffic_efficiency = 0.52, .expert_imbalance = 1.10};
+  const KernelPhaseFactors priors = {
+      .compute_in_place = 1.10, .traffic_efficiency = 0.52, .expert_imbalance = 1.10};
   EXPECT_TRUE(near_relative(hours_per_trillion(v3(priors)), 170.2e3, 0.002));
   EXPECT_TRUE(near_relative(hours_per_trillion(v3(priors)), 176.3e3, 0.04));
 }

@@ -1,4 +1,5 @@
-// Kernel rows: published figures come out of the shipped files, records take their place, other machines scale.
+// Kernel rows: published figures come out of the shipped files, records take their place, other machines
+// scale.
 #include "harness/claims/kernel_table.hpp"
 
 #include <gtest/gtest.h>
@@ -35,27 +36,44 @@ KernelTable table_of(const std::string& id, const std::string& machine = "h800-s
 Shape product(std::int64_t m, std::int64_t n, std::int64_t k) { return {{"m", m}, {"n", n}, {"k", k}}; }
 Shape groups_of(std::int64_t groups, std::int64_t n) { return {{"groups", groups}, {"n", n}}; }
 
-double tflop_per_s(const KernelTable& table, const char* operation, const Shape& shape, Dtype dtype = Dtype::fp8_e4m3) {
+double tflop_per_s(const KernelTable& table, const char* operation, const Shape& shape,
+                   Dtype dtype = Dtype::fp8_e4m3) {
   return flop_per_s_of(table.at(operation, shape, dtype)).value() / 1e12;
 }
 
 TEST(kernel_table, the_trace_has_its_published_rates) {
   const KernelTable trace = table_of("h800_deepseek-v3_trace");
-  const auto forward = [&](std::int64_t n, std::int64_t k) { return tflop_per_s(trace, "matmul", product(4096, n, k)); };
+  const auto forward = [&](std::int64_t n, std::int64_t k) {
+    return tflop_per_s(trace, "matmul", product(4096, n, k));
+  };
   const auto gradient = [&](std::int64_t n, std::int64_t k) {
     return tflop_per_s(trace, "matmul_weight_gradient", product(4096, n, k));
   };
   const Shape core = {{"mode", "prefill"}, {"context", std::int64_t{4096}}};
   // as published, of times rounded to a microsecond
-  for (const auto& [rate, expected] : {std::pair{forward(1536, 7168), 867}, {forward(576, 7168), 626}, {forward(24576, 1536), 854},
-        {forward(32768, 512), 570}, {forward(7168, 16384), 1087}, {forward(4096, 7168), 940}, {forward(7168, 2048), 865},
-        {forward(16384, 7168), 1042}, {forward(1536, 24576), 931}, {forward(512, 32768), 627},
-        {gradient(7168, 16384), 638}, {gradient(24576, 1536), 687}, {gradient(32768, 512), 616}, {gradient(1536, 7168), 673},
-        {gradient(576, 7168), 497}, {tflop_per_s(trace, "grouped_matmul", groups_of(4, 4096)), 1030},
+  for (const auto& [rate, expected] :
+       {std::pair{forward(1536, 7168), 867},
+        {forward(576, 7168), 626},
+        {forward(24576, 1536), 854},
+        {forward(32768, 512), 570},
+        {forward(7168, 16384), 1087},
+        {forward(4096, 7168), 940},
+        {forward(7168, 2048), 865},
+        {forward(16384, 7168), 1042},
+        {forward(1536, 24576), 931},
+        {forward(512, 32768), 627},
+        {gradient(7168, 16384), 638},
+        {gradient(24576, 1536), 687},
+        {gradient(32768, 512), 616},
+        {gradient(1536, 7168), 673},
+        {gradient(576, 7168), 497},
+        {tflop_per_s(trace, "grouped_matmul", groups_of(4, 4096)), 1030},
         {tflop_per_s(trace, "matmul", product(4096, 256, 7168), Dtype::bf16), 342},
-        {tflop_per_s(trace, "attention", core, Dtype::bf16), 556}, {tflop_per_s(trace, "attention_backward", core, Dtype::bf16), 420}})
+        {tflop_per_s(trace, "attention", core, Dtype::bf16), 556},
+        {tflop_per_s(trace, "attention_backward", core, Dtype::bf16), 420}})
     EXPECT_TRUE(near_relative(rate, expected, 0.009)) << expected;
-  EXPECT_TRUE(near_relative(tflop_per_s(trace, "attention_backward", {{"alone", std::int64_t{1}}}, Dtype::bf16), 473, 0.002));
+  EXPECT_TRUE(near_relative(
+      tflop_per_s(trace, "attention_backward", {{"alone", std::int64_t{1}}}, Dtype::bf16), 473, 0.002));
   EXPECT_TRUE(trace.at("matmul", product(4096, 1536, 7168), Dtype::fp8_e4m3).in_place);
   EXPECT_EQ(trace.at("matmul", product(4096, 1536, 7168), Dtype::fp8_e4m3).sms, 112);
 }
@@ -66,14 +84,17 @@ TEST(kernel_table, deepgemm_moves_the_bytes_it_states) {
   const KernelRow& row = first.at("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3);
   EXPECT_NEAR(flop_per_s_of(row).value(), 1358e12, 1);
   EXPECT_TRUE(near_relative(memory_bytes_of(row).value() / time_s_of(row).value(), 343e9, 0.012));
-  const KernelRow& masked = first.at("masked_matmul", {{"groups", std::int64_t{4}}, {"n", std::int64_t{7168}}}, Dtype::fp8_e4m3);
+  const KernelRow& masked =
+      first.at("masked_matmul", {{"groups", std::int64_t{4}}, {"n", std::int64_t{7168}}}, Dtype::fp8_e4m3);
   EXPECT_TRUE(near_relative(memory_bytes_of(masked).value() / time_s_of(masked).value(), 2047e9, 0.012));
 }
 
 // 64 sequences of 4096: 84 us by FLOP at 865 TFLOP/s, 90 us by bytes at 3.35 TB/s, 155 us measured.
 TEST(kernel_table, absorbed_decode_runs_at_471_tflop_and_1_95_tb_per_second) {
   const KernelTable infersim = table_of("h800_infersim");
-  const KernelRow& row = infersim.at("attention", {{"mode", "decode"}, {"batch", std::int64_t{64}}, {"context", std::int64_t{4096}}}, Dtype::bf16);
+  const KernelRow& row = infersim.at(
+      "attention", {{"mode", "decode"}, {"batch", std::int64_t{64}}, {"context", std::int64_t{4096}}},
+      Dtype::bf16);
   EXPECT_NEAR(time_s_of(row).value() * 1e6, 155, 0.5);
   EXPECT_NEAR(flop_per_s_of(row).value() / 1e12, 471, 1);
   EXPECT_NEAR(flop_of(row).value() / 865e12 * 1e6, 84.4, 0.1);
@@ -95,7 +116,8 @@ TEST(kernel_table, of_several_sources_the_one_with_priority_counts_and_rows_alon
 
 TEST(kernel_table, rates_of_transfers_say_whether_they_are_logical) {
   const KernelTable table("h800-sxm", files());
-  const KernelRow& row = table.at("dispatch", {{"ranks", std::int64_t{64}}, {"tokens", std::int64_t{4096}}}, Dtype::fp8_e4m3);
+  const KernelRow& row =
+      table.at("dispatch", {{"ranks", std::int64_t{64}}, {"tokens", std::int64_t{4096}}}, Dtype::fp8_e4m3);
   EXPECT_EQ(row.value, 46e9);  // the first release
   EXPECT_TRUE(row.logical);
   EXPECT_FALSE(time_s_of(row).has_value());
@@ -128,7 +150,8 @@ Record record_of(double time_s) {
   record.run_id = "r";
   record.operation = "matmul";
   record.kernel = "mine";
-  record.shape = {{"m", std::int64_t{4096}}, {"n", std::int64_t{7168}}, {"k", std::int64_t{16384}}, {"b_layout", "nk"}};
+  record.shape = {
+      {"m", std::int64_t{4096}}, {"n", std::int64_t{7168}}, {"k", std::int64_t{16384}}, {"b_layout", "nk"}};
   record.dtype = Dtype::fp8_e4m3;
   record.device = {{"kind", "cuda"}, {"name", "NVIDIA H100 80GB HBM3"}};
   record.target = "host";
@@ -152,11 +175,14 @@ TEST(kernel_table, a_record_takes_the_place_of_published_rows_and_the_change_is_
   EXPECT_NEAR(measured.rows[0].low_s.value(), 630e-6, 1e-12);
   table.add_measured(measured.rows[0]);
   EXPECT_NEAR(table.time_s("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3), 700e-6, 1e-12);
-  EXPECT_NE(table.at("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3).source.find("record matmul/mine/x"), std::string::npos);
+  EXPECT_NE(
+      table.at("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3).source.find("record matmul/mine/x"),
+      std::string::npos);
   ASSERT_EQ(table.replacements().size(), 3U);  // InferSim and two of DeepGEMM; the trace's row in place stays
   for (const Replacement& replacement : table.replacements())
     EXPECT_NEAR(replacement.change, 700e-6 / time_s_of(replacement.published).value() - 1.0, 1e-12);
-  EXPECT_NE(table_of("h800_deepseek-v3_trace").find("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3), nullptr);
+  EXPECT_NE(table_of("h800_deepseek-v3_trace").find("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3),
+            nullptr);
 }
 
 TEST(kernel_table, of_two_records_the_better_grade_and_then_the_faster_one_counts) {
@@ -164,8 +190,11 @@ TEST(kernel_table, of_two_records_the_better_grade_and_then_the_faster_one_count
     KernelTable table("h800-sxm", files());
     for (const KernelRow& row : measured_rows(records, h800(), profiles()).rows) table.add_measured(row);
     EXPECT_EQ(table.replacements().size(), 3U);
-    EXPECT_NEAR(table.replacements()[0].change, time_s_of(table.replacements()[0].measured).value() /
-                                                        time_s_of(table.replacements()[0].published).value() - 1.0, 1e-12);
+    EXPECT_NEAR(table.replacements()[0].change,
+                time_s_of(table.replacements()[0].measured).value() /
+                        time_s_of(table.replacements()[0].published).value() -
+                    1.0,
+                1e-12);
     return table.time_s("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3);
   };
   EXPECT_NEAR(time_after({record_of(700e-6), record_of(650e-6), record_of(680e-6)}), 650e-6, 1e-12);
@@ -184,12 +213,19 @@ TEST(kernel_table, records_that_cannot_stand_for_the_machine_are_left_out_with_a
   };
   EXPECT_EQ(reason([](Record&) {}), "taken");
   EXPECT_EQ(reason([](Record& r) { r.status = Status::invalid; }), "its status is invalid");
-  EXPECT_EQ(reason([](Record& r) { r.operation = "moe_layer"; }), "moe_layer is no single kernel of the table");
+  EXPECT_EQ(reason([](Record& r) { r.operation = "moe_layer"; }),
+            "moe_layer is no single kernel of the table");
   EXPECT_EQ(reason([](Record& r) { r.basis = Basis::scaled; }), "its basis is scaled: other silicon");
-  EXPECT_EQ(reason([](Record& r) { r.device["name"] = "AMD EPYC"; }), "no profile names the device \"AMD EPYC\"");
-  EXPECT_EQ(reason([](Record& r) { r.device["name"] = "NVIDIA A100-SXM4-80GB"; }), "a100-sxm-80gb is sm_80, not sm_90");
+  EXPECT_EQ(reason([](Record& r) { r.device["name"] = "AMD EPYC"; }),
+            "no profile names the device \"AMD EPYC\"");
+  EXPECT_EQ(reason([](Record& r) { r.device["name"] = "NVIDIA A100-SXM4-80GB"; }),
+            "a100-sxm-80gb is sm_80, not sm_90");
   EXPECT_EQ(reason([](Record& r) { r.target = "h20"; }), "it plays h20");
-  EXPECT_EQ(reason([](Record& r) { r.target = "h800-sxm"; r.basis = Basis::emulated; }), "taken");
+  EXPECT_EQ(reason([](Record& r) {
+              r.target = "h800-sxm";
+              r.basis = Basis::emulated;
+            }),
+            "taken");
 }
 
 TEST(kernel_table, shipped_records_of_an_h100_replace_published_rows_of_the_h800) {
@@ -203,11 +239,13 @@ TEST(kernel_table, shipped_records_of_an_h100_replace_published_rows_of_the_h800
 }
 
 KernelMachine hopper(double sms, double clock_hz, double memory) {
-  return {.sms = sms, .flop_per_s_per_sm = 4096.0 * clock_hz, .clock_hz = clock_hz, .memory_bytes_per_s = memory};
+  return {
+      .sms = sms, .flop_per_s_per_sm = 4096.0 * clock_hz, .clock_hz = clock_hz, .memory_bytes_per_s = memory};
 }
 
 TEST(kernel_scaling, compute_bound_time_follows_sms_and_clock) {
-  const KernelMachine full = hopper(132, 1.8e9, 3.35e12), part = hopper(112, 1.8e9, 3.35e12), slow = hopper(132, 0.9e9, 3.35e12);
+  const KernelMachine full = hopper(132, 1.8e9, 3.35e12), part = hopper(112, 1.8e9, 3.35e12),
+                      slow = hopper(132, 0.9e9, 3.35e12);
   // 5e11 FLOP over 1e8 bytes: 5000 per byte, the ridge is at 291
   EXPECT_NEAR(scaled_time(1e-3, 5e11, 1e8, full, part).time_s, 132e-3 / 112, 1e-12);
   EXPECT_NEAR(scaled_time(1e-3, 5e11, 1e8, full, slow).time_s, 2e-3, 1e-12);
@@ -226,7 +264,8 @@ TEST(kernel_scaling, memory_bound_time_follows_memory_at_the_share_it_had) {
 
 TEST(kernel_siblings, a_machine_with_rows_of_its_own_keeps_them_at_every_size) {
   const KernelTable own("h800-sxm", files()), with = kernel_table_for(h800(), files(), profiles());
-  for (const std::int64_t m : {64, 4096, 8192})  // an H20 has measured 8192 rows of this product, the H800 has not
+  for (const std::int64_t m :
+       {64, 4096, 8192})  // an H20 has measured 8192 rows of this product, the H800 has not
     EXPECT_EQ(own.between("matmul", product(m, 32768, 512), Dtype::fp8_e4m3, {"m"}).time_s,
               with.between("matmul", product(m, 32768, 512), Dtype::fp8_e4m3, {"m"}).time_s);
 }
@@ -236,17 +275,24 @@ TEST(kernel_siblings, an_h100_has_the_h800s_kernels_and_its_transfers_between_no
   const KernelRow& row = table.at("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3);
   EXPECT_NEAR(time_s_of(row).value(), 649.13e-6, 1e-12);
   EXPECT_TRUE(contains(row.note, "of h800-sxm"));
-  EXPECT_EQ(table.at("dispatch", {{"ranks", std::int64_t{64}}, {"tokens", std::int64_t{4096}}}, Dtype::fp8_e4m3).value, 46e9);
-  EXPECT_EQ(table.find("dispatch", {{"ranks", std::int64_t{8}}, {"tokens", std::int64_t{4096}}}, Dtype::fp8_e4m3), nullptr);
+  EXPECT_EQ(
+      table.at("dispatch", {{"ranks", std::int64_t{64}}, {"tokens", std::int64_t{4096}}}, Dtype::fp8_e4m3)
+          .value,
+      46e9);
+  EXPECT_EQ(
+      table.find("dispatch", {{"ranks", std::int64_t{8}}, {"tokens", std::int64_t{4096}}}, Dtype::fp8_e4m3),
+      nullptr);
   const Shape core = {{"mode", "decode"}, {"batch", std::int64_t{64}}, {"context", std::int64_t{4096}}};
-  EXPECT_NEAR(table.time_s("attention", core, Dtype::bf16), 155.153e-6, 1e-12);  // the H800's, not the H20's scaled
+  EXPECT_NEAR(table.time_s("attention", core, Dtype::bf16), 155.153e-6,
+              1e-12);  // the H800's, not the H20's scaled
 }
 
 TEST(kernel_siblings, an_h20_keeps_its_own_rows_and_takes_the_rest_scaled) {
   const KernelTable table = kernel_table_for(find_profile(profiles(), "h20"), files(), profiles());
   EXPECT_NEAR(table.time_s("matmul", product(4096, 1536, 7168), Dtype::fp8_e4m3), 346.89e-6, 1e-12);
   const KernelRow& o = table.at("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3);
-  EXPECT_TRUE(near_relative(time_s_of(o).value(), 649.13e-6 * 1979 / 296, 0.001));  // peaks of 1979 and 296 TFLOP/s
+  EXPECT_TRUE(
+      near_relative(time_s_of(o).value(), 649.13e-6 * 1979 / 296, 0.001));  // peaks of 1979 and 296 TFLOP/s
   EXPECT_TRUE(contains(o.note, "scaled by compute"));
 }
 
@@ -256,19 +302,26 @@ TEST(kernel_file, mistakes_name_line_and_key) {
     return error_of([&] { decode_kernel_file(parse_json(with(text, from, to), path)); });
   };
   EXPECT_EQ(fault("x", "x"), "no error");
-  EXPECT_TRUE(contains(fault("\"grade\": \"C\"", "\"grade\": \"A\""), "grade is \"A\"; write C (published) or D (estimated)"));
-  EXPECT_TRUE(contains(fault("\"counts\": \"logical\"", "\"counts\": \"logicl\""), "did you mean \"logical\"?"));
+  EXPECT_TRUE(contains(fault("\"grade\": \"C\"", "\"grade\": \"A\""),
+                       "grade is \"A\"; write C (published) or D (estimated)"));
+  EXPECT_TRUE(
+      contains(fault("\"counts\": \"logical\"", "\"counts\": \"logicl\""), "did you mean \"logical\"?"));
   EXPECT_TRUE(contains(fault(", \"counts\": \"logical\"", ""), "counts is missing"));
   EXPECT_TRUE(contains(fault("\"unit\": \"GB/s\"", "\"unit\": \"GiB/s\""), "unit is \"GiB/s\""));
-  EXPECT_TRUE(contains(fault("\"operation\": \"dispatch\"", "\"operation\": \"dispach\""), "did you mean \"dispatch\"?"));
+  EXPECT_TRUE(contains(fault("\"operation\": \"dispatch\"", "\"operation\": \"dispach\""),
+                       "did you mean \"dispatch\"?"));
   EXPECT_TRUE(contains(fault("\"value\": 153", "\"value\": 0"), "value"));
   EXPECT_TRUE(contains(fault("\"value\": 153", "\"valu\": 153"), "value is missing"));
-  EXPECT_TRUE(contains(fault("\"unit\": \"GB/s\", \"counts\": \"logical\"", "\"unit\": \"TFLOP/s\""), "does not tell the work of dispatch"));
+  EXPECT_TRUE(contains(fault("\"unit\": \"GB/s\", \"counts\": \"logical\"", "\"unit\": \"TFLOP/s\""),
+                       "does not tell the work of dispatch"));
 }
 
 TEST(kernel_file, damaged_files_give_an_error_or_rows_never_a_crash) {
   for (const KernelFile& file : files())
-    EXPECT_GT(rejected_mutations(read_json(file.path), 200, [](const JsonFile& json) { decode_kernel_file(json); }), 50) << file.id;
+    EXPECT_GT(
+        rejected_mutations(read_json(file.path), 200, [](const JsonFile& json) { decode_kernel_file(json); }),
+        50)
+        << file.id;
 }
 
 }  // namespace

@@ -15,7 +15,9 @@ namespace {
 
 constexpr Placement kEp64{.nodes = 8, .gpus_per_node = 8};
 
-RoutingRule v3_rule() { return routing_rule(shipped_model("deepseek-v3").architecture.value().experts.value()); }
+RoutingRule v3_rule() {
+  return routing_rule(shipped_model("deepseek-v3").architecture.value().experts.value());
+}
 
 RoutingRule limited_to(std::int64_t groups) {
   RoutingRule rule = v3_rule();
@@ -31,32 +33,35 @@ TEST(routing, two_experts_of_a_node_lie_on_1_903_gpus) {
 }
 
 // 4 (1 - C(6, 4) / C(8, 4)) = 4 x 55 / 70: two groups on each of 4 nodes.
-TEST(routing, four_groups_of_eight_lie_on_3_14_of_4_nodes) { EXPECT_NEAR(distinct_bins(8, 4, 4), 22.0 / 7, 1e-12); }
+TEST(routing, four_groups_of_eight_lie_on_3_14_of_4_nodes) {
+  EXPECT_NEAR(distinct_bins(8, 4, 4), 22.0 / 7, 1e-12);
+}
 
 TEST(routing, a_token_reaches_as_many_nodes_and_gpus_as_published_rules_say) {
-  const auto spread = [](std::int64_t groups) { return sampled_spread(limited_to(groups), kEp64, 20'000, 1); };
-  EXPECT_NEAR(spread(4).nodes_per_token, 3.97, 0.02);
-  EXPECT_NEAR(spread(4).gpus_per_token, 7.50, 0.02);
-  EXPECT_NEAR(spread(8).nodes_per_token, 5.30, 0.02);
-  EXPECT_NEAR(spread(8).gpus_per_token, 7.68, 0.02);
-  EXPECT_NEAR(spread(2).nodes_per_token, 2.0, 0.005);
-  EXPECT_NEAR(spread(2).gpus_per_token, 6.8, 0.02);
+  const auto reach = [](std::int64_t groups) { return sampled_reach(limited_to(groups), kEp64, 20'000, 1); };
+  EXPECT_NEAR(reach(4).nodes_per_token, 3.97, 0.02);
+  EXPECT_NEAR(reach(4).gpus_per_token, 7.50, 0.02);
+  EXPECT_NEAR(reach(8).nodes_per_token, 5.30, 0.02);
+  EXPECT_NEAR(reach(8).gpus_per_token, 7.68, 0.02);
+  EXPECT_NEAR(reach(2).nodes_per_token, 2.0, 0.005);
+  EXPECT_NEAR(reach(2).gpus_per_token, 6.8, 0.02);
 }
 
 TEST(routing, without_a_limit_the_sample_meets_the_closed_form) {
-  const Spread exact = uniform_spread(limited_to(8), kEp64), sampled = sampled_spread(limited_to(8), kEp64, 20'000, 7);
+  const TokenReach exact = uniform_reach(limited_to(8), kEp64),
+                   sampled = sampled_reach(limited_to(8), kEp64, 20'000, 7);
   EXPECT_NEAR(exact.nodes_per_token, sampled.nodes_per_token, 0.02);
   EXPECT_NEAR(exact.gpus_per_token, sampled.gpus_per_token, 0.01);
 }
 
 TEST(routing, choosing_groups_by_their_best_experts_reaches_more_nodes_than_choosing_them_blindly) {
-  EXPECT_NEAR(uniform_spread(v3_rule(), kEp64).nodes_per_token, 3.63, 0.01);
+  EXPECT_NEAR(uniform_reach(v3_rule(), kEp64).nodes_per_token, 3.63, 0.01);
 }
 
 TEST(routing, a_seed_decides_the_sample) {
-  const Spread first = sampled_spread(v3_rule(), kEp64, 500, 1);
-  EXPECT_EQ(first.gpus_per_token, sampled_spread(v3_rule(), kEp64, 500, 1).gpus_per_token);
-  EXPECT_NE(first.gpus_per_token, sampled_spread(v3_rule(), kEp64, 500, 2).gpus_per_token);
+  const TokenReach first = sampled_reach(v3_rule(), kEp64, 500, 1);
+  EXPECT_EQ(first.gpus_per_token, sampled_reach(v3_rule(), kEp64, 500, 1).gpus_per_token);
+  EXPECT_NE(first.gpus_per_token, sampled_reach(v3_rule(), kEp64, 500, 2).gpus_per_token);
 }
 
 // 4096 tokens to 4 nodes, 2 experts on each.
@@ -76,6 +81,23 @@ TEST(routing, rows_of_deepseek_v3_take_7392_bytes_out_and_14336_back) {
   EXPECT_NEAR(v3_rows().network.rows * 14336 / 1e6, 205.5, 0.05);
   EXPECT_NEAR(v3_rows().link.rows * 7392 / 1e6, 201.7, 0.05);
   EXPECT_NEAR(v3_rows().link.rows * 14336 / 1e6, 391.2, 0.08);
+}
+
+// 8192 tokens to 3.14 or 4 nodes; of 4 nodes a quarter stays at home. And 64 tokens to 8 experts each, no two
+// rows merged.
+TEST(routing, rows_of_serving_take_their_published_bytes) {
+  const Placement prefill{.nodes = 4, .gpus_per_node = 8};
+  const auto megabytes = [&](double nodes, Dtype dtype) {
+    return transfer_rows(8192, nodes, 1, prefill).network_logical.rows * row_bytes(7168, dtype) / 1e6;
+  };
+  EXPECT_NEAR(megabytes(22.0 / 7, Dtype::fp8_e4m3), 190, 0.5);
+  EXPECT_NEAR(megabytes(4, Dtype::fp8_e4m3), 242, 0.5);
+  EXPECT_NEAR(megabytes(22.0 / 7, Dtype::bf16), 369, 0.5);
+  EXPECT_NEAR(megabytes(4, Dtype::bf16), 470, 0.5);
+  const TransferRows rows = transfer_rows(8192, 4, 1, prefill);
+  EXPECT_EQ(rows.network.rows / rows.network_logical.rows, 0.75);
+  EXPECT_NEAR(64 * 8 * (row_bytes(7168, Dtype::fp8_e4m3) + 16) / 1e6, 3.8, 0.05);
+  EXPECT_NEAR(64 * 8 * row_bytes(7168, Dtype::bf16) / 1e6, 7.3, 0.05);
 }
 
 TEST(routing, transfers_take_their_bytes_over_the_slower_wire) {
@@ -102,8 +124,10 @@ TEST(routing, a_link_binds_only_below_1_9_times_the_network) {
 
 // The trap: figures of libraries count the own node, by 8/7 at 8 nodes, 4/3 at 4 and 2 at 2.
 TEST(routing, logical_and_physical_do_not_mix) {
-  static_assert(!std::is_convertible_v<LogicalRate, PhysicalRate> && !std::is_convertible_v<PhysicalRate, LogicalRate>);
-  static_assert(!std::is_convertible_v<LogicalRows, PhysicalRows> && !std::is_convertible_v<PhysicalRows, LogicalRows>);
+  static_assert(!std::is_convertible_v<LogicalRate, PhysicalRate> &&
+                !std::is_convertible_v<PhysicalRate, LogicalRate>);
+  static_assert(!std::is_convertible_v<LogicalRows, PhysicalRows> &&
+                !std::is_convertible_v<PhysicalRows, LogicalRows>);
   EXPECT_NEAR(logical(PhysicalRate{7e9}, 8).bytes_per_s, 8e9, 1);
   EXPECT_NEAR(logical(PhysicalRate{3e9}, 4).bytes_per_s, 4e9, 1);
   EXPECT_NEAR(physical(LogicalRate{58e9}, 2).bytes_per_s, 29e9, 1);
@@ -111,7 +135,8 @@ TEST(routing, logical_and_physical_do_not_mix) {
 }
 
 TEST(routing, imbalance_is_the_busiest_gpu_over_the_average) {
-  const std::vector<std::int32_t> ids = {0, 1, 2, 3, 0, 1};  // GPU 0 has experts 0 and 1: 4 rows of 6, average 3
+  const std::vector<std::int32_t> ids = {0, 1, 2,
+                                         3, 0, 1};  // GPU 0 has experts 0 and 1: 4 rows of 6, average 3
   EXPECT_NEAR(imbalance_of(ids, 4, 2, "here").factor, 4.0 / 3, 1e-12);
   EXPECT_EQ(imbalance_of(ids, 4, 2, "here").basis, "here");
   EXPECT_THROW(imbalance_of(ids, 3, 3, "here"), Error);
@@ -126,13 +151,15 @@ TEST(routing, the_shipped_trace_is_skewed) {
 }
 
 TEST(routing, rules_that_do_not_fit_say_what_is_wrong) {
-  EXPECT_THROW(sampled_spread(v3_rule(), {.nodes = 7, .gpus_per_node = 8}, 10, 1), Error);
+  EXPECT_THROW(sampled_reach(v3_rule(), {.nodes = 7, .gpus_per_node = 8}, 10, 1), Error);
   RoutingRule rule = v3_rule();
   rule.top_k = 200;  // 4 groups hold 128
-  EXPECT_THROW(sampled_spread(rule, kEp64, 10, 1), Error);
+  EXPECT_THROW(sampled_reach(rule, kEp64, 10, 1), Error);
   EXPECT_THROW(row_bytes(7168, Dtype::i32), Error);
   EXPECT_THROW(transfer_time(v3_rows(), 7392, {.network_bytes_per_s = 0, .link_bytes_per_s = 1}), Error);
-  EXPECT_THROW(transfer_time(v3_rows(), 7392, {.network_bytes_per_s = 1, .link_bytes_per_s = 1, .in_place = 1.5}), Error);
+  EXPECT_THROW(
+      transfer_time(v3_rows(), 7392, {.network_bytes_per_s = 1, .link_bytes_per_s = 1, .in_place = 1.5}),
+      Error);
 }
 
 }  // namespace

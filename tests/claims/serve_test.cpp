@@ -21,20 +21,22 @@ const ModelShapes& v3() { return shipped_model("deepseek-v3"); }
 constexpr double kSms = 132;
 constexpr double kGroupsApart = 4.0;  // nodes per token
 
-PrefillRate prefill(const PrefillFactors& factors = {}, double nodes_per_token = PrefillPlan{}.nodes_per_token) {
+PrefillRate prefill(const PrefillFactors& factors = {},
+                    double nodes_per_token = PrefillPlan{}.nodes_per_token) {
   return prefill_rate(h800(), v3(), kSms, {.nodes_per_token = nodes_per_token}, factors);
 }
 
 TEST(prefill, kernels_of_a_layer_take_their_published_times) {
   const PrefillLayer layer = prefill().layer;
-  EXPECT_NEAR(layer.core_s * 1e6, 2209, 0.5);                 // 2 x 1104.7
-  EXPECT_NEAR(layer.attention_products_s * 1e6, 2440, 0.5);   // 129.9 + 469.6 + 64.8 + 465.9 + 1310
-  EXPECT_NEAR(layer.routed_s * 1e6, 4734, 0.5);               // 3166 + 1568
-  EXPECT_NEAR(layer.shared_s * 1e6, 518, 0.5);                // 331.2 + 187.1
-  EXPECT_NEAR(layer.compute_s * 1e3, 12.1 + 4.3, 0.05);       // on 108 of 132 SMs, and traffic
+  EXPECT_NEAR(layer.core_s * 1e6, 2209, 0.5);                // 2 x 1104.7
+  EXPECT_NEAR(layer.attention_products_s * 1e6, 2440, 0.5);  // 129.9 + 469.6 + 64.8 + 465.9 + 1310
+  EXPECT_NEAR(layer.routed_s * 1e6, 4734, 0.5);              // 3166 + 1568
+  EXPECT_NEAR(layer.shared_s * 1e6, 518, 0.5);               // 331.2 + 187.1
+  EXPECT_NEAR(layer.compute_s * 1e3, 12.1 + 4.3, 0.05);      // on 108 of 132 SMs, and traffic
 }
 
-// 8192 rows to 3.14 or 4 nodes, the own one counted, at DeepEP's first rates for 32 GPUs: 44 out and 47 GB/s back.
+// 8192 rows to 3.14 or 4 nodes, the own one counted, at DeepEP's first rates for 32 GPUs: 44 out and 47 GB/s
+// back.
 TEST(prefill, transfers_take_logical_bytes_at_logical_rates) {
   EXPECT_NEAR(prefill().layer.dispatch_s * 1e3, 4.3, 0.05);
   EXPECT_NEAR(prefill().layer.combine_s * 1e3, 7.85, 0.05);
@@ -72,7 +74,8 @@ TEST(prefill, one_micro_batch_hides_nothing) {
   EXPECT_LT(one.tokens_per_s, prefill().tokens_per_s);
 }
 
-// The trap: 56.3 % of the published 73.7k input tokens per second and node were in a cache and never computed.
+// The trap: 56.3 % of the published 73.7k input tokens per second and node were in a cache and never
+// computed.
 TEST(prefill, cached_tokens_are_no_throughput) {
   const double computed = 73.7e3 * (1.0 - 342.0 / 608.0);
   EXPECT_NEAR(computed, 32.2e3, 50);
@@ -109,8 +112,8 @@ TEST(decode, kernels_of_a_layer_take_their_published_times) {
   EXPECT_NEAR(layer.combine_s * 1e6, 188, 0.5);
 }
 
-// The figures worked out by hand, 416 and 446 us, 52.5 and 56.0 ms, 2439 and 2284 tokens per second, count the shared
-// expert's first product alone (18 us). Without its second one that is what comes out.
+// The figures worked out by hand, 416 and 446 us, 52.5 and 56.0 ms, 2439 and 2284 tokens per second, count
+// the shared expert's first product alone (18 us). Without its second one that is what comes out.
 TEST(decode, without_the_shared_experts_second_product_a_step_takes_52_5_and_56_ms) {
   const auto without = [](double context) {
     DecodeLayer layer = decode({.context = context}).layer;
@@ -125,7 +128,8 @@ TEST(decode, without_the_shared_experts_second_product_a_step_takes_52_5_and_56_
   EXPECT_NEAR(128 / decode_step_s(without(4989), v3(), {}), 2284, 0.5);
 }
 
-// With it: 58 layers x 2 micro-batches x 9.9 us longer. DeepSeek's profile has 2324 tokens per second and GPU.
+// With it: 58 layers x 2 micro-batches x 9.9 us longer. DeepSeek's profile has 2324 tokens per second and
+// GPU.
 TEST(decode, a_gpu_with_128_sequences_writes_2387_tokens_per_second) {
   EXPECT_NEAR(decode().step_s * 1e3, 53.63, 0.01);
   EXPECT_NEAR(decode().tokens_per_s, 2387, 1);
@@ -160,7 +164,9 @@ TEST(decode, the_cache_of_88_sequences_takes_30_9_gb_and_fits) {
 }
 
 // The trap: in GiB the same cache is 28.7.
-TEST(decode, cache_bytes_are_decimal) { EXPECT_NEAR(decode(kProduction).memory.cache_bytes / (1 << 30), 28.7, 0.1); }
+TEST(decode, cache_bytes_are_decimal) {
+  EXPECT_NEAR(decode(kProduction).memory.cache_bytes / (1 << 30), 28.7, 0.1);
+}
 
 TEST(decode, weights_of_a_gpu_are_its_own_experts_and_a_copy_of_everything_else) {
   // 58 layers x 2 of 288 copies x 44.04 MB
@@ -198,7 +204,8 @@ TEST(decode, drafts_write_more_tokens_at_longer_steps) {
     return decode(plan);
   };
   EXPECT_GT(drafting(0.8).step_s, decode(kProduction).step_s);
-  EXPECT_NEAR(drafting(0.8).tokens_per_s_per_node, 17.8e3, 100);  // 17.5 to 18.4 at 25 per user, worked out by hand
+  EXPECT_NEAR(drafting(0.8).tokens_per_s_per_node, 17.8e3,
+              100);  // 17.5 to 18.4 at 25 per user, worked out by hand
   EXPECT_NEAR(drafting(0.85).tokens_per_s_per_node, 18.3e3, 100);
   EXPECT_NEAR(drafting(0.8).tokens_per_s_per_user, 25, 0.5);
 }

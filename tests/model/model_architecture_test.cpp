@@ -39,7 +39,8 @@ TEST(model_architecture, attention_agrees_with_the_fragments) {
     const Shape& decode = *fragment(model, "attention", "decode");
     EXPECT_EQ(decode["qk_dim"], attention.kv_rank + attention.rope_dim) << model.id;
     EXPECT_EQ(decode["v_dim"], attention.kv_rank) << model.id;
-    EXPECT_EQ((*fragment(model, "matmul", "q_a_kv_a"))["n"], attention.q_rank + attention.kv_rank + attention.rope_dim);
+    EXPECT_EQ((*fragment(model, "matmul", "q_a_kv_a"))["n"],
+              attention.q_rank + attention.kv_rank + attention.rope_dim);
     EXPECT_EQ((*fragment(model, "matmul", "q_b"))["k"], attention.q_rank) << model.id;
   }
 }
@@ -71,20 +72,27 @@ TEST(model_architecture, mistakes_name_line_and_key) {
     return error_of([&] { decode_model(parse_json(with(read_file(path), from, to), path)); });
   };
   EXPECT_EQ(fault("deepseek-v3", "x", "x"), "no error");
-  EXPECT_TRUE(contains(fault("deepseek-v3", "\"kind\": \"latent\"", "\"kind\": \"latest\""), "did you mean \"latent\"?"));
+  EXPECT_TRUE(contains(fault("deepseek-v3", "\"kind\": \"latent\"", "\"kind\": \"latest\""),
+                       "did you mean \"latent\"?"));
   EXPECT_TRUE(contains(fault("deepseek-v3", "\"kv_rank\": 512", "\"kv_rank\": 0"),
                        "architecture.attention.kv_rank is 0, but has to be from 1 to"));
   EXPECT_TRUE(contains(fault("deepseek-v3", "\"kv_rank\": 512, ", ""), "kv_rank is missing"));
-  EXPECT_TRUE(contains(fault("deepseek-v3", "\"top_k\": 8", "\"top_k\": 300"), "top_k is 300, but has to be from 1 to 256"));
+  EXPECT_TRUE(contains(fault("deepseek-v3", "\"top_k\": 8", "\"top_k\": 300"),
+                       "top_k is 300, but has to be from 1 to 256"));
   EXPECT_TRUE(contains(fault("deepseek-v3", "\"group_limit\": 4", "\"group_limit\": 9"), "group_limit is 9"));
-  EXPECT_TRUE(contains(fault("deepseek-v3", "\"groups\": 8", "\"groups\": 7"), "groups is 7, which does not divide 256 experts"));
-  EXPECT_TRUE(contains(fault("deepseek-v3", "\"dense_layers\": 3", "\"dense_layers\": 0"), "dense is there, but 0 layers"));
-  EXPECT_TRUE(contains(fault("llama-3.1-8b", "\"dense_layers\": 32", "\"dense_layers\": 31"), "experts is missing, but 1 layers"));
-  EXPECT_TRUE(contains(fault("llama-3.1-8b", "\"heads_kv\": 8, \"head_dim\"", "\"heads_kv\": 5, \"head_dim\""),
-                       "heads_kv is 5, which does not divide 32 heads"));
+  EXPECT_TRUE(contains(fault("deepseek-v3", "\"groups\": 8", "\"groups\": 7"),
+                       "groups is 7, which does not divide 256 experts"));
+  EXPECT_TRUE(contains(fault("deepseek-v3", "\"dense_layers\": 3", "\"dense_layers\": 0"),
+                       "dense is there, but 0 layers"));
+  EXPECT_TRUE(contains(fault("llama-3.1-8b", "\"dense_layers\": 32", "\"dense_layers\": 31"),
+                       "experts is missing, but 1 layers"));
+  EXPECT_TRUE(
+      contains(fault("llama-3.1-8b", "\"heads_kv\": 8, \"head_dim\"", "\"heads_kv\": 5, \"head_dim\""),
+               "heads_kv is 5, which does not divide 32 heads"));
   EXPECT_TRUE(contains(fault("mixtral-8x7b", "\"unverified\": [\"dtype\"]", "\"unverified\": [\"dtipe\"]"),
                        "names \"dtipe\", which is no figure of this part; did you mean \"dtype\"?"));
-  EXPECT_TRUE(contains(fault("deepseek-v3", "\"dtype\": \"fp8_e4m3\"", "\"dtype\": \"fp4\""), "dtype is \"fp4\""));
+  EXPECT_TRUE(
+      contains(fault("deepseek-v3", "\"dtype\": \"fp8_e4m3\"", "\"dtype\": \"fp4\""), "dtype is \"fp4\""));
 }
 
 }  // namespace
