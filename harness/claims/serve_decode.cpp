@@ -27,23 +27,19 @@ double figure(const Profile& profile, const std::optional<Figure>& value, const 
               "add it to " + profile.path);
 }
 
+// Rows that a micro-batch brings to a layer: one or two per sequence.
+double sequences_of(const DecodePlan& plan) { return plan.sequences / plan.micro_batches; }
+double rows_of(const DecodePlan& plan) {
+  return sequences_of(plan) * (plan.accepted_drafts > 0.0 ? 2.0 : 1.0);
+}
+
 struct Lookup {
   const KernelTable& table;
   const ModelShapes& model;
-  const DecodeMachine& machine;
   const DecodePlan& plan;
-  const DecodeFactors& factors;
   std::vector<const KernelRow*> sources = {};
 
-  double sequences() const { return plan.sequences / plan.micro_batches; }
-  double queries() const { return plan.accepted_drafts > 0.0 ? 2.0 : 1.0; }  // per sequence and step
-  double rows() const { return sequences() * queries(); }
-  double memory_bytes_per_s() const {
-    return machine.memory_bytes_per_s * factors.memory_ratio * factors.memory_efficiency;
-  }
-  std::int64_t local_experts() const {
-    return (model.architecture->experts->count + plan.redundant) / plan.ranks;
-  }
+  const Architecture& architecture() const { return model.architecture.value(); }
 };
 
 void require_plan(const DecodePlan& plan, const ModelShapes& model) {
@@ -68,95 +64,102 @@ double charged(Lookup& lookup, const KernelTime& time) {
 
 std::int64_t whole(double value) { return std::max<std::int64_t>(1, static_cast<std::int64_t>(value + 0.5)); }
 
-// Products of so few rows are bound by their weights: they follow memory's rate.
 double product_s(Lookup& lookup, std::int64_t n, std::int64_t k) {
-  const Shape shape = {{"m", whole(lookup.rows())}, {"n", n}, {"k", k}};
-  return charged(lookup,
-                 lookup.table.between("matmul", shape, lookup.model.architecture->linear_dtype, {"m"})) /
-         lookup.factors.memory_ratio;
+  const Shape shape = {{"m", whole(rows_of(lookup.plan))}, {"n", n}, {"k", k}};
+  return charged(lookup, lookup.table.between("matmul", shape, lookup.architecture().linear_dtype, {"m"}));
 }
 
 double routed_s(Lookup& lookup) {
-  const ExpertArchitecture& experts = *lookup.model.architecture->experts;
-  const std::int64_t groups = lookup.local_experts();
-  const double rows = lookup.rows() * static_cast<double>(experts.top_k) / static_cast<double>(groups);
-  double sum = 0.0;
-  for (const auto& [n, k] : {std::pair{2 * experts.intermediate, lookup.model.hidden},
-                             {lookup.model.hidden, experts.intermediate}}) {
+  const ExpertArchitecture& experts = *lookup.architecture().experts;
+  const std::int64_t groups = (experts.count + lookup.plan.redundant) / lookup.plan.ranks;
+  const double rows = rows_of(lookup.plan) * static_cast<double>(experts.top_k) / static_cast<double>(groups);
+  const Dtype dtype = lookup.architecture().linear_dtype;
+  const auto time = [&](std::int64_t n, std::int64_t k) {
     const Shape shape = {{"groups", groups}, {"m", whole(rows)}, {"n", n}, {"k", k}};
-    sum += charged(
-        lookup, lookup.table.between("masked_matmul", shape, lookup.model.architecture->linear_dtype, {"m"}));
-  }
-  return sum * lookup.factors.expert_imbalance / lookup.factors.memory_ratio;
+    return charged(lookup, lookup.table.between("masked_matmul", shape, dtype, {"m"}));
+  };
+  return time(2 * experts.intermediate, lookup.model.hidden) +
+         time(lookup.model.hidden, experts.intermediate);
 }
 
-// As measured, but never faster than the cache can be read.
 double core_s(Lookup& lookup) {
-  const AttentionArchitecture& attention = lookup.model.architecture->attention;
+  const AttentionArchitecture& attention = lookup.architecture().attention;
   const Shape shape = {{"mode", "decode"},
-                       {"batch", whole(lookup.sequences())},
+                       {"batch", whole(sequences_of(lookup.plan))},
                        {"context", whole(lookup.plan.context)},
                        {"heads_q", attention.heads},
                        {"qk_dim", attention.kv_rank + attention.rope_dim},
                        {"v_dim", attention.kv_rank}};
-  const double measured =
-      charged(lookup, lookup.table.between("attention", shape, Dtype::bf16, {"batch", "context"}));
-  const double cached = lookup.sequences() * lookup.plan.context *
-                        static_cast<double>(bytes_of(Dtype::bf16) * (attention.kv_rank + attention.rope_dim));
-  return std::max(measured * (lookup.queries() > 1.0 ? kTwoQueries : 1.0),
-                  cached / lookup.memory_bytes_per_s());
+  const KernelTime time = lookup.table.between("attention", shape, Dtype::bf16, {"batch", "context"});
+  return charged(lookup, time) * (lookup.plan.accepted_drafts > 0.0 ? kTwoQueries : 1.0);
 }
 
-// Both halves of kv_b, in bf16. The table's stand-in is one product with as many weights as one half, in fp8;
-// it moves a quarter of the bytes, at a quarter of memory's rate.
-double absorb_s(Lookup& lookup) {
-  const AttentionArchitecture& attention = lookup.model.architecture->attention;
-  const std::int64_t wide = attention.heads * attention.nope_dim;
-  const double bytes = 2.0 * static_cast<double>(wide * attention.kv_rank * bytes_of(Dtype::bf16));
-  return std::max(product_s(lookup, attention.kv_rank, wide), bytes / lookup.memory_bytes_per_s());
-}
-
-double row_transfer_s(const Lookup& lookup, double bytes) {
-  const double rows = lookup.rows() * static_cast<double>(lookup.model.architecture->experts->top_k);
-  return rows * bytes * lookup.factors.expert_imbalance /
-         (lookup.machine.network_bytes_per_s * lookup.factors.network_ratio *
-          lookup.factors.network_efficiency);
-}
-
-void add_mlps(Lookup& lookup, DecodeLayer& layer) {
-  const Architecture& architecture = *lookup.model.architecture;
+void look_up_mlps(Lookup& lookup, DecodeKernels& kernels) {
+  const Architecture& architecture = lookup.architecture();
   const std::int64_t hidden = lookup.model.hidden;
   if (const std::int64_t shared = architecture.experts->shared * architecture.experts->intermediate;
       shared > 0) {
-    layer.shared_gate_up_s = product_s(lookup, 2 * shared, hidden);
-    layer.shared_down_s = product_s(lookup, hidden, shared);
+    kernels.shared_gate_up_s = product_s(lookup, 2 * shared, hidden);
+    kernels.shared_down_s = product_s(lookup, hidden, shared);
   }
-  layer.routed_s = routed_s(lookup);
+  kernels.routed_s = routed_s(lookup);
   if (!architecture.dense) return;
-  layer.dense_mlp_s = product_s(lookup, 2 * architecture.dense->intermediate, hidden) +
-                      product_s(lookup, hidden, architecture.dense->intermediate);
+  const std::int64_t wide = architecture.dense->intermediate;
+  kernels.dense_mlp_s = product_s(lookup, 2 * wide, hidden) + product_s(lookup, hidden, wide);
 }
 
-DecodeLayer decode_layer(Lookup& lookup) {
-  const AttentionArchitecture& attention = lookup.model.architecture->attention;
-  const DecodeFactors& factors = lookup.factors;
-  const std::int64_t hidden = lookup.model.hidden;
+// Kernels and factors of one machine, put together.
+struct Assembly {
+  const ModelShapes& model;
+  const DecodeMachine& machine;
+  const DecodePlan& plan;
+  const DecodeFactors& factors;
+
+  const AttentionArchitecture& attention() const { return model.architecture->attention; }
+  double read_s(double bytes) const {
+    return bytes / (machine.memory_bytes_per_s * factors.memory_ratio * factors.memory_efficiency);
+  }
+  // One row per token and expert, none merged.
+  double transfer_s(double row) const {
+    const double rows = rows_of(plan) * static_cast<double>(model.architecture->experts->top_k);
+    const double rate = machine.network_bytes_per_s * factors.network_ratio * factors.network_efficiency;
+    return rows * row * factors.expert_imbalance / rate;
+  }
+};
+
+double cached_bytes(const Assembly& on) {
+  const std::int64_t numbers = on.attention().kv_rank + on.attention().rope_dim;
+  return sequences_of(on.plan) * on.plan.context * static_cast<double>(numbers * bytes_of(Dtype::bf16));
+}
+
+// Both halves of kv_b, in bf16. The table's stand-in is one product with as many weights as one half, in fp8:
+// a quarter of the bytes, read at a quarter of memory's rate.
+double absorbed_bytes(const Assembly& on) {
+  const std::int64_t half = on.attention().heads * on.attention().nope_dim * on.attention().kv_rank;
+  return 2.0 * static_cast<double>(half * bytes_of(Dtype::bf16));
+}
+
+// Products of so few rows are bound by their weights: they follow memory's rate. Attention is as measured,
+// but never faster than its cache can be read.
+DecodeLayer layer_on(const DecodeKernels& kernels, const Assembly& on) {
+  const DecodeFactors& factors = on.factors;
+  const double ratio = factors.memory_ratio, share = factors.traffic_memory_share;
   DecodeLayer layer;
-  layer.core_s = core_s(lookup);
-  layer.projections_s = product_s(lookup, attention.q_rank, hidden) +
-                        product_s(lookup, attention.heads * attention.qk_dim(), attention.q_rank) +
-                        product_s(lookup, attention.kv_rank + attention.rope_dim, hidden);
-  layer.absorb_s = absorb_s(lookup);
-  layer.output_s = product_s(lookup, hidden, attention.heads * attention.v_dim);
-  add_mlps(lookup, layer);
-  layer.traffic_s = factors.traffic_s * (1.0 - factors.traffic_memory_share +
-                                         factors.traffic_memory_share / factors.memory_ratio);
-  layer.dispatch_s = row_transfer_s(lookup, row_bytes(hidden, Dtype::fp8_e4m3) + kRowHeaderBytes);
-  layer.combine_s = row_transfer_s(lookup, row_bytes(hidden, Dtype::bf16));
+  layer.core_s = std::max(kernels.core_s, on.read_s(cached_bytes(on)));
+  layer.projections_s = kernels.projections_s / ratio;
+  layer.absorb_s = std::max(kernels.absorb_s / ratio, on.read_s(absorbed_bytes(on)));
+  layer.output_s = kernels.output_s / ratio;
+  layer.shared_gate_up_s = kernels.shared_gate_up_s / ratio;
+  layer.shared_down_s = kernels.shared_down_s / ratio;
+  layer.routed_s = kernels.routed_s * factors.expert_imbalance / ratio;
+  layer.dense_mlp_s = kernels.dense_mlp_s / ratio;
+  layer.traffic_s = factors.traffic_s * (1.0 - share + share / ratio);
+  layer.dispatch_s = on.transfer_s(row_bytes(on.model.hidden, Dtype::fp8_e4m3) + kRowHeaderBytes);
+  layer.combine_s = on.transfer_s(row_bytes(on.model.hidden, Dtype::bf16));
   layer.sync_s = factors.sync_s;
-  layer.head_s = static_cast<double>(hidden * lookup.model.vocabulary * bytes_of(Dtype::bf16)) /
-                 lookup.memory_bytes_per_s();
-  layer.sources = std::move(lookup.sources);
+  layer.head_s =
+      on.read_s(static_cast<double>(on.model.hidden * on.model.vocabulary * bytes_of(Dtype::bf16)));
+  layer.sources = kernels.sources;
   return layer;
 }
 
@@ -191,12 +194,27 @@ double decode_step_s(const DecodeLayer& layer, const ModelShapes& model, const D
   return plan.micro_batches * (experts * in_turn + dense * layer.dense_s() + (1.0 + drafts) * layer.head_s);
 }
 
-DecodeRate decode_rate(const KernelTable& table, const ModelShapes& model, const DecodeMachine& machine,
+DecodeKernels decode_kernels(const KernelTable& table, const ModelShapes& model, const DecodePlan& plan) {
+  require_plan(plan, model);
+  Lookup lookup{table, model, plan};
+  const AttentionArchitecture& attention = model.architecture->attention;
+  DecodeKernels kernels;
+  kernels.core_s = core_s(lookup);
+  kernels.projections_s = product_s(lookup, attention.q_rank, model.hidden) +
+                          product_s(lookup, attention.heads * attention.qk_dim(), attention.q_rank) +
+                          product_s(lookup, attention.kv_rank + attention.rope_dim, model.hidden);
+  kernels.absorb_s = product_s(lookup, attention.kv_rank, attention.heads * attention.nope_dim);
+  kernels.output_s = product_s(lookup, model.hidden, attention.heads * attention.v_dim);
+  look_up_mlps(lookup, kernels);
+  kernels.sources = std::move(lookup.sources);
+  return kernels;
+}
+
+DecodeRate decode_rate(const DecodeKernels& kernels, const ModelShapes& model, const DecodeMachine& machine,
                        const DecodePlan& plan, const DecodeFactors& factors) {
   require_plan(plan, model);
-  Lookup lookup{table, model, machine, plan, factors};
   DecodeRate rate;
-  rate.layer = decode_layer(lookup);
+  rate.layer = layer_on(kernels, {model, machine, plan, factors});
   rate.step_s = decode_step_s(rate.layer, model, plan);
   rate.tokens_per_s_per_user = (1.0 + plan.accepted_drafts) / rate.step_s;
   rate.tokens_per_s = plan.sequences * rate.tokens_per_s_per_user;
@@ -204,6 +222,11 @@ DecodeRate decode_rate(const KernelTable& table, const ModelShapes& model, const
   rate.bound = rate.layer.compute_s() >= rate.layer.transfer_s() ? Resource::compute : Resource::network;
   rate.memory = memory_of(model, machine, plan);
   return rate;
+}
+
+DecodeRate decode_rate(const KernelTable& table, const ModelShapes& model, const DecodeMachine& machine,
+                       const DecodePlan& plan, const DecodeFactors& factors) {
+  return decode_rate(decode_kernels(table, model, plan), model, machine, plan, factors);
 }
 
 double sequences_in_flight(double tokens_per_s, double tokens_per_s_per_user) {

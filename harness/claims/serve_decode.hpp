@@ -44,7 +44,21 @@ struct DecodeMachine {
 };
 DecodeMachine decode_machine(const Profile& profile);  // throws Error{config} where a figure is missing
 
-// One micro-batch in one layer, seconds.
+// One micro-batch in one layer as the kernel table has it, seconds.
+struct DecodeKernels {
+  double core_s = 0.0;         // attention over the cache
+  double projections_s = 0.0;  // q_a, q_b, kv_a
+  double absorb_s = 0.0, output_s = 0.0;
+  double shared_gate_up_s = 0.0, shared_down_s = 0.0, routed_s = 0.0;
+  double dense_mlp_s = 0.0;  // instead of shared and routed in a layer without experts
+  std::vector<const KernelRow*> sources;
+};
+
+// Throws Error{config} naming a row that is missing, or a plan that does not fit. To be looked up once where
+// only factors are drawn.
+DecodeKernels decode_kernels(const KernelTable& table, const ModelShapes& model, const DecodePlan& plan);
+
+// The same on a machine, with its factors, transfers and traffic.
 struct DecodeLayer {
   double core_s = 0.0;         // attention over the cache
   double projections_s = 0.0;  // q_a, q_b, kv_a
@@ -78,8 +92,9 @@ struct DecodeRate {
   DecodeMemory memory;
 };
 
-// Throws Error{config} naming a row that is missing, or a plan that does not fit. A cache that does not fit
-// is no error: `memory` says so.
+// A cache that does not fit is no error: `memory` says so.
+DecodeRate decode_rate(const DecodeKernels& kernels, const ModelShapes& model, const DecodeMachine& machine,
+                       const DecodePlan& plan, const DecodeFactors& factors = {});
 DecodeRate decode_rate(const KernelTable& table, const ModelShapes& model, const DecodeMachine& machine,
                        const DecodePlan& plan, const DecodeFactors& factors = {});
 

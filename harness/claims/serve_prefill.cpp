@@ -80,62 +80,91 @@ double core_s(Lookup& lookup, const ModelOp& op) {
   return op.flop_per_token * lookup.plan.tokens / rate;
 }
 
-PrefillLayer kernels_alone(Lookup& lookup) {
+void look_up_kernels(Lookup& lookup, PrefillKernels& kernels) {
   const PrefillPlan& plan = lookup.plan;
   const std::vector<ModelOp> ops =
       prefill_ops(lookup.model, {.sequence = static_cast<std::int64_t>(plan.sequence),
                                  .tokens = plan.tokens,
                                  .expert_ranks = plan.placement.gpus()});
-  PrefillLayer layer;
   for (const ModelOp& op : ops) {
     if (op.layer != LayerKind::expert || op.name == "router")
-      continue;  // the router is part of the traffic's estimate
+      continue;  // the router is in the traffic's estimate
     if (op.name.starts_with("attention_core"))
-      layer.core_s += core_s(lookup, op);
+      kernels.core_s += core_s(lookup, op);
     else if (op.name.starts_with("routed_"))
-      layer.routed_s += routed_s(lookup, op);
+      kernels.routed_s += routed_s(lookup, op);
     else
-      (op.name.starts_with("shared_") ? layer.shared_s : layer.attention_products_s) += product_s(lookup, op);
+      (op.name.starts_with("shared_") ? kernels.shared_s : kernels.attention_products_s) +=
+          product_s(lookup, op);
   }
-  return layer;
 }
 
-double transfer_s(Lookup& lookup, const char* operation, Dtype dtype, const PrefillFactors& factors) {
-  const PrefillPlan& plan = lookup.plan;
-  const Shape fields = {
-      {"ranks", plan.placement.gpus()}, {"tokens", std::int64_t{4096}}, {"hidden", lookup.model.hidden}};
+LogicalRate transfer_rate(Lookup& lookup, const char* operation, Dtype dtype) {
+  const Shape fields = {{"ranks", lookup.plan.placement.gpus()},
+                        {"tokens", std::int64_t{4096}},
+                        {"hidden", lookup.model.hidden}};
   const KernelRow& row = lookup.table.at(operation, fields, dtype);
   require(row.unit == "B/s" && row.logical, fmt::format("the row \"{}\" is no logical rate", row.name));
   lookup.sources.push_back(&row);
-  const LogicalRows rows = {plan.tokens * plan.nodes_per_token};
-  const double ratio = plan.placement.nodes > 1 ? factors.network_ratio : factors.link_ratio;
-  return rows.rows * row_bytes(lookup.model.hidden, dtype) / (row.value * ratio) * factors.expert_imbalance;
+  return {row.value};
 }
 
-}  // namespace
+double transfer_s(LogicalRate rate, double bytes_per_row, const PrefillPlan& plan,
+                  const PrefillFactors& factors) {
+  const LogicalRows rows = {plan.tokens * plan.nodes_per_token};
+  const double ratio = plan.placement.nodes > 1 ? factors.network_ratio : factors.link_ratio;
+  return rows.rows * bytes_per_row / (rate.bytes_per_s * ratio) * factors.expert_imbalance;
+}
 
-PrefillRate prefill_rate(const KernelTable& table, const ModelShapes& model, double sms,
-                         const PrefillPlan& plan, const PrefillFactors& factors) {
-  require_plan(plan, model, sms);
-  Lookup lookup{table, model, plan};
-  PrefillRate rate;
-  rate.layer = kernels_alone(lookup);
-  PrefillLayer& layer = rate.layer;
+PrefillLayer layer_of(const PrefillKernels& kernels, const ModelShapes& model, double sms,
+                      const PrefillPlan& plan, const PrefillFactors& factors) {
+  PrefillLayer layer{.core_s = kernels.core_s,
+                     .attention_products_s = kernels.attention_products_s,
+                     .routed_s = kernels.routed_s,
+                     .shared_s = kernels.shared_s};
   const double alone_s =
       layer.core_s + layer.attention_products_s + layer.routed_s * factors.expert_imbalance + layer.shared_s;
   layer.compute_s = alone_s * sms / plan.compute_sms / factors.compute_ratio +
                     factors.traffic_s_per_token * plan.tokens / factors.memory_ratio;
-  layer.dispatch_s = transfer_s(lookup, "dispatch", Dtype::fp8_e4m3, factors);
-  layer.combine_s = transfer_s(lookup, "combine", Dtype::bf16, factors);
-  layer.sources = std::move(lookup.sources);
-  const double longer = std::max(layer.compute_s, layer.transfer_s()),
-               shorter = std::min(layer.compute_s, layer.transfer_s());
+  layer.dispatch_s = transfer_s(kernels.dispatch, row_bytes(model.hidden, Dtype::fp8_e4m3), plan, factors);
+  layer.combine_s = transfer_s(kernels.combine, row_bytes(model.hidden, Dtype::bf16), plan, factors);
+  layer.sources = kernels.sources;
+  return layer;
+}
+
+}  // namespace
+
+PrefillKernels prefill_kernels(const KernelTable& table, const ModelShapes& model, double sms,
+                               const PrefillPlan& plan) {
+  require_plan(plan, model, sms);
+  Lookup lookup{table, model, plan};
+  PrefillKernels kernels;
+  look_up_kernels(lookup, kernels);
+  kernels.dispatch = transfer_rate(lookup, "dispatch", Dtype::fp8_e4m3);
+  kernels.combine = transfer_rate(lookup, "combine", Dtype::bf16);
+  kernels.sources = std::move(lookup.sources);
+  return kernels;
+}
+
+PrefillRate prefill_rate(const PrefillKernels& kernels, const ModelShapes& model, double sms,
+                         const PrefillPlan& plan, const PrefillFactors& factors) {
+  require_plan(plan, model, sms);
+  PrefillRate rate;
+  rate.layer = layer_of(kernels, model, sms, plan, factors);
+  const PrefillLayer& layer = rate.layer;
+  const double longer = std::max(layer.compute_s, layer.transfer_s());
+  const double shorter = std::min(layer.compute_s, layer.transfer_s());
   rate.layer_s = plan.micro_batches == 1 ? longer + shorter : plan.micro_batches * longer;
   rate.slack = longer / shorter - 1.0;
   rate.bound = layer.compute_s >= layer.transfer_s() ? Resource::compute : Resource::network;
   rate.tokens_per_s = plan.micro_batches * plan.tokens / (rate.layer_s * static_cast<double>(model.layers));
   rate.tokens_per_s_per_node = rate.tokens_per_s * static_cast<double>(plan.placement.gpus_per_node);
   return rate;
+}
+
+PrefillRate prefill_rate(const KernelTable& table, const ModelShapes& model, double sms,
+                         const PrefillPlan& plan, const PrefillFactors& factors) {
+  return prefill_rate(prefill_kernels(table, model, sms, plan), model, sms, plan, factors);
 }
 
 }  // namespace chokepoint

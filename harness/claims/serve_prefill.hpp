@@ -32,7 +32,19 @@ struct PrefillFactors {
   double memory_ratio = 1.0;   // the same of memory
 };
 
-// One micro-batch in one layer, seconds.
+// One micro-batch in one layer as the kernel table has it: seconds alone, on all SMs.
+struct PrefillKernels {
+  double core_s = 0.0, attention_products_s = 0.0, routed_s = 0.0, shared_s = 0.0;
+  LogicalRate dispatch, combine;  // of so many GPUs
+  std::vector<const KernelRow*> sources;
+};
+
+// `sms` are the machine's. Throws Error{config} naming a row that is missing, or a plan that does not fit. To
+// be looked up once where only factors are drawn.
+PrefillKernels prefill_kernels(const KernelTable& table, const ModelShapes& model, double sms,
+                               const PrefillPlan& plan);
+
+// The same beside transfers, with its factors.
 struct PrefillLayer {
   double core_s = 0.0, attention_products_s = 0.0, routed_s = 0.0, shared_s = 0.0;  // alone, on all SMs
   double compute_s = 0.0;  // all of them on compute_sms, and traffic
@@ -51,8 +63,10 @@ struct PrefillRate {
   double slack = 0.0;  // what hides over what is hidden, less 1: room before the other one binds
 };
 
-// `sms` are the machine's. Transfers take their logical bytes at the rates of DeepEP's rows for so many GPUs.
-// Throws Error{config} naming a row that is missing, or a plan that does not fit.
+// Transfers take their logical bytes at the rates of DeepEP's rows. Of the plan, kernels were looked up for
+// `sequence`, `tokens` and `placement`; the rest may differ.
+PrefillRate prefill_rate(const PrefillKernels& kernels, const ModelShapes& model, double sms,
+                         const PrefillPlan& plan, const PrefillFactors& factors = {});
 PrefillRate prefill_rate(const KernelTable& table, const ModelShapes& model, double sms,
                          const PrefillPlan& plan, const PrefillFactors& factors = {});
 
