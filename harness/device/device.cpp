@@ -53,6 +53,11 @@ std::unique_ptr<Restriction> Device::restrict_multiprocessors(int) {
               "cap compute with a kernel that charges it");
 }
 
+std::unique_ptr<LanesApart> Device::lanes_apart(int) {
+  throw Error(Fault::unsupported, fmt::format("{} has no multiprocessors to divide", facts().name),
+              "compare launches without overlap");
+}
+
 std::unique_ptr<BackgroundCopies> Device::background_copies() {
   throw Error(Fault::unsupported, fmt::format("{} cannot copy beside its launches", facts().name),
               "cap memory with a kernel that charges it");

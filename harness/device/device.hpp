@@ -54,6 +54,18 @@ class Restriction {
   virtual void leave() noexcept = 0;
 };
 
+// The lanes on multiprocessors of their own, so that what a wire carries does not wait for those that products hold. Both
+// parts are taken from what the compute lane reaches when this is made: all, or those of a restriction, which then has
+// to outlive it. For the rest as a restriction: it acts while it is entered, and on timers made then.
+class LanesApart {
+ public:
+  virtual ~LanesApart() = default;
+  virtual int multiprocessors(Lane lane) const = 0;
+  virtual std::vector<int> ran_on(Lane lane) = 0;  // as of a restriction
+  virtual void enter() = 0;                        // both lanes lead here
+  virtual void leave() noexcept = 0;
+};
+
 // Copies within a device's memory beside its launches, on a stream of their own. May be used by a thread other
 // than that of the device, by one at a time.
 class BackgroundCopies {
@@ -112,8 +124,14 @@ class Device {
   // Where launches are enqueued (a cudaStream_t); null where nothing is.
   virtual void* stream(Lane) { return nullptr; }
 
+  // Multiprocessors that work on a lane reaches now: all, or those of what is entered.
+  virtual int multiprocessors(Lane) const { return facts().workers; }
+  virtual bool lanes_are_apart() const { return false; }
+
   // These throw Error{unsupported} where there is no such thing.
   virtual std::unique_ptr<Restriction> restrict_multiprocessors(int wanted);
+  // About so many for the wire, the others for compute.
+  virtual std::unique_ptr<LanesApart> lanes_apart(int wire_multiprocessors);
   virtual std::unique_ptr<BackgroundCopies> background_copies();
   virtual std::unique_ptr<BackgroundTraffic> background_traffic(int multiprocessors);
 };

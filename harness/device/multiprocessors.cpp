@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 namespace chokepoint {
 namespace {
@@ -28,6 +29,20 @@ std::vector<int> ids_in(std::span<const std::uint32_t> mask) {
 
 bool within_partition(std::span<const int> ran_on, int granted) {
   return !ran_on.empty() && ran_on.size() <= static_cast<std::size_t>(granted) + kSharedWithOthers;
+}
+
+std::optional<LaneShares> lane_shares(int total, int wire_wanted, int step) {
+  if (total < 2 * step) return std::nullopt;
+  const int wanted = std::min(wire_wanted, total / 2);
+  const int nearest = (total - wanted + step / 2) / step * step;
+  const int compute = std::clamp(nearest, step, (total - step) / step * step);
+  return LaneShares{.compute = compute, .wire = total - compute};
+}
+
+bool are_apart(std::span<const int> a, std::span<const int> b) {
+  std::vector<int> common;
+  std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(common));
+  return common.size() <= kSharedWithOthers;
 }
 
 }  // namespace chokepoint

@@ -58,6 +58,36 @@ TEST(partitions, are_multiples_of_eight_or_everything) {
   EXPECT_EQ(nearest_partition(3.0, 4), 4);  // smaller than a step
 }
 
+// Products, wire. 132 - 24 is 13.5 steps of 8: the tie goes to the products.
+TEST(lane_shares, products_get_whole_steps_and_the_wire_what_is_left) {
+  EXPECT_EQ(lane_shares(132, 24), (LaneShares{112, 20}));
+  EXPECT_EQ(lane_shares(132, 20), (LaneShares{112, 20}));
+  EXPECT_EQ(lane_shares(132, 25), (LaneShares{104, 28}));  // 13.375 steps
+  EXPECT_EQ(lane_shares(114, 24), (LaneShares{88, 26}));   // 11.25
+  EXPECT_EQ(lane_shares(78, 24), (LaneShares{56, 22}));    // 6.75
+  EXPECT_EQ(lane_shares(108, 24, 2), (LaneShares{84, 24}));
+}
+
+TEST(lane_shares, a_part_that_a_cap_leaves_is_divided_in_its_turn) {
+  EXPECT_EQ(lane_shares(64, 24), (LaneShares{40, 24}));
+  EXPECT_EQ(lane_shares(104, 24), (LaneShares{80, 24}));
+}
+
+TEST(lane_shares, a_wire_gets_half_at_most_and_a_step_at_least) {
+  EXPECT_EQ(lane_shares(40, 24), (LaneShares{24, 16}));  // 20 wanted: 2.5 steps for the products
+  EXPECT_EQ(lane_shares(16, 24), (LaneShares{8, 8}));
+  EXPECT_EQ(lane_shares(20, 24), (LaneShares{8, 12}));   // no more steps would leave the wire one
+  EXPECT_EQ(lane_shares(132, 1), (LaneShares{120, 12}));
+  EXPECT_EQ(lane_shares(15, 24), std::nullopt);
+  EXPECT_EQ(lane_shares(8, 24), std::nullopt);
+}
+
+TEST(partitions, two_may_share_two_multiprocessors_and_no_more) {
+  const int low[] = {0, 1, 2, 3, 4}, next[] = {3, 4, 5, 6}, over[] = {2, 3, 4, 5};
+  EXPECT_TRUE(are_apart(low, next));
+  EXPECT_FALSE(are_apart(low, over));
+}
+
 TEST(partitions, half_a_step_is_four_of_those_granted) {
   EXPECT_DOUBLE_EQ(half_step(8), 0.5);
   EXPECT_DOUBLE_EQ(half_step(104), 4.0 / 104.0);

@@ -11,7 +11,7 @@
 #include "harness/base/error.hpp"
 #include "harness/device/cuda/background_traffic.cuh"
 #include "harness/device/cuda/check.hpp"
-#include "harness/device/cuda/green_context.hpp"
+#include "harness/device/cuda/green_part.hpp"
 #include "harness/device/cuda/noise.hpp"
 
 namespace chokepoint {

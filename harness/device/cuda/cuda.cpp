@@ -108,9 +108,9 @@ class Cuda final : public Device {
   const DeviceFacts& facts() const override { return facts_; }
 
   double time_s(const std::function<void()>& work) override {
-    check(cudaEventRecord(events_.before(0), lane_));
+    check(cudaEventRecord(events_.before(0), places_.compute.stream));
     work();
-    check(cudaEventRecord(events_.after(0), lane_));
+    check(cudaEventRecord(events_.after(0), places_.compute.stream));
     check(cudaEventSynchronize(events_.after(0)));
     finish();
     return events_.elapsed_s(0);
@@ -121,7 +121,7 @@ class Cuda final : public Device {
   }
 
   std::unique_ptr<LaunchTimer> timer(std::vector<std::function<void()>> launches) override {
-    return std::make_unique<CudaGraphTimer>(std::move(launches), lane_);
+    return std::make_unique<CudaGraphTimer>(std::move(launches), places_.compute.stream);
   }
 
   std::vector<double> time_in_turn(std::span<LaunchTimer* const> order) override {
@@ -157,7 +157,8 @@ class Cuda final : public Device {
 
   // Of the lanes: background traffic on the device ends only when it is told to, and whoever tells it waits here.
   void finish() override {
-    for (cudaStream_t stream : {compute_.get(), wire_.get(), lane_}) check(cudaStreamSynchronize(stream));
+    for (cudaStream_t stream : {compute_.get(), wire_.get(), places_.compute.stream, places_.wire.stream})
+      check(cudaStreamSynchronize(stream));
   }
 
   std::shared_ptr<void> allocate(std::size_t bytes) override {
@@ -192,10 +193,15 @@ class Cuda final : public Device {
     check(cudaStreamSynchronize(compute_.get()));
   }
 
-  void* stream(Lane lane) override { return lane == Lane::compute ? lane_ : wire_.get(); }
+  void* stream(Lane lane) override { return place(lane).stream; }
+  int multiprocessors(Lane lane) const override { return place(lane).multiprocessors; }
+  bool lanes_are_apart() const override { return places_.apart; }
 
   std::unique_ptr<Restriction> restrict_multiprocessors(int wanted) override {
-    return green_context(wanted, facts_.workers, lane_);
+    return green_context(wanted, facts_.workers, places_);
+  }
+  std::unique_ptr<LanesApart> lanes_apart(int wire_multiprocessors) override {
+    return green_lanes(wire_multiprocessors, facts_.workers, places_);
   }
   std::unique_ptr<BackgroundCopies> background_copies() override { return background_copies_on(index_); }
   std::unique_ptr<BackgroundTraffic> background_traffic(int multiprocessors) override {
@@ -208,11 +214,13 @@ class Cuda final : public Device {
     std::size_t bytes = 0;
   };
 
+  const LanePlace& place(Lane lane) const { return lane == Lane::compute ? places_.compute : places_.wire; }
+
   int index_;
   DeviceFacts facts_;
   std::map<const void*, FirstUpload> first_uploads_;  // by host address
   Stream compute_{false}, wire_{true};
-  cudaStream_t lane_ = compute_.get();  // of compute: a restriction's while that is entered
+  LanePlaces places_{.compute = {compute_.get(), facts_.workers}, .wire = {wire_.get(), facts_.workers}};
   Gate gate_{compute_.get()};
   EventPairs events_, gate_passed_;
 };

@@ -1,164 +1,97 @@
-// Driver API (cuda.h 13.0, green contexts), looked up at run time by the version that introduced each function: the
-// runtime of CUDA 13.0 has none of it, and nothing links the driver.
 #include "harness/device/cuda/green_context.hpp"
 
-#include <cuda.h>
-#include <fmt/format.h>
+#include <map>
+#include <mutex>
+#include <utility>
 
-#include "harness/base/error.hpp"
-#include "harness/device/cuda/check.hpp"
+#include "harness/device/cuda/green_part.hpp"
 #include "harness/device/cuda/multiprocessors_used.hpp"
-#include "harness/device/multiprocessors.hpp"
 
 namespace chokepoint {
 namespace {
 
-constexpr unsigned kVersion = 12050;  // cuGreenCtxStreamCreate; the others are of 12.4 and earlier
+LanePlace place_on(const StreamOnPart& part) { return {part.stream(), part.multiprocessors()}; }
 
-template <class Function>
-Function* entry(const char* name) {
-  void* address = nullptr;
-  cudaDriverEntryPointQueryResult found{};
-  check(cudaGetDriverEntryPointByVersion(name, &address, kVersion, cudaEnableDefault, &found));
-  if (found != cudaDriverEntryPointSuccess || address == nullptr)
-    throw Error(Fault::unsupported, fmt::format("the driver has no {}", name),
-                "update it to one for CUDA 12.5 or later, or cap compute with a kernel that charges it");
-  return reinterpret_cast<Function*>(address);
-}
-
-struct Driver {
-  decltype(cuDeviceGet)* device_get = entry<decltype(cuDeviceGet)>("cuDeviceGet");
-  decltype(cuDeviceGetDevResource)* get_resource =
-      entry<decltype(cuDeviceGetDevResource)>("cuDeviceGetDevResource");
-  decltype(cuDevSmResourceSplitByCount)* split =
-      entry<decltype(cuDevSmResourceSplitByCount)>("cuDevSmResourceSplitByCount");
-  decltype(cuDevResourceGenerateDesc)* describe =
-      entry<decltype(cuDevResourceGenerateDesc)>("cuDevResourceGenerateDesc");
-  decltype(cuGreenCtxCreate)* create = entry<decltype(cuGreenCtxCreate)>("cuGreenCtxCreate");
-  decltype(cuGreenCtxDestroy)* destroy = entry<decltype(cuGreenCtxDestroy)>("cuGreenCtxDestroy");
-  decltype(cuGreenCtxStreamCreate)* stream_create =
-      entry<decltype(cuGreenCtxStreamCreate)>("cuGreenCtxStreamCreate");
-  decltype(cuStreamDestroy)* stream_destroy = entry<decltype(cuStreamDestroy)>("cuStreamDestroy");
-};
-
-void check_driver(CUresult code, const char* what) { check_gpu(static_cast<int>(code), what); }
-
-// All multiprocessors of the device.
-CUdevResource all_of(const Driver& driver, CUdevice device) {
-  CUdevResource all{};
-  check_driver(driver.get_resource(device, &all, CU_DEV_RESOURCE_TYPE_SM), "cuDeviceGetDevResource");
-  return all;
-}
-
-// A group of `wanted` from the front, rounded up by the driver, and what is left behind it.
-struct Split {
-  CUdevResource group{}, rest{};
-};
-
-Split split(const Driver& driver, const CUdevResource& all, int wanted) {
-  Split parts;
-  unsigned groups = 1;
-  check_driver(driver.split(&parts.group, &groups, &all, &parts.rest, 0, static_cast<unsigned>(wanted)),
-               "cuDevSmResourceSplitByCount");
-  if (groups != 1)
-    throw Error(Fault::unsupported, fmt::format("no part of {} of {} multiprocessors", wanted, all.sm.smCount),
-                "ask for another number");
-  return parts;
-}
-
-using Choice = CUdevResource (*)(const Driver& driver, CUdevice device, int wanted);
-
-// All of them need no split, which would leave out what is no multiple of the step.
-CUdevResource first_of(const Driver& driver, CUdevice device, int wanted) {
-  const CUdevResource all = all_of(driver, device);
-  return wanted >= static_cast<int>(all.sm.smCount) ? all : split(driver, all, wanted).group;
-}
-
-CUdevResource last_of(const Driver& driver, CUdevice device, int wanted) {
-  const CUdevResource all = all_of(driver, device);
-  const int total = static_cast<int>(all.sm.smCount);
-  const int before = (total - wanted) / kMultiprocessorStep * kMultiprocessorStep;
-  if (before < kMultiprocessorStep)
-    throw Error(Fault::unsupported, fmt::format("no last {} of {} multiprocessors", wanted, total),
-                "ask for another number");
-  return split(driver, all, before).rest;
-}
-
-class GreenStream final : public StreamOnPart {
+// What was there before comes back when it is left.
+class Detour {
  public:
-  GreenStream(int wanted, Choice choice) {
-    int ordinal = 0;
-    check(cudaGetDevice(&ordinal));
-    check(cudaFree(nullptr));  // the primary context is there before a part of it is made
-    CUdevice device{};
-    check_driver(driver_.device_get(&device, ordinal), "cuDeviceGet");
-    CUdevResource part = choice(driver_, device, wanted);
-    granted_ = static_cast<int>(part.sm.smCount);
-    CUdevResourceDesc description = nullptr;
-    check_driver(driver_.describe(&description, &part, 1), "cuDevResourceGenerateDesc");
-    check_driver(driver_.create(&context_, description, device, CU_GREEN_CTX_DEFAULT_STREAM), "cuGreenCtxCreate");
-    if (const CUresult code = driver_.stream_create(&stream_, context_, CU_STREAM_NON_BLOCKING, 0);
-        code != CUDA_SUCCESS) {
-      driver_.destroy(context_);
-      check_driver(code, "cuGreenCtxStreamCreate");
-    }
-  }
+  explicit Detour(LanePlaces& places) : places_(places) {}
+  ~Detour() { leave(); }
+  Detour(const Detour&) = delete;
+  Detour& operator=(const Detour&) = delete;
 
-  ~GreenStream() override {
-    driver_.stream_destroy(stream_);  // the context does not do it
-    driver_.destroy(context_);
+  void enter(const LanePlaces& inside) {
+    if (std::exchange(entered_, true)) return;
+    outside_ = std::exchange(places_, inside);
   }
-  GreenStream(const GreenStream&) = delete;
-  GreenStream& operator=(const GreenStream&) = delete;
-
-  cudaStream_t stream() const override { return stream_; }
-  int multiprocessors() const override { return granted_; }
+  void leave() noexcept {
+    if (std::exchange(entered_, false)) places_ = outside_;
+  }
 
  private:
-  const Driver driver_;
-  int granted_ = 0;
-  CUgreenCtx context_ = nullptr;
-  CUstream stream_ = nullptr;
+  LanePlaces& places_;
+  LanePlaces outside_;
+  bool entered_ = false;
 };
 
 class GreenContext final : public Restriction {
  public:
-  GreenContext(int wanted, int total, cudaStream_t& lane) : part_(wanted, first_of), total_(total), lane_(lane) {}
-  ~GreenContext() override { leave(); }
-  GreenContext(const GreenContext&) = delete;
-  GreenContext& operator=(const GreenContext&) = delete;
+  GreenContext(int wanted, int total, LanePlaces& places)
+      : part_(first_multiprocessors(wanted)), total_(total), places_(places), detour_(places) {}
 
-  int multiprocessors() const override { return part_.multiprocessors(); }
-  std::vector<int> ran_on() override { return multiprocessors_used(part_.stream(), total_); }
-
-  void enter() override {
-    if (entered_) return;
-    outside_ = lane_;
-    lane_ = part_.stream();
-    entered_ = true;
-  }
-  void leave() noexcept override {
-    if (!entered_) return;
-    lane_ = outside_;
-    entered_ = false;
-  }
+  int multiprocessors() const override { return part_->multiprocessors(); }
+  std::vector<int> ran_on() override { return multiprocessors_used(part_->stream(), total_); }
+  void enter() override { detour_.enter({.compute = place_on(*part_), .wire = places_.wire}); }
+  void leave() noexcept override { detour_.leave(); }
 
  private:
-  const GreenStream part_;
+  const std::unique_ptr<StreamOnPart> part_;
   int total_;
-  cudaStream_t& lane_;
-  cudaStream_t outside_ = nullptr;
-  bool entered_ = false;
+  const LanePlaces& places_;
+  Detour detour_;
+};
+
+// One pair for many targets of a comparison: their launches are timed under the same conditions, and nobody says how
+// many green contexts a device can have.
+std::shared_ptr<const TwoParts> shared_parts(cudaStream_t within, int wire_wanted) {
+  static std::mutex mutex;
+  static std::map<std::pair<cudaStream_t, int>, std::weak_ptr<const TwoParts>> made;
+  const std::lock_guard lock(mutex);
+  std::weak_ptr<const TwoParts>& known = made[{within, wire_wanted}];
+  if (auto found = known.lock()) return found;
+  auto fresh = std::make_shared<const TwoParts>(two_parts_of(within, wire_wanted));
+  known = fresh;
+  return fresh;
+}
+
+class GreenLanes final : public LanesApart {
+ public:
+  GreenLanes(int wire_wanted, int total, LanePlaces& places)
+      : parts_(shared_parts(places.compute.stream, wire_wanted)), total_(total), detour_(places) {}
+
+  int multiprocessors(Lane lane) const override { return part(lane).multiprocessors(); }
+  std::vector<int> ran_on(Lane lane) override { return multiprocessors_used(part(lane).stream(), total_); }
+  void enter() override {
+    detour_.enter({.compute = place_on(*parts_->compute), .wire = place_on(*parts_->wire), .apart = true});
+  }
+  void leave() noexcept override { detour_.leave(); }
+
+ private:
+  const StreamOnPart& part(Lane lane) const { return lane == Lane::compute ? *parts_->compute : *parts_->wire; }
+
+  std::shared_ptr<const TwoParts> parts_;
+  int total_;
+  Detour detour_;
 };
 
 }  // namespace
 
-std::unique_ptr<StreamOnPart> last_multiprocessors(int wanted) {
-  return std::make_unique<GreenStream>(wanted, last_of);
+std::unique_ptr<Restriction> green_context(int wanted, int total, LanePlaces& places) {
+  return std::make_unique<GreenContext>(wanted, total, places);
 }
 
-std::unique_ptr<Restriction> green_context(int wanted, int total, cudaStream_t& lane) {
-  return std::make_unique<GreenContext>(wanted, total, lane);
+std::unique_ptr<LanesApart> green_lanes(int wire_wanted, int total, LanePlaces& places) {
+  return std::make_unique<GreenLanes>(wire_wanted, total, places);
 }
 
 }  // namespace chokepoint

@@ -1,5 +1,4 @@
-// How is work kept on some of a GPU's multiprocessors? By a green context: a part of them with streams of its own,
-// in the process's one context, so that memory and code stay what they are.
+// How do the lanes of a GPU lead to a part of its multiprocessors, and back?
 #pragma once
 
 #include <cuda_runtime.h>
@@ -10,20 +9,22 @@
 
 namespace chokepoint {
 
-// A stream whose work stays on a part of the current device's multiprocessors.
-class StreamOnPart {
- public:
-  virtual ~StreamOnPart() = default;
-  virtual cudaStream_t stream() const = 0;
-  virtual int multiprocessors() const = 0;
+// Where what is enqueued on the lanes of a device goes.
+struct LanePlace {
+  cudaStream_t stream = nullptr;
+  int multiprocessors = 0;
+};
+struct LanePlaces {
+  LanePlace compute, wire;
+  bool apart = false;
 };
 
-// The last `wanted` multiprocessors, or up to a step more, as the hardware can split. A green_context() of as many as
-// are left takes none of them. Throws Error{unsupported} when the driver has no green contexts, or there is no such part.
-std::unique_ptr<StreamOnPart> last_multiprocessors(int wanted);
+// Of the current device, which has `total` multiprocessors: the first `wanted` of them, or all. Entering it leads the
+// compute lane there. Throws Error{unsupported} when the driver has no green contexts.
+std::unique_ptr<Restriction> green_context(int wanted, int total, LanePlaces& places);
 
-// Of the current device, which has `total` multiprocessors: the first `wanted` of them, or all. Entering it makes `lane` its
-// stream, leaving restores what was there. Throws Error{unsupported} when the driver has no green contexts.
-std::unique_ptr<Restriction> green_context(int wanted, int total, cudaStream_t& lane);
+// Parts of what the compute lane reaches now, about `wire_wanted` of them for the wire. The same two parts serve all who
+// ask for them while one of the results lives. Throws Error{unsupported} likewise, and where there are too few.
+std::unique_ptr<LanesApart> green_lanes(int wire_wanted, int total, LanePlaces& places);
 
 }  // namespace chokepoint
