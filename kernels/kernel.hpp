@@ -164,6 +164,9 @@ struct Kernel {
   std::function<std::optional<std::string>(const Shape&, Dtype)> unsupported = [](const Shape&, Dtype) {
     return std::optional<std::string>{};
   };
+  // Multiprocessors that the wire of a launch of this shape is to have for itself, because products run beside it; 0
+  // where they do not. Where the device can do it, its lanes are apart when a launch is prepared and when it runs.
+  std::function<int(const Shape&)> wire_multiprocessors = [](const Shape&) { return 0; };
   // `problem` outlives the launch. `pace` clocks outlive it too.
   std::function<std::unique_ptr<Launch>(const Problem&, Device&, const Pace&)> prepare;
 };

@@ -15,6 +15,7 @@
 #include "harness/run/in_turn.hpp"
 #include "harness/run/sequence.hpp"
 #include "harness/run/verify.hpp"
+#include "harness/run/wire_lanes.hpp"
 
 namespace chokepoint {
 namespace {
@@ -45,6 +46,7 @@ struct Arm {
   std::vector<const Cap*> mechanisms;               // same order as plans; null for native ones
   std::vector<std::unique_ptr<InstalledCap>> caps;  // the same
   std::vector<CapRecord> cap_records;
+  WireLanes lanes;
   std::vector<std::unique_ptr<Launch>> launches;
   std::unique_ptr<LaunchTimer> timer;
   std::optional<StoppingRule> rule;
@@ -97,12 +99,10 @@ class GroupDriver {
     device_.expect_repeats(repeated);
     choose_caps(kernel);
     for (Arm& arm : arms_) install_caps(arm);
-    for (Arm& arm : arms_)
-      for (std::int64_t copy = 0; copy < copies; ++copy) {
-        const auto clone = static_cast<std::size_t>(copy) - 1;
-        arm.launches.push_back(
-            kernel.prepare(clone < clones_.size() ? *clones_[clone] : problem(), device_, arm.pace));
-      }
+    for (Arm& arm : arms_) {
+      arm.lanes = WireLanes(device_, kernel.wire_multiprocessors(group_.shape), arm.caps);
+      arm.lanes.hold([&] { prepare_launches(kernel, arm, copies); });
+    }
     // Copy engines are kept at their rate by a thread of the host, which is to be left alone.
     if (std::none_of(arms_.begin(), arms_.end(), acts_on_the_device)) problem_source_.look_ahead();
   }
@@ -111,14 +111,13 @@ class GroupDriver {
     for (Arm& arm : arms_)
       for (const auto& launch : arm.launches) {
         launch->poison();
-        launch->run();
-        check_output(arm, *launch, "before sampling");
+        arm.lanes.hold_if_taken([&] {
+          launch->run();
+          check_output(arm, *launch, "before sampling");
+        });
       }
-    for (Arm& arm : arms_) {
-      std::vector<std::function<void()>> runs;
-      for (const auto& launch : arm.launches) runs.push_back([&launch = *launch] { launch.run(); });
-      hold_under(arm.caps, [&] { arm.timer = device_.timer(std::move(runs)); });
-    }
+    for (Arm& arm : arms_)
+      hold_under(arm.caps, [&] { arm.lanes.hold_if_taken([&] { arm.timer = device_.timer(runs_of(arm)); }); });
   }
 
   void warm_up() {
@@ -221,6 +220,7 @@ class GroupDriver {
       if (arm.energy) keep_energy(*arm.energy, !arm.target.is_host(), arm.record.energy);
       if (!regime_.is_null()) arm.record.provenance["clocks"] = regime_;
       arm.record.basis = basis(arm);
+      arm.lanes.note(arm.record);
       arm.record.status = Status::ok;
       for (std::size_t i = 0; i < arm.plans.size(); ++i) {
         CapRecord& cap = arm.cap_records[i];
@@ -247,6 +247,19 @@ class GroupDriver {
     for (const auto& [step, seconds] : steps_)
       if (seconds > 0.0) json[step] = seconds / static_cast<double>(arms_.size());
     return json;
+  }
+
+  void prepare_launches(const Kernel& kernel, Arm& arm, std::int64_t copies) const {
+    for (std::int64_t copy = 0; copy < copies; ++copy) {
+      const auto clone = static_cast<std::size_t>(copy) - 1;
+      arm.launches.push_back(kernel.prepare(clone < clones_.size() ? *clones_[clone] : problem(), device_, arm.pace));
+    }
+  }
+
+  static std::vector<std::function<void()>> runs_of(const Arm& arm) {
+    std::vector<std::function<void()>> runs;
+    for (const auto& launch : arm.launches) runs.push_back([&launch = *launch] { launch.run(); });
+    return runs;
   }
 
   // About 30 ms of launches of one arm, back to back.

@@ -10,7 +10,7 @@
 
 namespace chokepoint {
 
-class FakeDevice final : public Device {
+class FakeDevice : public Device {
  public:
   // `script(call)` is the time in seconds that the call-th timed launch "takes".
   explicit FakeDevice(std::function<double(std::size_t call)> script) : script_(std::move(script)) {
@@ -34,9 +34,11 @@ class FakeDevice final : public Device {
 
   std::size_t calls() const { return calls_; }
 
+ protected:
+  DeviceFacts facts_;
+
  private:
   std::function<double(std::size_t)> script_;
-  DeviceFacts facts_;
   std::size_t calls_ = 0;
   double now_s_ = 0.0;
 };
