@@ -1,8 +1,8 @@
 // moe_layer with the experts' products by cuBLAS's grouped batched gemm, in bf16 with sums in f32.
 //
 // Everything else is cuda_simple.cuh, with rows gathered before the first product. Paces the wires only. Sizes of the
-// groups are the exchange plan's, given from the host. cuBLAS leaves no SMs to a wire: with overlap, messages may
-// start late.
+// groups are the exchange plan's, given from the host. cuBLAS is told how many SMs there are for it; whether its kernels
+// keep to that where a wire shares them is theirs.
 #include <cuda_runtime.h>
 
 #include <map>
@@ -36,6 +36,11 @@ cublasHandle_t handle() {
   return made;
 }
 
+// 0 is the library's word for all of them.
+int all_or(int multiprocessors, const Device& device) {
+  return multiprocessors < device.facts().workers ? multiprocessors : 0;
+}
+
 template <class Pointer>
 DeviceArray uploaded_pointers(Device& device, const std::vector<Pointer>& pointers) {
   return {device, pointers.data(), static_cast<std::int64_t>(pointers.size() * sizeof(Pointer))};
@@ -43,8 +48,9 @@ DeviceArray uploaded_pointers(Device& device, const std::vector<Pointer>& pointe
 
 class CublasProduct final : public GroupedProduct {
  public:
-  CublasProduct(Device& device, CublasGroups groups, DeviceArray workspace)
+  CublasProduct(Device& device, CublasGroups groups, int multiprocessors, DeviceArray workspace)
       : groups_(std::move(groups)),
+        multiprocessors_(multiprocessors),
         a_(uploaded_pointers(device, groups_.a)),
         b_(uploaded_pointers(device, groups_.b)),
         c_(uploaded_pointers(device, groups_.c)),
@@ -56,6 +62,7 @@ class CublasProduct final : public GroupedProduct {
     // A new stream takes the workspace away.
     check_cublas(cublas().set_workspace(handle_, workspace_.as<void>(), static_cast<std::size_t>(workspace_.bytes())),
                  "giving it a workspace");
+    check_cublas(cublas().set_multiprocessors(handle_, multiprocessors_), "saying how many multiprocessors there are");
     const CublasGroups& g = groups_;
     check_cublas(cublas().multiply(handle_, g.a_operation.data(), g.b_operation.data(), g.m.data(), g.n.data(),
                                    g.k.data(), g.alpha.data(), a_.as<const void*>(), CUDA_R_16BF, g.a_stride.data(),
@@ -67,6 +74,7 @@ class CublasProduct final : public GroupedProduct {
 
  private:
   CublasGroups groups_;
+  int multiprocessors_;
   DeviceArray a_, b_, c_, workspace_;
   cublasHandle_t handle_;
 };
@@ -81,13 +89,15 @@ const Register<Kernel> kernel{{
     .probes = false,
     .least_sm = 80,
     .unsupported = out_of_reach,
+    .wire_multiprocessors = layer_wire_multiprocessors,
     .prepare = [](const Problem& problem, Device& device, const Pace& pace) -> std::unique_ptr<Launch> {
       const DeviceArray workspace(device, kWorkspaceBytes);  // the products of a launch follow each other
       return layer_with_products(
           dynamic_cast<const MoeProblem&>(problem), device, pace,
           [&](Device& on, const GemmTask& task,
               std::span<const std::int32_t> group_begin) -> std::unique_ptr<GroupedProduct> {
-            return std::make_unique<CublasProduct>(on, cublas_groups(task, group_begin), workspace);
+            return std::make_unique<CublasProduct>(on, cublas_groups(task, group_begin), all_or(task.multiprocessors, on),
+                                                   workspace);
           });
     },
 }};

@@ -29,6 +29,7 @@ struct Cublas {
   decltype(&cublasCreate_v2) create = nullptr;
   decltype(&cublasSetStream_v2) set_stream = nullptr;
   decltype(&cublasSetWorkspace_v2) set_workspace = nullptr;
+  decltype(&cublasSetSmCountTarget) set_multiprocessors = nullptr;
   decltype(&cublasGetStatusString) status_text = nullptr;
   decltype(&cublasGemmGroupedBatchedEx) multiply = nullptr;
 };
@@ -47,6 +48,7 @@ inline Cublas open_cublas() {
   bind(found.create, "cublasCreate_v2");
   bind(found.set_stream, "cublasSetStream_v2");
   bind(found.set_workspace, "cublasSetWorkspace_v2");
+  bind(found.set_multiprocessors, "cublasSetSmCountTarget");
   bind(found.status_text, "cublasGetStatusString");
   bind(found.multiply, "cublasGemmGroupedBatchedEx");
   return found;

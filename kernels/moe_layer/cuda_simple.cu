@@ -21,6 +21,8 @@ std::optional<std::string> layer_out_of_reach(const Shape& shape, Dtype dtype) {
   return std::nullopt;
 }
 
+int layer_wire_multiprocessors(const Shape& shape) { return wire_multiprocessors(spec_of(shape, Dtype::bf16)); }
+
 std::unique_ptr<Launch> layer_with_products(const MoeProblem& problem, Device& device, const Pace& pace,
                                             const MakeGroupedProduct& make) {
   return std::make_unique<CudaSimpleLaunch>(problem, device, pace, make);
@@ -37,6 +39,7 @@ const Register<Kernel> kernel{{
     .paces = {Resource::compute, Resource::memory, Resource::link, Resource::network},
     .least_sm = 80,
     .unsupported = layer_out_of_reach,
+    .wire_multiprocessors = layer_wire_multiprocessors,
     .prepare = [](const Problem& problem, Device& device, const Pace& pace) -> std::unique_ptr<Launch> {
       return std::make_unique<CudaSimpleLaunch>(dynamic_cast<const MoeProblem&>(problem), device, pace);
     },

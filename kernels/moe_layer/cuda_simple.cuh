@@ -12,7 +12,8 @@
 // With overlap, the exchange of one micro-batch runs on the stream for wires while the other computes:
 //   wires    dispatch A | dispatch B | combine A | combine B
 //   compute  gate A  gate B  shared A | experts A | shared B  experts B | finish A | finish B
-// The products then leave as many SMs free as a wire has blocks, for all of the run.
+// Both have SMs of their own where the device can divide them; else the products leave as many free as a wire has
+// blocks, for all of the run.
 // Rounding: sums that travel and the output are bf16, unless all is f32. Besides, bf16 rounds silu(g) * u, and fp8,
 // whose tolerance is wider, the experts' results; gate and up stay in f32, since a code may flip with their last bits.
 //
@@ -39,6 +40,11 @@
 namespace chokepoint::moe {
 
 inline constexpr std::int64_t kGateBlocks = 264;  // two per SM of an H100
+
+// Those that the wire is to have for itself: with overlap, where anything is sent.
+inline int wire_multiprocessors(const MoeSpec& spec) {
+  return spec.micro_batches().size() == 2 && spec.placement.ep > 1 ? kWireBlocks : 0;
+}
 
 inline unsigned blocks_for(std::int64_t items, std::int64_t per_block) {
   return static_cast<unsigned>((items + per_block - 1) / per_block);
@@ -357,7 +363,12 @@ class CudaSimpleLaunch final : public DeviceLaunch {
 
   // ---- Experts ----
 
-  int spare_multiprocessors() const { return batches_.size() == 2 ? kWireBlocks : 0; }
+  // Those of the lane, less the wire's where it has none of its own.
+  int product_multiprocessors() const {
+    const int reached = device().multiprocessors(Lane::compute);
+    const int shared = device().lanes_are_apart() ? 0 : wire_multiprocessors(spec_);
+    return std::max(1, reached - shared);
+  }
 
   // Rows through one mlp, or through one per group.
   struct Mlp {
@@ -405,7 +416,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
             .c_dtype = Dtype::f32,
             .workspace = workspace_.as<void>(),
             .workspace_bytes = workspace_.bytes(),
-            .spare_multiprocessors = spare_multiprocessors(),
+            .multiprocessors = product_multiprocessors(),
             .memory_bytes = static_cast<double>(mlp.groups_hit * spec_.up_bytes(mlp.width)),
             .pace = pace_};
   }
@@ -426,7 +437,7 @@ class CudaSimpleLaunch final : public DeviceLaunch {
             .c_dtype = result_dtype(),
             .workspace = workspace_.as<void>(),
             .workspace_bytes = workspace_.bytes(),
-            .spare_multiprocessors = spare_multiprocessors(),
+            .multiprocessors = product_multiprocessors(),
             .memory_bytes = static_cast<double>(mlp.groups_hit * spec_.down_bytes(mlp.width)),
             .pace = pace_};
   }

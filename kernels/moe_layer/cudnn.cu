@@ -1,7 +1,8 @@
 // moe_layer with the experts' products by cuDNN's grouped matmul for mixtures of experts (9.19 or later), in bf16.
 //
-// Everything else is cuda_simple.cuh, with rows gathered before the first product. Paces the wires only. cuDNN leaves
-// no SMs to a wire: with overlap, messages may start late.
+// Everything else is cuda_simple.cuh, with rows gathered before the first product. Paces the wires only. No engine of
+// cuDNN 9.19 for it keeps to fewer SMs than the device has (CUDNN_ATTR_ENGINEHEUR_SM_COUNT_TARGET): with overlap its
+// blocks are as many as ever, on the SMs that the wire leaves. Where a wire shares those, messages may start late.
 #include "harness/base/error.hpp"
 #include "kernels/common/cuda/cudnn_moe.hpp"
 #include "kernels/moe_layer/grouped_product.hpp"
@@ -42,6 +43,7 @@ const Register<Kernel> kernel{{
     .probes = false,
     .least_sm = 90,
     .unsupported = out_of_reach,
+    .wire_multiprocessors = layer_wire_multiprocessors,
     .prepare = [](const Problem& problem, Device& device, const Pace& pace) -> std::unique_ptr<Launch> {
       return layer_with_products(
           dynamic_cast<const MoeProblem&>(problem), device, pace,

@@ -26,7 +26,7 @@ class GroupedProduct {
 };
 
 // `task` is in bf16, has rows in A without gather, and m > 0 of them; weights are [groups, n, k]. `group_begin` is the
-// host's copy of task.group_begin. Charges, workspace and spare multiprocessors are not the library's.
+// host's copy of task.group_begin. Charges and workspace are not the library's.
 using MakeGroupedProduct = std::function<std::unique_ptr<GroupedProduct>(
     Device& device, const GemmTask& task, std::span<const std::int32_t> group_begin)>;
 
@@ -36,5 +36,8 @@ std::unique_ptr<Launch> layer_with_products(const MoeProblem& problem, Device& d
 
 // Why the layer itself cannot be run, whoever multiplies.
 std::optional<std::string> layer_out_of_reach(const Shape& shape, Dtype dtype);
+
+// Those of the wire that runs beside the products, 0 where none does.
+int layer_wire_multiprocessors(const Shape& shape);
 
 }  // namespace chokepoint::moe

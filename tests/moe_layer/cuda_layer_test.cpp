@@ -100,6 +100,46 @@ TEST(moe_layer_cuda, with_a_librarys_products_it_is_right_in_bf16_and_charges_th
     }
 }
 
+// Of 132 multiprocessors, or with its lanes apart of 20 for the wire and 112 for products.
+class CountedDevice final : public UnusedDevice {
+ public:
+  explicit CountedDevice(bool apart) : apart_(apart) {}
+  int multiprocessors(Lane lane) const override { return !apart_ ? 132 : lane == Lane::compute ? 112 : 20; }
+  bool lanes_are_apart() const override { return apart_; }
+
+ private:
+  bool apart_;
+};
+
+int product_multiprocessors(const char* text, bool apart) {
+  const MoeProblem problem(spec_of(complete_shape(find_operation("moe_layer"), parse_shape(text)), Dtype::bf16), {});
+  CountedDevice device(apart);
+  int seen = 0;
+  const CudaSimpleLaunch launch(problem, device, {}, [&](Device&, const GemmTask& task, std::span<const std::int32_t>) {
+    seen = task.multiprocessors;
+    return std::make_unique<OurProduct>(task);
+  });
+  return seen;
+}
+
+TEST(moe_layer_cuda, products_have_what_a_wire_beside_them_leaves) {
+  const char* const kOverlapping = "tokens=8,hidden=16,intermediate=8,experts=8,top_k=2,ep=4,overlap=1";
+  EXPECT_EQ(product_multiprocessors(kOverlapping, true), 112);   // the wire has its own
+  EXPECT_EQ(product_multiprocessors(kOverlapping, false), 108);  // and here it shares theirs: 24 blocks of it
+  EXPECT_EQ(product_multiprocessors("tokens=8,hidden=16,intermediate=8,experts=8,top_k=2,ep=4", false), 132);
+  EXPECT_EQ(product_multiprocessors("tokens=8,hidden=16,intermediate=8,experts=8,top_k=2,overlap=1", false), 132);
+}
+
+TEST(moe_layer_cuda, a_wire_has_multiprocessors_of_its_own_where_it_runs_beside_products) {
+  const auto wanted = [](const char* text) {
+    return wire_multiprocessors(spec_of(complete_shape(find_operation("moe_layer"), parse_shape(text)), Dtype::bf16));
+  };
+  EXPECT_EQ(wanted("tokens=8,hidden=16,intermediate=8,experts=8,top_k=2,ep=4,overlap=1"), 24);
+  EXPECT_EQ(wanted("tokens=8,hidden=16,intermediate=8,experts=8,top_k=2,ep=4"), 0);
+  EXPECT_EQ(wanted("tokens=1,hidden=16,intermediate=8,experts=8,top_k=2,ep=4,overlap=1"), 0);  // one micro-batch
+  EXPECT_EQ(wanted("tokens=8,hidden=16,intermediate=8,experts=8,top_k=2,overlap=1"), 0);       // nothing is sent
+}
+
 // The tokens of another seed are put under ids that the gate chose for the first.
 TEST(moe_layer_cuda, an_exchange_that_was_laid_out_for_another_choice_leaves_no_number) {
   const Operation& operation = find_operation("moe_layer");

@@ -13,7 +13,7 @@
 
 namespace chokepoint {
 
-// The task's charges, workspace and spare multiprocessors are not the library's.
+// The task's charges, workspace and multiprocessors are not the library's.
 class CublasLtMatmul {
  public:
   // Times suggestions on first use of a shape, with the values that lie in the arrays by then, and overwrites

@@ -43,7 +43,7 @@ GemmMachine current_machine() {
 
 GemmMachine machine_for(const GemmTask& task) {
   GemmMachine machine = current_machine();
-  machine.multiprocessors = std::max(1, machine.multiprocessors - task.spare_multiprocessors);
+  if (task.multiprocessors > 0) machine.multiprocessors = std::min(machine.multiprocessors, task.multiprocessors);
   return machine;
 }
 

@@ -50,9 +50,9 @@ struct GemmTask {
   void* workspace = nullptr;
   std::int64_t workspace_bytes = 0;
 
-  // Multiprocessors left to kernels of other streams: blocks of a product stay until its end, and would keep a wire from
-  // starting. As a wire's SMs are lost to the products on machines that send.
-  int spare_multiprocessors = 0;
+  // Multiprocessors to be used: those that its stream reaches, fewer where a wire on another stream shares them, since
+  // blocks of a product stay until its end and would keep it from starting. 0: all of the device's.
+  int multiprocessors = 0;
 
   // Charges: 2 k FLOP per element of C that is computed, and `memory_bytes` in all, spread evenly over the
   // tiles (nothing where there is no tile). Null clocks charge nothing.
