@@ -28,10 +28,4 @@ std::vector<Record> run_group(const CaseGroup& group, Device& device, const Case
 // A record with everything about a case that is known before it runs.
 Record blank_record(const CaseGroup& group, const std::string& target, const DeviceFacts& facts);
 
-// Resources that `target` would cap for this work, with the profile's rates and latencies. On a host of the
-// target's architecture whose own profile is known, compute and memory are what was measured here times the
-// ratio of the two profiles: silicon is compared with itself, not with what somebody achieved elsewhere.
-std::vector<Demand> demands_of(const Target& target, const Work& work, Dtype dtype, const Profile* host = nullptr,
-                               const PerResource<std::optional<double>>& ceilings = {});
-
 }  // namespace chokepoint

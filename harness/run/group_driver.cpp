@@ -1,0 +1,258 @@
+#include "harness/run/group_driver.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "harness/base/error.hpp"
+#include "harness/run/cap_choice.hpp"
+#include "harness/run/in_turn.hpp"
+#include "harness/run/verify.hpp"
+
+namespace chokepoint {
+namespace {
+
+constexpr std::int64_t kMostCopies = 32, kLeastGpuCopies = 4;
+constexpr std::int64_t kMostCopyBytes = std::int64_t{4} << 30;  // in and out, of one target
+// Copies go past the last-level cache by this factor. A GPU's cache keeps lines of earlier launches longer than
+// a pass over it takes, hence more there (reference: buffers through more than 4 times L2).
+constexpr std::int64_t kPastCache = 2, kPastGpuCache = 4;
+// Blocks are repeated until they take about this long on a device that enqueues, so that waiting for the host
+// between blocks is a small part; at most so often.
+constexpr double kLeastBlock_s = 3e-3;
+constexpr std::size_t kMostBlocksAtOnce = 16;
+constexpr double kSlice_s = 0.03;  // of steady load between two looks at the energy meter
+constexpr std::size_t kMostInSlice = 1000;
+
+// Of a problem, through which the launches of one target rotate.
+std::int64_t copies_wanted(const Problem& one, const DeviceFacts& facts) {
+  std::int64_t in = 1, out = one.output_rows() * one.output_row_length() * bytes_of(one.output_dtype());
+  for (const Tensor* input : one.inputs()) in += input->bytes();
+  const std::int64_t cache = facts.last_level_cache_bytes;
+  const std::int64_t past_cache = (facts.own_memory ? kPastGpuCache : kPastCache) * cache / (in + out) + 1;
+  // Large outputs wash a cache, but a launch does not have to meet what it read itself just before. On a GPU arrays
+  // that lie elsewhere are read a percent faster or slower: over several, that averages out.
+  const std::int64_t least = facts.own_memory ? kLeastGpuCopies : in < cache ? 2 : 1;
+  return std::clamp(std::min(std::max(past_cache, least), kMostCopyBytes / (in + out)), std::int64_t{1}, kMostCopies);
+}
+
+std::vector<std::function<void()>> runs_of(const Arm& arm) {
+  std::vector<std::function<void()>> runs;
+  for (const auto& launch : arm.launches) runs.push_back([&launch = *launch] { launch.run(); });
+  return runs;
+}
+
+}  // namespace
+
+GroupDriver::GroupDriver(const CaseGroup& group, Device& device, const CaseContext& context, std::vector<Arm>& arms,
+                         std::vector<Record>& left_out)
+    : group_(group), device_(device), arms_(arms), left_out_(left_out),
+      own_prober_(device), prober_(context.prober ? *context.prober : own_prober_),
+      own_gpu_(device.facts()), gpu_(context.gpu ? *context.gpu : own_gpu_),
+      problem_source_(context.problems ? *context.problems : own_problem_source_),
+      cap_probes_(prober_, device, group.dtype) {}
+
+void GroupDriver::begins(const char* step) {
+  const double now_s = device_.now_s();
+  if (!steps_.empty()) steps_.back().second = now_s - step_start_s_;
+  steps_.emplace_back(step, 0.0);
+  step_start_s_ = now_s;
+}
+
+void GroupDriver::prepare() {
+  const Kernel& kernel = find_kernel(group_.operation, group_.kernel);
+  prepared_ = problem_source_.get(group_);
+  const std::int64_t copies = copies_wanted(problem(), device_.facts());
+  // On a device with memory of its own every launch uploads its own copy anyway.
+  for (std::int64_t copy = 1; copy < copies && !device_.facts().own_memory; ++copy)
+    clones_.push_back(problem().clone());
+  begins("prepare_launches");
+  std::vector<const void*> repeated;
+  for (const Tensor* input : problem().inputs()) repeated.push_back(input->data());
+  device_.expect_repeats(repeated);
+  choose_caps(kernel, group_.dtype, device_.facts(), prober_, arms_, left_out_);
+  for (Arm& arm : arms_) install_caps(arm, device_);
+  for (Arm& arm : arms_) {
+    arm.lanes = WireLanes(device_, kernel.wire_multiprocessors(group_.shape), arm.caps);
+    arm.lanes.hold([&] { prepare_launches(kernel, arm, copies); });
+  }
+  // Copy engines are kept at their rate by a thread of the host, which is to be left alone.
+  if (std::none_of(arms_.begin(), arms_.end(), acts_on_the_device)) problem_source_.look_ahead();
+}
+
+void GroupDriver::prepare_launches(const Kernel& kernel, Arm& arm, std::int64_t copies) const {
+  for (std::int64_t copy = 0; copy < copies; ++copy) {
+    const auto clone = static_cast<std::size_t>(copy) - 1;
+    arm.launches.push_back(kernel.prepare(clone < clones_.size() ? *clones_[clone] : problem(), device_, arm.pace));
+  }
+}
+
+void GroupDriver::verify() {
+  for (Arm& arm : arms_)
+    for (const auto& launch : arm.launches) {
+      launch->poison();
+      arm.lanes.hold_if_taken([&] {
+        launch->run();
+        check_output(arm, *launch, "before sampling");
+      });
+    }
+  for (Arm& arm : arms_)
+    hold_under(arm.caps, [&] { arm.lanes.hold_if_taken([&] { arm.timer = device_.timer(runs_of(arm)); }); });
+}
+
+void GroupDriver::check_output(Arm& arm, Launch& launch, const char* when) const {
+  const Verification verification = compare(problem(), prepared_->answer, launch.output_rows(prepared_->answer.rows));
+  if (!arm.record.verification || !verification.passed ||
+      verification.row_error.value_or(INFINITY) > arm.record.verification->row_error.value_or(0.0))
+    arm.record.verification = verification;
+  if (verification.passed) return;
+  throw Error(Fault::wrong_result,
+              verification.row_error
+                  ? fmt::format("the output {} is off by {:.3g}, more than the tolerance {:.3g}", when,
+                                *verification.row_error, verification.tolerance)
+                  : fmt::format("the output {} holds values that are not finite, or was not written", when),
+              fmt::format("look at it with `chokepoint verify {} --kernel {} --dump DIR`", group_.operation,
+                          group_.kernel));
+}
+
+void GroupDriver::probe_before() {
+  for (Arm& arm : arms_) cap_probes_.before(arm);
+  cap_probes_.next_phase();
+}
+
+void GroupDriver::warm_up() {
+  const double start = device_.now_s();
+  const std::vector<LaunchTimer*> once = in_turn(1);
+  // On a GPU at least once: what is first may allocate, which nothing may while traffic flows.
+  for (bool first = device_.facts().own_memory; first || device_.now_s() - start < group_.warm_up_s; first = false)
+    device_.time_in_turn(once);
+  seen_.warmed_s = device_.now_s() - start;
+}
+
+void GroupDriver::engage() {
+  for (Arm& arm : arms_) {
+    for (const auto& launch : arm.launches) launch->poison();
+    arm.timer->start_over();  // the first samples are those of the first launches, which verify_output looks at
+    SamplingPlan plan = group_.sampling;
+    plan.budget_s *= static_cast<double>(arms_.size());
+    arm.rule.emplace(plan);
+    engage_caps(arm.contender(), false);
+  }
+}
+
+// Blocks A B C C B A: every target twice per block, so that drift cancels in ratios.
+void GroupDriver::sample() {
+  const std::optional<OpenMeter> meter = arms_.size() == 1 ? open_meter(device_.facts().kind) : std::nullopt;
+  const double joule_before = meter ? meter->counter->joule() : 0.0;
+  const std::unique_ptr<RegimeMonitor> monitor = gpu_.watch();
+  const double start = device_.now_s();
+  const auto done = [&] {
+    return std::all_of(arms_.begin(), arms_.end(), [](const Arm& arm) { return arm.rule->done(); });
+  };
+  for (std::size_t blocks = 1; !done();) {
+    const double block_s = add_samples(time_capped(blocks), start) / static_cast<double>(blocks);
+    if (device_.facts().own_memory)
+      blocks = std::clamp<std::size_t>(static_cast<std::size_t>(kLeastBlock_s / block_s), 1, kMostBlocksAtOnce);
+  }
+  seen_.window_s = device_.now_s() - start;
+  if (monitor) regime_ = monitor->stop();
+  if (meter) {
+    seen_.joule_per_launch = (meter->counter->joule() - joule_before) / arms_.front().launches_timed();
+    seen_.meter = meter->meter;
+  }
+  for (Arm& arm : arms_) note_delivered(arm);
+}
+
+// Times of launches, in the order of the blocks; returns how long they took in all.
+double GroupDriver::add_samples(const std::vector<double>& times, double start_s) {
+  double all_s = 0.0;
+  for (std::size_t i = 0; i < times.size(); ++i) {
+    Arm& arm = arms_[arm_of(i)];
+    const double sample_s = times[i] * arm.timer->launches_per_sample();
+    arm.sampled_s += sample_s;
+    all_s += sample_s;
+    arm.rule->add(times[i], device_.now_s() - start_s);
+  }
+  return all_s;
+}
+
+// One target after the other, each under its own caps.
+void GroupDriver::measure_energy() {
+  if (group_.energy.empty()) return;
+  for (Arm& arm : arms_) arm.energy = gpu_.measure(group_.energy, [&] { return keep_busy(arm); });
+}
+
+// About 30 ms of launches of one arm, back to back.
+LoadStep GroupDriver::keep_busy(Arm& arm) {
+  const double sample_s = std::max(1e-6, arm.sampled_s / static_cast<double>(arm.rule->samples().size()));
+  const auto samples = std::clamp<std::size_t>(static_cast<std::size_t>(kSlice_s / sample_s), 1, kMostInSlice);
+  LoadStep step;
+  const Contender contender = arm.contender();
+  const std::vector<const Contender*> order(samples, &contender);
+  for (double launch_s : time_contenders(device_, order)) {
+    step.launches += arm.timer->launches_per_sample();
+    step.busy_s += launch_s * arm.timer->launches_per_sample();
+  }
+  return step;
+}
+
+void GroupDriver::release() noexcept {
+  for (Arm& arm : arms_)
+    for (bool device_wide : {true, false}) release_caps(arm.contender(), device_wide);
+}
+
+void GroupDriver::verify_output() {
+  for (Arm& arm : arms_)
+    for (std::size_t i = 0; i < std::min(arm.launches.size(), arm.rule->samples().size()); ++i)
+      check_output(arm, *arm.launches[i], "while sampling");
+}
+
+void GroupDriver::probe_after() {
+  for (Arm& arm : arms_) cap_probes_.after(arm);
+}
+
+void GroupDriver::conclude() {
+  for (Arm& arm : arms_) {
+    conclude_record(arm, seen_, device_.facts());
+    Json& provenance = arm.record.provenance;
+    if (!regime_.is_null()) provenance["clocks"] = regime_;
+    if (arms_.size() > 1) arm.record.interleave_group = group_.name();
+    provenance["step_s"] = step_times();
+    provenance["copies"] = arm.launches.size();
+    provenance["launches_per_sample"] = arm.timer->launches_per_sample();
+    for (const auto& [key, value] : arm.launches.front()->remarks()) provenance[key] = value;
+  }
+}
+
+// Wall time of the steps so far, an equal share for each arm.
+Json GroupDriver::step_times() const {
+  Json json = Json::object();
+  for (const auto& [step, seconds] : steps_)
+    if (seconds > 0.0) json[step] = seconds / static_cast<double>(arms_.size());
+  return json;
+}
+
+// The order of `blocks` blocks A B C C B A.
+std::vector<LaunchTimer*> GroupDriver::in_turn(std::size_t blocks) const {
+  std::vector<LaunchTimer*> order;
+  for (std::size_t i = 0; i < 2 * arms_.size() * blocks; ++i) order.push_back(arms_[arm_of(i)].timer.get());
+  return order;
+}
+
+// The same, under the arms' caps.
+std::vector<double> GroupDriver::time_capped(std::size_t blocks) const {
+  std::vector<Contender> contenders;
+  for (const Arm& arm : arms_) contenders.push_back(arm.contender());
+  std::vector<const Contender*> turns;
+  for (std::size_t i = 0; i < 2 * arms_.size() * blocks; ++i) turns.push_back(&contenders[arm_of(i)]);
+  return time_contenders(device_, turns);
+}
+
+// The arm of the i-th sample of such an order.
+std::size_t GroupDriver::arm_of(std::size_t i) const {
+  const std::size_t in_block = i % (2 * arms_.size());
+  return in_block < arms_.size() ? in_block : 2 * arms_.size() - 1 - in_block;
+}
+
+}  // namespace chokepoint
