@@ -101,7 +101,7 @@ def ratios(folder):
     ties = []
     for pair in report["comparisons"]:
         a, b = known[pair["a"]], known[pair["b"]]
-        if have_the_same_caps(a, b):
+        if pair["same_caps"]:
             ties.append(pair["throughput_ratio_b_over_a"])
             continue
         ratio, price = pair["throughput_ratio_b_over_a"], pair["break_even_b_usd_per_h"]
@@ -130,12 +130,6 @@ def ratios(folder):
     if unverified:
         rows += ["", "Figures of profiles in use that nobody could verify: " + ", ".join(sorted(unverified)) + "."]
     return "\n".join(rows) + "\n"
-
-
-def have_the_same_caps(a, b):
-    def caps(record):
-        return [(cap["resource"], cap["requested"], cap["latency_s"], cap["mechanism"]) for cap in record["caps"]]
-    return caps(a) == caps(b) != []
 
 
 def sweep(folder):

@@ -31,6 +31,14 @@ bool sampled_in_turn(const Record& a, const Record& b) {
          a.attempt == b.attempt && has_usable_samples(a) && has_usable_samples(b);
 }
 
+bool have_the_same_caps(const Record& a, const Record& b) {
+  const auto same = [](const CapRecord& x, const CapRecord& y) {
+    return x.resource == y.resource && x.requested == y.requested && x.latency_s == y.latency_s &&
+           x.mechanism == y.mechanism;
+  };
+  return !a.caps.empty() && std::equal(a.caps.begin(), a.caps.end(), b.caps.begin(), b.caps.end(), same);
+}
+
 Bounded scaled(const Bounded& bounded, double factor) {
   Bounded result{bounded.value * factor, std::nullopt};
   if (bounded.interval) result.interval = Interval{bounded.interval->low * factor, bounded.interval->high * factor};
@@ -126,6 +134,7 @@ std::vector<Comparison> compare_targets(const std::vector<Record>& records, cons
       if (records[a].target == records[b].target) continue;
       Comparison comparison{.a = a, .b = b, .throughput_ratio = {}, .confidence = confidence};
       comparison.basis = weaker(*records[a].basis, *records[b].basis);
+      comparison.same_caps = have_the_same_caps(records[a], records[b]);
       if (sampled_in_turn(records[a], records[b]))
         compare_in_turn(records[a], records[b], comparison);
       else if (!compare_apart(records[a], records[b], comparison))

@@ -43,6 +43,7 @@ struct Comparison {
   double ess = 0.0;          // effective blocks
   std::string remark;        // what a reader has to know before trusting the interval; may be empty
   Basis basis = Basis::measured;  // the weaker of the two
+  bool same_caps = false;         // both were capped, and alike: they differ in nothing this case uses, and should tie
   std::optional<PriceQuote> price_a, price_b;
   std::optional<Bounded> break_even_b_usd_per_h;  // where A has a price
   std::optional<Bounded> break_even_a_usd_per_h;  // where B alone has one

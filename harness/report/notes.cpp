@@ -159,21 +159,13 @@ void note_caps(const ReportInput& input, std::vector<std::string>& notes) {
                                                         100.0 * worst, where)));
 }
 
-bool have_the_same_caps(const Record& a, const Record& b) {
-  const auto same = [](const CapRecord& x, const CapRecord& y) {
-    return x.resource == y.resource && x.requested == y.requested && x.latency_s == y.latency_s &&
-           x.mechanism == y.mechanism;
-  };
-  return !a.caps.empty() && std::equal(a.caps.begin(), a.caps.end(), b.caps.begin(), b.caps.end(), same);
-}
-
-// Two targets that differ in nothing this case uses should tie: by how much they do not is an error that no interval of
-// samples shows, since each has its own buffers in memory.
+// By how much two that should tie do not is an error that no interval of samples shows, since each has its own buffers in
+// memory.
 void note_ties(const ReportInput& input, std::vector<std::string>& notes) {
   std::size_t ties = 0, outside = 0;
   double worst = 0.0;
   for (const Comparison& pair : input.comparisons) {
-    if (!have_the_same_caps(input.set.records[pair.a], input.set.records[pair.b])) continue;
+    if (!pair.same_caps) continue;
     ++ties;
     const Bounded& ratio = pair.throughput_ratio;
     worst = std::max(worst, std::abs(ratio.value - 1.0));

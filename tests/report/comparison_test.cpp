@@ -45,6 +45,31 @@ TEST(comparison, samples_taken_in_turn_give_the_ratio_of_their_blocks) {
   EXPECT_FALSE(all[0].break_even_b_usd_per_h || all[0].break_even_a_usd_per_h || all[0].cost_ratio);
 }
 
+TEST(comparison, targets_with_the_same_caps_should_tie) {
+  const auto same_caps = [](const std::vector<Record>& records) {
+    return compare_targets(records, no_price()).at(0).same_caps;
+  };
+  std::vector<Record> records = scaled_pair();
+  EXPECT_TRUE(same_caps(records));
+  records[1].caps[0].delivered_before = 1.0;  // what came of it is another matter
+  EXPECT_TRUE(same_caps(records));
+  records[1].caps[0].latency_s = 1e-6;
+  EXPECT_FALSE(same_caps(records));
+  records = scaled_pair();
+  records[1].caps[0].requested *= 0.5;
+  EXPECT_FALSE(same_caps(records));
+  records = scaled_pair();
+  records[1].caps[0].mechanism = "native";
+  EXPECT_FALSE(same_caps(records));
+  records = scaled_pair();
+  records[1].caps.push_back(records[1].caps[0]);
+  EXPECT_FALSE(same_caps(records));
+  records = scaled_pair();
+  records[0].caps.clear();
+  records[1].caps.clear();
+  EXPECT_FALSE(same_caps(records));  // nothing was capped
+}
+
 TEST(comparison, dilations_are_taken_out) {
   std::vector<Record> records = scaled_pair();
   records[0].dilation = 1000;  // A's target time is 5.8 times longer, B's is as before:

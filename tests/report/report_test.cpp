@@ -305,6 +305,7 @@ TEST(json, holds_every_record_as_it_was_and_every_comparison) {
   ASSERT_EQ(report["comparisons"].size(), 3U);
   EXPECT_NEAR(report["comparisons"][0]["break_even_b_usd_per_h"]["ci_low"].get<double>(), 1.35, 1e-12);
   EXPECT_EQ(report["comparisons"][2]["basis"], "emulated");
+  EXPECT_EQ(report["comparisons"][0]["same_caps"], true);
   EXPECT_EQ(report["cut_lines"][0]["line"], 12);
 }
 

@@ -61,6 +61,7 @@ Json comparison_json(const Comparison& comparison, const std::vector<Record>& re
           {"target_a", records[comparison.a].target},
           {"target_b", records[comparison.b].target},
           {"basis", to_string(comparison.basis)},
+          {"same_caps", comparison.same_caps},
           {"throughput_ratio_b_over_a", json_of(comparison.throughput_ratio)},
           {"confidence", comparison.confidence},
           {"pairing", comparison.pairing == Pairing::interleaved ? "interleaved" : "apart"},
