@@ -1,0 +1,193 @@
+// How are rows multiplied with the weights of their experts? Grouped product, SwiGLU, grouped product; ours or a library's
+// (grouped_product.hpp), for which the experts' rows are gathered into an array of their own. Shared experts are one mlp,
+// always by ours.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "kernels/common/cuda/activate.cuh"
+#include "kernels/common/cuda/gemm.hpp"
+#include "kernels/common/cuda/launch.cuh"
+#include "kernels/moe_layer/cuda_batch.cuh"
+#include "kernels/moe_layer/cuda_exchange.cuh"
+#include "kernels/moe_layer/cuda_route.cuh"
+
+namespace chokepoint::moe {
+
+inline void launch_gather(const GatherRows& task, void* on) {
+  const bool aligned = task.row_bytes % 16 == 0;
+  const dim3 grid(static_cast<unsigned>(task.rows), blocks_for(task.row_bytes, kGatherThreads * (aligned ? 16 : 2)));
+  launch(aligned ? gather_rows<uint4> : gather_rows<std::uint16_t>, grid, dim3(kGatherThreads), 0, on, task);
+}
+
+class Experts {
+ public:
+  // `layer` outlives it.
+  Experts(const DeviceLayer& layer, const MoeProblem& problem)
+      : layer_(layer), routed_(layer.device, problem.routed()), shared_(layer.device, problem.shared()) {}
+
+  // Micro-batches use it one after the other.
+  void allocate_scratch(const std::vector<std::unique_ptr<DeviceBatch>>& batches) {
+    std::int64_t gate_up_values = 0, hidden_rows = 0, hidden_values = 0, hidden_blocks = 0, workspace_bytes = 0;
+    for (const auto& batch : batches) {
+      for (const Mlp& mlp : {routed_mlp(*batch), shared_mlp(*batch)}) {
+        gate_up_values = std::max(gate_up_values, mlp.rows * 2 * mlp.width);
+        hidden_values = std::max(hidden_values, mlp.rows * mlp.width);
+        hidden_blocks = std::max(hidden_blocks, mlp.rows * scale_blocks(mlp.width));
+        for (const GemmTask& task : {up_task(mlp), down_task(mlp)})
+          if (task.m > 0 && task.n > 0 && task.k > 0)
+            workspace_bytes = std::max(workspace_bytes, gemm_workspace_bytes(task));
+      }
+      hidden_rows = std::max(hidden_rows, batch->plan.expert_rows());
+    }
+    Device& on = layer_.device;
+    gate_up_ = {on, 4 * gate_up_values};
+    activated_ = {.data = {on, hidden_values * bytes_of(layer_.row_dtype())},
+                  .scales = {on, layer_.spec.quantised() ? 4 * hidden_blocks : 0}};
+    if (layer_.library_products) gathered_ = layer_.product_rows(hidden_rows, layer_.hidden()).data;
+    workspace_ = {on, workspace_bytes};
+    if (workspace_bytes > 0) on.set_bytes(workspace_.as<void>(), 0, static_cast<std::size_t>(workspace_bytes));
+  }
+
+  // Of a library, after the scratch.
+  void make_products(DeviceBatch& batch, const MakeGroupedProduct& make) const {
+    const Mlp mlp = routed_mlp(batch);
+    if (mlp.rows == 0) return;
+    GemmTask up = up_task(mlp);
+    up.a = gathered_.as<void>();
+    up.a_rows = nullptr;
+    up.c_dtype = Dtype::bf16;
+    batch.up = make(layer_.device, up, batch.plan.expert_begin);
+    batch.down = make(layer_.device, down_task(mlp), batch.plan.expert_begin);
+  }
+
+  void compute_routed(const DeviceBatch& batch, void* on) const {
+    if (layer_.library_products)
+      multiply_by_library(batch, on);
+    else
+      multiply(routed_mlp(batch), on);
+  }
+
+  void compute_shared(const DeviceBatch& batch, void* on) const { multiply(shared_mlp(batch), on); }
+
+ private:
+  // Rows through one mlp, or through one per group.
+  struct Mlp {
+    const DeviceMlp& weights;
+    const DeviceRows& x;
+    const std::int32_t *x_rows = nullptr, *group_begin = nullptr;
+    std::int64_t rows = 0, width = 0, groups = 1, groups_hit = 1;
+    void* result = nullptr;
+  };
+
+  Mlp routed_mlp(const DeviceBatch& batch) const {
+    return {.weights = routed_,
+            .x = batch.inbox,
+            .x_rows = batch.expert_inbox.as<std::int32_t>(),
+            .group_begin = batch.expert_begin.as<std::int32_t>(),
+            .rows = batch.plan.expert_rows(),
+            .width = layer_.spec.intermediate,
+            .groups = layer_.spec.local_experts(),
+            .groups_hit = batch.plan.experts_hit,
+            .result = batch.results.as<void>()};
+  }
+
+  Mlp shared_mlp(const DeviceBatch& batch) const {
+    return {.weights = shared_,
+            .x = batch.inbox,
+            .rows = layer_.spec.shared_experts > 0 ? batch.tokens.count() : 0,
+            .width = layer_.spec.shared_intermediate(),
+            .result = batch.shared.as<void>()};
+  }
+
+  // Those of the lane, less the wire's where it has none of its own.
+  int multiprocessors() const {
+    const int reached = layer_.device.multiprocessors(Lane::compute);
+    const int shared = layer_.device.lanes_are_apart() ? 0 : wire_multiprocessors(layer_.spec);
+    return std::max(1, reached - shared);
+  }
+
+  // What both products of an mlp have in common.
+  GemmTask task_of(const Mlp& mlp) const {
+    return {.dtype = layer_.row_dtype(),
+            .m = mlp.rows,
+            .group_begin = mlp.group_begin,
+            .groups = mlp.groups,
+            .rows_per_group = mlp.rows / std::max<std::int64_t>(1, mlp.groups_hit),
+            .workspace = workspace_.as<void>(),
+            .workspace_bytes = workspace_.bytes(),
+            .multiprocessors = multiprocessors(),
+            .pace = layer_.pace};
+  }
+
+  GemmTask up_task(const Mlp& mlp) const {
+    GemmTask task = task_of(mlp);
+    task.n = 2 * mlp.width;
+    task.k = layer_.hidden();
+    task.a = mlp.x.data.as<void>();
+    task.a_scale = mlp.x.scales.as<float>();
+    task.a_rows = mlp.x_rows;
+    task.b = mlp.weights.up.as<void>();
+    task.b_scale = mlp.weights.up_scale.as<float>();
+    task.c = gate_up_.as<void>();
+    task.c_dtype = Dtype::f32;
+    task.memory_bytes = static_cast<double>(mlp.groups_hit * layer_.spec.up_bytes(mlp.width));
+    return task;
+  }
+
+  GemmTask down_task(const Mlp& mlp) const {
+    GemmTask task = task_of(mlp);
+    task.n = layer_.hidden();
+    task.k = mlp.width;
+    task.a = activated_.data.as<void>();
+    task.a_scale = activated_.scales.as<float>();
+    task.b = mlp.weights.down.as<void>();
+    task.b_scale = mlp.weights.down_scale.as<float>();
+    task.c = mlp.result;
+    task.c_dtype = layer_.result_dtype();
+    task.memory_bytes = static_cast<double>(mlp.groups_hit * layer_.spec.down_bytes(mlp.width));
+    return task;
+  }
+
+  void multiply(const Mlp& mlp, void* on) const {
+    if (mlp.rows == 0) return;
+    cuda_gemm(up_task(mlp), on);
+    if (layer_.spec.quantised())
+      launch_quantise(quantise_rows<float, true>,
+                      {.in = gate_up_.as<void>(),
+                       .codes = activated_.data.as<std::uint8_t>(),
+                       .scales = activated_.scales.as<float>(),
+                       .rows = mlp.rows,
+                       .length = mlp.width},
+                      on);
+    else
+      launch_activate({.in = gate_up_.as<void>(), .out = activated_.data.as<void>(), .rows = mlp.rows, .width = mlp.width},
+                      Dtype::f32, layer_.spec.dtype, on);
+    cuda_gemm(down_task(mlp), on);
+  }
+
+  void multiply_by_library(const DeviceBatch& batch, void* on) const {
+    if (batch.up == nullptr) return;
+    const Mlp mlp = routed_mlp(batch);
+    launch_gather({.from = mlp.x.data.as<void>(),
+                   .from_rows = mlp.x_rows,
+                   .to = gathered_.as<void>(),
+                   .rows = mlp.rows,
+                   .row_bytes = layer_.hidden() * bytes_of(layer_.row_dtype())},
+                  on);
+    batch.up->enqueue(on);
+    launch_activate({.in = gate_up_.as<void>(), .out = activated_.data.as<void>(), .rows = mlp.rows, .width = mlp.width},
+                    Dtype::bf16, Dtype::bf16, on);
+    batch.down->enqueue(on);
+  }
+
+  const DeviceLayer& layer_;
+  DeviceMlp routed_, shared_;
+  DeviceArray gate_up_, workspace_;
+  DeviceArray gathered_;  // rows of the experts, with a library's products only
+  DeviceRows activated_;
+};
+
+}  // namespace chokepoint::moe
