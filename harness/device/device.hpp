@@ -61,7 +61,7 @@ class LanesApart {
  public:
   virtual ~LanesApart() = default;
   virtual int multiprocessors(Lane lane) const = 0;
-  virtual std::vector<int> ran_on(Lane lane) = 0;  // as of a restriction
+  virtual std::vector<int> ran_on(Lane lane) = 0;  // as of a restriction, of work that is timed
   virtual void enter() = 0;                        // both lanes lead here
   virtual void leave() noexcept = 0;
 };

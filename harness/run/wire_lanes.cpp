@@ -24,6 +24,12 @@ void require_apart(LanesApart& lanes) {
               "see whether the GPU is shared through MPS");
 }
 
+// While `error` is handled: throws it where it is no refusal of a device that goes on working.
+void require_refusal(const Error& error, Device& device) {
+  if (error.fault() != Fault::unsupported && error.fault() != Fault::device) throw;
+  device.finish();
+}
+
 }  // namespace
 
 WireLanes::WireLanes(Device& device, int wanted, std::span<const std::unique_ptr<InstalledCap>> caps)
@@ -33,7 +39,7 @@ WireLanes::WireLanes(Device& device, int wanted, std::span<const std::unique_ptr
     hold_under(caps, [&] { apart_ = device.lanes_apart(wanted); });
     require_apart(*apart_);
   } catch (const Error& error) {
-    if (error.fault() != Fault::unsupported) throw;
+    require_refusal(error, device);
     stay_together(error.message());
   }
 }
@@ -54,9 +60,8 @@ void WireLanes::hold_if_taken(const std::function<void()>& work) {
     try {
       work();
     } catch (const Error& error) {
-      const bool may_be_the_parts = error.fault() == Fault::unsupported || error.fault() == Fault::device;
-      if (!apart_ || !may_be_the_parts) throw;
-      device_->finish();  // throws where the device is lost
+      if (!apart_) throw;
+      require_refusal(error, *device_);
       refusal = error.message();
     }
   });

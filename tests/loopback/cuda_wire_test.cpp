@@ -8,6 +8,8 @@
 #include <numeric>
 #include <vector>
 
+#include "tests/kernels/check.hpp"
+
 namespace chokepoint {
 namespace {
 
@@ -22,6 +24,28 @@ std::vector<unsigned char> numbered(std::size_t bytes) {
   std::vector<unsigned char> data(bytes);
   for (std::size_t i = 0; i < bytes; ++i) data[i] = static_cast<unsigned char>(i * 37 + i / 251);
   return data;
+}
+
+// Has some multiprocessors for its wire alone, or none.
+class DividedDevice final : public UnusedDevice {
+ public:
+  explicit DividedDevice(int of_the_wire) : of_the_wire_(of_the_wire) {}
+  int multiprocessors(Lane) const override { return of_the_wire_ > 0 ? of_the_wire_ : 132; }
+  bool lanes_are_apart() const override { return of_the_wire_ > 0; }
+
+ private:
+  int of_the_wire_;
+};
+
+int blocks_on(int of_the_wire) {
+  DividedDevice device(of_the_wire);
+  return WireCopier(device).blocks();
+}
+
+TEST(cuda_wire, its_blocks_fit_all_at_once_on_multiprocessors_of_its_own) {
+  EXPECT_EQ(blocks_on(0), 24);
+  EXPECT_EQ(blocks_on(20), 24);
+  EXPECT_EQ(blocks_on(8), 16);  // two on each
 }
 
 TEST(cuda_wire, a_contiguous_piece_arrives_whole_whatever_its_size) {

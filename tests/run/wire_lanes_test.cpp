@@ -41,6 +41,7 @@ class DividedDevice final : public FakeDevice {
       }
       int multiprocessors(Lane lane) const override { return lane == Lane::compute ? shares.compute : shares.wire; }
       std::vector<int> ran_on(Lane lane) override {
+        if (device.refuses_graphs) throw Error(Fault::device, "no such graph", "none");
         const int first = lane == Lane::compute ? 0 : shares.compute - device.overlapping;
         return ids_from(first, multiprocessors(lane));
       }
@@ -63,7 +64,7 @@ class DividedDevice final : public FakeDevice {
   int divisions = 0;      // not given back yet
   int overlapping = 0;    // multiprocessors that both parts were seen on
   std::string why_not;    // it cannot be divided
-  bool refuses_timers = false, lost = false;
+  bool refuses_graphs = false, refuses_timers = false, lost = false;
   std::vector<int> products_of_timers;
 
  private:
@@ -163,6 +164,16 @@ TEST(wire_lanes, parts_that_were_seen_on_each_others_multiprocessors_are_none) {
   EXPECT_NE(noted(lanes).reason.find("granted 112 multiprocessors and 20 others"), std::string::npos)
       << noted(lanes).reason;
   EXPECT_EQ(device.divisions, 0);
+}
+
+TEST(wire_lanes, parts_that_no_graph_joins_are_none) {
+  DividedDevice device;
+  device.refuses_graphs = true;
+  const WireLanes lanes(device, 24, {});
+  EXPECT_FALSE(lanes.apart());
+  EXPECT_NE(noted(lanes).reason.find("no such graph"), std::string::npos);
+  device.lost = true;
+  EXPECT_THROW(WireLanes(device, 24, {}), Error);
 }
 
 TEST(wire_lanes, what_a_device_refuses_on_two_parts_is_done_with_the_lanes_together) {

@@ -70,7 +70,10 @@ class GreenLanes final : public LanesApart {
       : parts_(shared_parts(places.compute.stream, wire_wanted)), total_(total), detour_(places) {}
 
   int multiprocessors(Lane lane) const override { return part(lane).multiprocessors(); }
-  std::vector<int> ran_on(Lane lane) override { return multiprocessors_used(part(lane).stream(), total_); }
+  std::vector<int> ran_on(Lane lane) override {
+    const auto used = multiprocessors_used_in_graph(parts_->compute->stream(), parts_->wire->stream(), total_);
+    return lane == Lane::compute ? used.first : used.second;
+  }
   void enter() override {
     detour_.enter({.compute = place_on(*parts_->compute), .wire = place_on(*parts_->wire), .apart = true});
   }

@@ -1,6 +1,8 @@
-// Which multiprocessors does work on a stream reach? A kernel with more blocks than fit at once notes %smid of each.
-#include "harness/device/cuda/check.hpp"
+// A kernel with more blocks than fit at once notes %smid of each.
 #include "harness/device/cuda/multiprocessors_used.hpp"
+
+#include "harness/device/cuda/captured_graph.hpp"
+#include "harness/device/cuda/check.hpp"
 #include "harness/device/multiprocessors.hpp"
 
 namespace chokepoint {
@@ -23,28 +25,73 @@ __global__ void __launch_bounds__(1024) note_multiprocessor(std::uint32_t* mask)
 
 class Mask {
  public:
-  Mask() { check(cudaMalloc(reinterpret_cast<void**>(&words_), kMaskWords * sizeof(std::uint32_t))); }
+  explicit Mask(cudaStream_t stream) : stream_(stream) {
+    check(cudaMalloc(reinterpret_cast<void**>(&words_), kBytes));
+    if (const cudaError_t code = cudaMemsetAsync(words_, 0, kBytes, stream); code != cudaSuccess) {
+      cudaFree(words_);
+      check(code);
+    }
+  }
   ~Mask() { cudaFree(words_); }
   Mask(const Mask&) = delete;
   Mask& operator=(const Mask&) = delete;
-  std::uint32_t* get() const { return words_; }
+
+  void note(int total) {
+    note_multiprocessor<<<kBlocksPerSm * total, 1024, 0, stream_>>>(words_);
+    check(cudaGetLastError());
+  }
+  std::vector<int> seen() const {
+    std::vector<std::uint32_t> words(kMaskWords);
+    check(cudaMemcpyAsync(words.data(), words_, kBytes, cudaMemcpyDeviceToHost, stream_));
+    check(cudaStreamSynchronize(stream_));
+    return ids_in(words);
+  }
 
  private:
+  static constexpr std::size_t kBytes = kMaskWords * sizeof(std::uint32_t);
+  cudaStream_t stream_;
   std::uint32_t* words_ = nullptr;
+};
+
+class Event {
+ public:
+  Event() { check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming)); }
+  ~Event() { cudaEventDestroy(event_); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  void order(cudaStream_t before, cudaStream_t after) {
+    check(cudaEventRecord(event_, before));
+    check(cudaStreamWaitEvent(after, event_, 0));
+  }
+
+ private:
+  cudaEvent_t event_ = nullptr;
 };
 
 }  // namespace
 
 std::vector<int> multiprocessors_used(cudaStream_t stream, int total) {
-  const Mask mask;
-  std::vector<std::uint32_t> seen(kMaskWords);
-  const std::size_t bytes = seen.size() * sizeof seen.front();
-  check(cudaMemsetAsync(mask.get(), 0, bytes, stream));
-  note_multiprocessor<<<kBlocksPerSm * total, 1024, 0, stream>>>(mask.get());
-  check(cudaGetLastError());
-  check(cudaMemcpyAsync(seen.data(), mask.get(), bytes, cudaMemcpyDeviceToHost, stream));
-  check(cudaStreamSynchronize(stream));
-  return ids_in(seen);
+  Mask mask(stream);
+  mask.note(total);
+  return mask.seen();
+}
+
+std::pair<std::vector<int>, std::vector<int>> multiprocessors_used_in_graph(cudaStream_t first, cudaStream_t second,
+                                                                            int total) {
+  Mask of_first(first), of_second(second);
+  Event fork, join;
+  check(cudaStreamSynchronize(second));  // of_second is cleared outside the graph
+  {
+    const CapturedGraph graph(first, [&] {
+      fork.order(first, second);
+      of_first.note(total);
+      of_second.note(total);
+      join.order(second, first);
+    });
+    graph.launch();
+    check(cudaStreamSynchronize(first));
+  }
+  return {of_first.seen(), of_second.seen()};
 }
 
 }  // namespace chokepoint

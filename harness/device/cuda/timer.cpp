@@ -63,31 +63,15 @@ CudaGraphTimer::CudaGraphTimer(std::vector<std::function<void()>> launches, cuda
   check(cudaStreamSynchronize(stream));
   per_sample_ = chokepoint::launches_per_sample(estimate_s(launches.front(), stream));
   for (const std::vector<std::size_t>& members : rotation(launches.size(), per_sample_)) {
-    check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed));
-    cudaGraph_t graph = nullptr;
-    try {
+    graphs_.emplace_back(stream, [&] {
       for (std::size_t member : members) launches[member]();
-    } catch (...) {
-      cudaStreamEndCapture(stream, &graph);
-      if (graph != nullptr) cudaGraphDestroy(graph);
-      throw;
-    }
-    check(cudaStreamEndCapture(stream, &graph));
-    cudaGraphExec_t executable = nullptr;
-    const cudaError_t made = cudaGraphInstantiate(&executable, graph, 0);
-    cudaGraphDestroy(graph);
-    check(made);
-    graphs_.push_back(executable);
-    check(cudaGraphUpload(executable, stream));
+    });
+    graphs_.back().upload();
   }
   check(cudaStreamSynchronize(stream));
 }
 
-CudaGraphTimer::~CudaGraphTimer() {
-  for (cudaGraphExec_t graph : graphs_) cudaGraphExecDestroy(graph);
-}
-
-void CudaGraphTimer::enqueue() { check(cudaGraphLaunch(graphs_[next_++ % graphs_.size()], stream_)); }
+void CudaGraphTimer::enqueue() { graphs_[next_++ % graphs_.size()].launch(); }
 
 Gate::Gate(cudaStream_t stream) : stream_(stream) {
   check(cudaHostAlloc(reinterpret_cast<void**>(&flag_), sizeof(unsigned), cudaHostAllocMapped));

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "harness/device/cuda/captured_graph.hpp"
 #include "harness/device/device.hpp"
 
 namespace chokepoint {
@@ -27,9 +28,6 @@ std::vector<std::vector<std::size_t>> rotation(std::size_t launches, int per_sam
 class CudaGraphTimer final : public LaunchTimer {
  public:
   CudaGraphTimer(std::vector<std::function<void()>> launches, cudaStream_t stream);
-  ~CudaGraphTimer() override;
-  CudaGraphTimer(const CudaGraphTimer&) = delete;
-  CudaGraphTimer& operator=(const CudaGraphTimer&) = delete;
 
   int launches_per_sample() const override { return per_sample_; }
   void start_over() override { next_ = 0; }
@@ -39,7 +37,7 @@ class CudaGraphTimer final : public LaunchTimer {
  private:
   cudaStream_t stream_;
   int per_sample_ = 1;
-  std::vector<cudaGraphExec_t> graphs_;
+  std::vector<CapturedGraph> graphs_;
   std::size_t next_ = 0;
 };
 

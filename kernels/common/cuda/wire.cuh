@@ -107,7 +107,7 @@ __device__ inline void wire_finish(const WireMoments& moments, WireSlot* slot) {
   *slot = WireSlot{};
 }
 
-inline __global__ void __launch_bounds__(kWireThreads)
+inline __global__ void __launch_bounds__(kWireThreads, kWireBlocksPerMultiprocessor)
     wire_kernel(WireTask task, WireMoments moments, WireSlot* slot) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   const std::int64_t warps = std::int64_t{gridDim.x} * (blockDim.x / 32);
