@@ -6,11 +6,13 @@
 #include "harness/cli/command.hpp"
 #include "harness/run/cap_trials.hpp"
 #include "harness/run/controls.hpp"
+#include "harness/run/wire_lanes.hpp"
 
 namespace chokepoint {
 namespace {
 
 constexpr double kSeconds = 0.5;  // of uncapped runs per resource
+constexpr int kWireWanted = 24;   // multiprocessors, as many as moe_layer asks for
 
 std::string unit_text(Resource resource) { return fmt::format("{}/s", unit_of(resource)); }
 
@@ -25,6 +27,7 @@ class Calibration {
     json_ = {{"device", device_->facts().name},
              {"resources", Json::array()},
              {"partitions", Json::array()},
+             {"wire_apart", nullptr},
              {"traffic", Json::array()},
              {"controls", Json::array()}};
   }
@@ -54,6 +57,20 @@ class Calibration {
                                      {"bf16_flop_per_s", maybe(trial.delivered)},
                                      {"why", reason(trial.why)}});
     }
+  }
+
+  // What launches get that send while they compute.
+  void lanes() {
+    if (!device_->facts().own_memory) return;
+    const WireLanes lanes(*device_, kWireWanted, {});
+    line(fmt::format("  {:<17} {}", "wire apart",
+                     lanes.apart() ? fmt::format("{} SMs for products, {} for the wire, seen apart in a graph",
+                                                 lanes.multiprocessors(Lane::compute), lanes.multiprocessors(Lane::wire))
+                                   : "not here: " + lanes.why_together()));
+    json_["wire_apart"] = {
+        {"product_multiprocessors", lanes.apart() ? Json(lanes.multiprocessors(Lane::compute)) : Json(nullptr)},
+        {"wire_multiprocessors", lanes.apart() ? Json(lanes.multiprocessors(Lane::wire)) : Json(nullptr)},
+        {"why", reason(lanes.why_together())}};
   }
 
   void traffic() {
@@ -152,6 +169,7 @@ void calibrate_device(const std::string& device_name, Session& session) {
   Calibration calibration(device_name, session);
   calibration.resources();
   calibration.partitions();
+  calibration.lanes();
   calibration.traffic();
   calibration.controls();
   calibration.finish();

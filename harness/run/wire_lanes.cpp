@@ -77,8 +77,8 @@ void WireLanes::stay_together(const std::string& why) {
 
 void WireLanes::note(Record& record) const {
   if (apart_) {
-    record.provenance["wire_multiprocessors"] = apart_->multiprocessors(Lane::wire);
-    record.provenance["product_multiprocessors"] = apart_->multiprocessors(Lane::compute);
+    record.provenance["wire_multiprocessors"] = multiprocessors(Lane::wire);
+    record.provenance["product_multiprocessors"] = multiprocessors(Lane::compute);
   }
   if (!why_together_.empty())
     record.reason = fmt::format("the wire shared SMs with the products, and may have waited for them: {}", why_together_);

@@ -21,6 +21,8 @@ class WireLanes {
   WireLanes(Device& device, int wanted, std::span<const std::unique_ptr<InstalledCap>> caps);
 
   bool apart() const { return apart_ != nullptr; }
+  int multiprocessors(Lane lane) const { return apart_->multiprocessors(lane); }  // where they are
+  const std::string& why_together() const { return why_together_; }              // where they were to be, and are not
 
   // Runs `work` with the lanes apart, where they are: it prepares, runs or times launches.
   void hold(const std::function<void()>& work) const;
