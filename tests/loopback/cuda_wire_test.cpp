@@ -42,10 +42,10 @@ int blocks_on(int of_the_wire) {
   return WireCopier(device).blocks();
 }
 
-TEST(cuda_wire, its_blocks_fit_all_at_once_on_multiprocessors_of_its_own) {
-  EXPECT_EQ(blocks_on(0), 24);
-  EXPECT_EQ(blocks_on(20), 24);
-  EXPECT_EQ(blocks_on(8), 16);  // two on each
+TEST(cuda_wire, has_a_block_for_each_of_its_own_multiprocessors) {
+  EXPECT_EQ(blocks_on(20), 20);
+  EXPECT_EQ(blocks_on(28), 24);
+  EXPECT_EQ(blocks_on(0), 24);  // none of its own
 }
 
 TEST(cuda_wire, a_contiguous_piece_arrives_whole_whatever_its_size) {

@@ -21,8 +21,7 @@ WireTask wire_piece(const void* from, void* to, std::int64_t bytes, Wire wire) {
 }
 
 WireCopier::WireCopier(Device& device, int blocks) : blocks_(blocks), slot_(device, sizeof(WireSlot)) {
-  if (device.lanes_are_apart())
-    blocks_ = std::min(blocks, kWireBlocksPerMultiprocessor * device.multiprocessors(Lane::wire));
+  if (device.lanes_are_apart()) blocks_ = std::min(blocks, device.multiprocessors(Lane::wire));
   device.set_bytes(slot_.as<void>(), 0, sizeof(WireSlot));
 }
 

@@ -12,6 +12,8 @@
 namespace chokepoint {
 
 inline constexpr int kWireThreads = 512;
+// With half of an SM's registers a block starts beside what else stays there: two blocks of background traffic, say.
+inline constexpr int kWireResidents = 2;
 inline constexpr int kWireUnroll = 8;
 // Rows may be copied this much before their moment: longer than a copy takes, so that a warp that waits for one row
 // is not late with its next. Nothing counts as arrived before the clock says so.
@@ -107,7 +109,7 @@ __device__ inline void wire_finish(const WireMoments& moments, WireSlot* slot) {
   *slot = WireSlot{};
 }
 
-inline __global__ void __launch_bounds__(kWireThreads, kWireBlocksPerMultiprocessor)
+inline __global__ void __launch_bounds__(kWireThreads, kWireResidents)
     wire_kernel(WireTask task, WireMoments moments, WireSlot* slot) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   const std::int64_t warps = std::int64_t{gridDim.x} * (blockDim.x / 32);

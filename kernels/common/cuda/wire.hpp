@@ -14,8 +14,6 @@ namespace chokepoint {
 // SMs that carry a wire: what expert-parallel libraries give to communication on an H800 (20 in the DeepSeek-V3
 // report, 24 in DeepEP's tests).
 inline constexpr int kWireBlocks = 24;
-// That one SM holds at once: all of a wire's have to run, since each has its share of every message.
-inline constexpr int kWireBlocksPerMultiprocessor = 2;
 
 // One message. Row i goes from row from_rows[i] of `from` to row to_rows[i] of `to`; without index arrays, from
 // row i to row i. Rows lie row_bytes apart on both sides. A row may have a second part in other arrays (the scales
@@ -52,7 +50,8 @@ struct WireSlot {
 // Sends one message after the other: calls on the same copier have to be ordered by their stream.
 class WireCopier {
  public:
-  // On as many blocks as asked for, or as those multiprocessors hold that a device gives to its wire alone.
+  // One block for each multiprocessor that the device gives to its wire alone, at most `blocks`: all have to run at once,
+  // since each has its share of every message.
   explicit WireCopier(Device& device, int blocks = kWireBlocks);
   int blocks() const { return blocks_; }
   // Enqueues the copy. The rate is the clocks'; without them, what the blocks can do. No bytes: no message.
