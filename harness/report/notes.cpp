@@ -178,6 +178,17 @@ void note_ties(const ReportInput& input, std::vector<std::string>& notes) {
       ties, ties == 1 ? "" : "s", 100.0 * worst, outside));
 }
 
+// Where products and a wire ran side by side, and on how many multiprocessors each.
+void note_wires(const ReportInput& input, std::vector<std::string>& notes) {
+  std::map<std::string, std::size_t> divisions;
+  for (const Record& record : input.set.records)
+    if (const std::string wire = text_in(record.provenance, "wire_multiprocessors"); !wire.empty())
+      ++divisions[fmt::format("{} SMs of its own and products {}", wire,
+                              text_in(record.provenance, "product_multiprocessors"))];
+  for (const auto& [division, count] : divisions)
+    notes.push_back(fmt::format("a wire beside products had {}, in {} record{}", division, count, count == 1 ? "" : "s"));
+}
+
 void note_sampling(const ReportInput& input, std::vector<std::string>& notes) {
   std::map<std::string, std::size_t> stops, regimes;
   std::int64_t fewest = 0, most = 0;
@@ -333,6 +344,7 @@ std::vector<std::string> notes_of(const ReportInput& input) {
   note_unverified(input, notes);
   note_caps(input, notes);
   note_ties(input, notes);
+  note_wires(input, notes);
   note_sampling(input, notes);
   note_metered_energy(input, notes);
   note_clocks(input, notes);

@@ -309,6 +309,18 @@ TEST(json, holds_every_record_as_it_was_and_every_comparison) {
   EXPECT_EQ(report["cut_lines"][0]["line"], 12);
 }
 
+TEST(report, how_many_multiprocessors_a_wire_had_is_told) {
+  Record record = test::scaled_record("h100-sxm", test::constant_samples(0.1), 0.1);
+  record.provenance["wire_multiprocessors"] = 20;
+  record.provenance["product_multiprocessors"] = 112;
+  Record other = test::scaled_record("h800-sxm", test::constant_samples(0.1), 0.1);
+  const auto text = [&] { return render_report("markdown", set_of({record, other}), {books(), std::nullopt}, plain(120)); };
+  EXPECT_NE(text().find("a wire beside products had 20 SMs of its own and products 112, in 1 record"), std::string::npos)
+      << text();
+  other.provenance = record.provenance;
+  EXPECT_NE(text().find("products 112, in 2 records"), std::string::npos) << text();
+}
+
 TEST(report, wall_time_outside_the_load_of_the_kernels_is_told) {
   Record record = test::scaled_record("h100-sxm", test::constant_samples(0.1), 0.1);
   record.provenance["step_s"] = {{"prepare", 1.0}, {"warm_up", 0.5}, {"sample", 2.0}, {"verify", 0.49}, {"engage", 0.01}};
