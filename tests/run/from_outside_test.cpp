@@ -10,6 +10,7 @@
 
 #include "harness/base/units.hpp"
 #include "harness/caps/tuning.hpp"
+#include "harness/device/multiprocessors.hpp"
 #include "harness/run/case_runner.hpp"
 
 namespace chokepoint {
@@ -85,6 +86,25 @@ class PlayedGpu final : public Device {
       int granted;
     };
     return std::make_unique<Part>(*this, wanted);
+  }
+
+  std::unique_ptr<LanesApart> lanes_apart(int wanted) override {
+    struct Apart final : LanesApart {
+      Apart(PlayedGpu& owner, const LaneShares& of) : gpu(owner), shares(of) { ++gpu.parts; }
+      ~Apart() override { --gpu.parts; }
+      int multiprocessors(Lane lane) const override { return lane == Lane::compute ? shares.compute : shares.wire; }
+      std::vector<int> ran_on(Lane lane) override {
+        std::vector<int> ids(multiprocessors(lane));
+        std::iota(ids.begin(), ids.end(), lane == Lane::compute ? 0 : shares.compute);
+        return ids;
+      }
+      void enter() override { outside = std::exchange(gpu.part_, shares.compute); }
+      void leave() noexcept override { gpu.part_ = outside; }
+      PlayedGpu& gpu;
+      LaneShares shares;
+      int outside = kTotal;
+    };
+    return std::make_unique<Apart>(*this, lane_shares(part_, wanted).value());
   }
 
   // Engines whose copies nobody feels.
@@ -178,6 +198,13 @@ Kernel pacing(Kernel kernel) {
 
 const Register<Kernel> matmul{played("from_outside_test", "matmul", Dtype::bf16)};
 const Register<Kernel> stream{played("from_outside_test", "stream", Dtype::f32)};
+Kernel overlapping(Kernel kernel) {
+  kernel.probes = false;
+  kernel.wire_multiprocessors = [](const Shape&) { return 24; };
+  return kernel;
+}
+
+const Register<Kernel> beside{overlapping(played("from_outside_test_overlapping", "matmul", Dtype::bf16))};
 const Register<Kernel> slow{pacing(played("from_outside_test_slow", "matmul", Dtype::bf16, 0.4))};
 
 struct Case {
@@ -226,6 +253,20 @@ TEST(from_outside, a_kernel_that_charges_nothing_is_capped_by_a_part_of_the_devi
   EXPECT_FALSE(cap.delivered_during || cap.linearity_error);
   EXPECT_EQ(record.caps[1].mechanism, "native");
   EXPECT_EQ(gpu.parts_of_timers, (std::vector<int>{kTotal, 64}));  // the host's timer is free
+  EXPECT_EQ(gpu.parts, 0);
+}
+
+TEST(from_outside, a_wire_beside_products_gets_its_multiprocessors_from_what_the_cap_leaves) {
+  Case one;
+  PlayedGpu gpu(one.flop_per_s, one.bytes_per_s);
+  one.group.kernel = "from_outside_test_overlapping";
+  const std::vector<Record> records = run_group(one.group, gpu, {one.profiles, one.ceilings});
+  EXPECT_EQ(records.at(1).status, Status::ok) << records.at(1).reason;
+  EXPECT_EQ(records[1].caps.at(0).mechanism, "green context, 64 of 132 SMs");
+  EXPECT_EQ(gpu.parts_of_timers, (std::vector<int>{112, 40}));
+  EXPECT_EQ(records[0].provenance.at("wire_multiprocessors"), 20);
+  EXPECT_EQ(records[1].provenance.at("wire_multiprocessors"), 24);
+  EXPECT_EQ(records[1].provenance.at("product_multiprocessors"), 40);
   EXPECT_EQ(gpu.parts, 0);
 }
 
