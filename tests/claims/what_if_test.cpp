@@ -88,9 +88,9 @@ TEST(what_if, node_limits_stand_for_what_sampling_the_gate_gives) {
   for (const auto& row : rows) {
     Scenario scenario;
     set(scenario, "node_limit", row.limit);
-    const Spread spread = sampled_spread({256, 8, 8, row.groups}, {.nodes = 8}, 4000, 1);
-    EXPECT_NEAR(scenario.conditions.nodes_per_token, spread.nodes_per_token, 0.02 * spread.nodes_per_token);
-    EXPECT_NEAR(scenario.conditions.gpus_per_token, spread.gpus_per_token, 0.02 * spread.gpus_per_token);
+    const TokenReach reach = sampled_reach({256, 8, 8, row.groups}, {.nodes = 8}, 4000, 1);
+    EXPECT_NEAR(scenario.conditions.nodes_per_token, reach.nodes_per_token, 0.02 * reach.nodes_per_token);
+    EXPECT_NEAR(scenario.conditions.gpus_per_token, reach.gpus_per_token, 0.02 * reach.gpus_per_token);
   }
 }
 
