@@ -19,6 +19,8 @@ const char* tile_name(hopper::ProductTileName name) {
   switch (name) {
     case hopper::ProductTileName::wide:
       return "wide";
+    case hopper::ProductTileName::medium:
+      return "medium";
     case hopper::ProductTileName::square:
       return "square";
     case hopper::ProductTileName::low:
@@ -79,6 +81,7 @@ const Register<Kernel> kernel{{
     .device = "cuda",
     .dtypes = {Dtype::bf16},
     .paces = {Resource::compute, Resource::memory},
+    .probes = false,  // a probe is not verified: not before records say that this kernel is right
     .least_sm = 90,
     .exactly_that_sm = true,
     .unsupported = unsupported,

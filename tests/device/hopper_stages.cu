@@ -13,6 +13,7 @@
 namespace chokepoint::hopper {
 
 ProductEntry product_wide(bool b_is_kn) { return b_is_kn ? nullptr : product_kernel<ProductTileName::wide, Major::k>; }
+ProductEntry product_medium(bool) { return nullptr; }
 ProductEntry product_square(bool) { return nullptr; }
 ProductEntry product_low(bool b_is_kn) { return b_is_kn ? product_kernel<ProductTileName::low, Major::mn> : nullptr; }
 ProductMachine product_machine() { return {}; }

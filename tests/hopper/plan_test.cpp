@@ -37,6 +37,14 @@ TEST(hopper_plan, large_products_take_wide_tiles_and_all_multiprocessors) {
   }
 }
 
+// 4096 x 2112: 16 pairs of rows; 9 columns of 256 are 144 tiles for 66 clusters, in 3 waves; 11 of 192 are 176, in 3
+// waves of three quarters of the work.
+TEST(hopper_plan, medium_tiles_fill_waves_that_wide_ones_do_not) {
+  const ProductPlan plan = plan_of(4096, 2112, 7168);
+  EXPECT_EQ(plan.name, ProductTileName::medium);
+  EXPECT_EQ(plan.order.count(), 176);
+}
+
 TEST(hopper_plan, few_rows_take_low_tiles_cut_until_multiprocessors_are_busy) {
   for (const auto& [n, k] : {std::pair{2112, 7168}, {7168, 2048}, {4096, 7168}}) {
     const ProductPlan plan = plan_of(64, n, k);

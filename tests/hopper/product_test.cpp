@@ -126,13 +126,27 @@ TEST(hopper_product, any_number_of_steps_goes_through_the_ring) {
 
 // An odd number of tiles along m: the second block of the last cluster has nothing but zeros.
 TEST(hopper_product, clusters_take_odd_numbers_of_tiles) {
-  for (const bool kn : {false, true})
-    for (const std::int64_t m : {1, 128, 129, 257, 385}) {
-      Checked product({m, 520, 72}, kn, false);
-      product.run(ProductTileName::wide);
-      product.check(named(ProductTileName::wide, kn, false));
-      if (HasFatalFailure()) return;
-    }
+  for (const ProductTileName name : {ProductTileName::wide, ProductTileName::medium})
+    for (const bool kn : {false, true})
+      for (const std::int64_t m : {1, 128, 257, 385}) {
+        Checked product({m, 520, 72}, kn, false);
+        product.run(name);
+        product.check(named(name, kn, false));
+        if (HasFatalFailure()) return;
+      }
+}
+
+TEST(hopper_product, blocks_without_a_tile_leave_and_the_others_go_on) {
+  for (const ProductTileName name : kProductTileNames) {
+    DeviceClock memory;
+    Checked product({3, 8, 72}, false, false, 100.0);
+    product.task().pace = {.memory = &memory};
+    ProductPlan plan = product_plan_with(name, 1, product.task(), kMachine);
+    plan.grid = 3 * plan.tile().cluster;
+    product.run(plan);
+    product.check(named(name, false, false));
+    EXPECT_EQ(memory.charged, 2 * 100U);
+  }
 }
 
 TEST(hopper_product, tiles_cut_along_k_add_up) {
@@ -144,6 +158,16 @@ TEST(hopper_product, tiles_cut_along_k_add_up) {
         product.check(named(name, kn, false) + " cuts " + std::to_string(cuts));
         if (HasFatalFailure()) return;
       }
+}
+
+// Rows of more than a warp's segment that TMA cannot reach, of both operands.
+TEST(hopper_product, long_rows_are_copied_whole) {
+  for (const bool kn : {false, true}) {
+    Checked product({3, kn ? 1033 : 9, kn ? 70 : 2049}, kn, false);
+    product.run(ProductTileName::low);
+    product.check(named(ProductTileName::low, kn, false));
+    if (HasFatalFailure()) return;
+  }
 }
 
 TEST(hopper_product, the_plan_of_its_own_choice_is_right_too) {

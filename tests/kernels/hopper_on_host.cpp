@@ -3,6 +3,7 @@
 // The emulator comes first.
 #include "kernels/common/cuda/hopper/product.cu"
 #include "kernels/common/cuda/hopper/product_low.cu"
+#include "kernels/common/cuda/hopper/product_medium.cu"
 #include "kernels/common/cuda/hopper/product_square.cu"
 #include "kernels/common/cuda/hopper/product_wide.cu"
 #include "tests/cuda_emulator/tensor_map.hpp"

@@ -9,6 +9,7 @@
 namespace chokepoint::hopper {
 
 ProductEntry product_wide(bool b_is_kn);
+ProductEntry product_medium(bool b_is_kn);
 ProductEntry product_square(bool b_is_kn);
 ProductEntry product_low(bool b_is_kn);
 
@@ -18,6 +19,8 @@ ProductEntry product_entry(ProductTileName name, bool b_is_kn) {
   switch (name) {
     case ProductTileName::wide:
       return product_wide(b_is_kn);
+    case ProductTileName::medium:
+      return product_medium(b_is_kn);
     case ProductTileName::square:
       return product_square(b_is_kn);
     case ProductTileName::low:

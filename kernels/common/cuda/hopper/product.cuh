@@ -73,16 +73,18 @@ template <ProductTileName kName, Major kB>
 __device__ __forceinline__ void product_load(const ProductShared<kName>& shared, const TensorMap* a, const TensorMap* b,
                                              Mbarrier* full, const ProductWork& work, int step, int stage, int rank) {
   constexpr ProductTile kTile = product_tile(kName);
-  constexpr int kShare = kTile.block_n / kTile.cluster;                 // columns of B
-  constexpr int kBoxes = kB == Major::k ? 1 : kShare / 64;              // one box holds all of them, or 64
-  constexpr int kBoxBytes = kTile.b_bytes() / kTile.cluster / kBoxes;
+  // Columns of B in a box, and boxes a stage; the first blocks of a cluster take one more where they do not divide.
+  constexpr int kColumns = kB == Major::k ? kTile.block_n / kTile.cluster : 64, kBoxes = kTile.block_n / kColumns;
+  constexpr int kMostBoxes = (kBoxes + kTile.cluster - 1) / kTile.cluster;
   const int k = step * kProductDepth;
   mbarrier_arrive_expect_tx(full, kTile.a_bytes() + kTile.b_bytes());
   tma_load_2d(shared.a(stage), a, full, k, work.row);
 #pragma unroll
-  for (int box = 0; box < kBoxes; ++box) {
-    unsigned char* to = shared.b(stage) + (rank * kBoxes + box) * kBoxBytes;
-    const int column = work.column + rank * kShare + box * 64;
+  for (int i = 0; i < kMostBoxes; ++i) {
+    const int box = rank * kMostBoxes + i;
+    if (kBoxes % kTile.cluster != 0 && box >= kBoxes) break;
+    unsigned char* to = shared.b(stage) + box * kColumns * kTileRowBytes;
+    const int column = work.column + box * kColumns;
     const int x = kB == Major::k ? k : column, y = kB == Major::k ? column : k;
     if constexpr (kTile.cluster == 1)
       tma_load_2d(to, b, full, x, y);

@@ -30,15 +30,18 @@ struct ProductTile {
 
 // wide: 128 x 256, the widest that two warpgroups' registers hold (128 sums a thread); with half of B from the other
 // block it asks L2 for 32 B a clock, of about 47 that it has for each of 132 multiprocessors.
-// square: where 256 columns would leave multiprocessors idle. low: few rows; the weights are what is moved.
-enum class ProductTileName { wide, square, low };
-inline constexpr ProductTileName kProductTileNames[] = {ProductTileName::wide, ProductTileName::square,
-                                                        ProductTileName::low};
+// medium: where 192 columns fill the last wave better. square: where clusters would leave multiprocessors idle. low:
+// few rows; the weights are what is moved.
+enum class ProductTileName { wide, medium, square, low };
+inline constexpr ProductTileName kProductTileNames[] = {ProductTileName::wide, ProductTileName::medium,
+                                                        ProductTileName::square, ProductTileName::low};
 
 constexpr ProductTile product_tile(ProductTileName name) {
   switch (name) {
     case ProductTileName::wide:
       return {128, 256, 4, 2};
+    case ProductTileName::medium:
+      return {128, 192, 4, 2};
     case ProductTileName::square:
       return {128, 128, 6, 1};
     case ProductTileName::low:

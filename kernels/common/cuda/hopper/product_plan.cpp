@@ -15,6 +15,8 @@ namespace {
 constexpr double kMultiplyAdds = 2048.0, kL2Bytes = 64.0, kL2BytesOfAll = 6150.0, kMemoryBytes = 1970.0;
 // Until a block's first product, and for a tile's sums to leave: estimates, to be replaced by measurements.
 constexpr double kFillCycles = 1500.0, kTileCycles = 600.0;
+// What medium tiles have to promise, which take more from shared memory and L2 than wide ones for the same product.
+constexpr double kMediumWorthwhile = 0.98;
 constexpr int kMostCuts = 16, kLeastStepsPerCut = 4;
 constexpr std::int64_t kWorkspaceAlignment = 1024;
 
@@ -95,7 +97,8 @@ ProductPlan product_plan(const ProductTask& task, const ProductMachine& machine)
                        plan.order.rows * plan.order.columns * plan.tile().cluster >= machine.multiprocessors))
         break;
       const double cycles = product_cycles(plan, task, machine);
-      if (best.grid != 0 && cycles >= least) continue;
+      const double worthwhile = name == ProductTileName::medium ? kMediumWorthwhile : 1.0;
+      if (best.grid != 0 && cycles >= worthwhile * least) continue;
       least = cycles;
       best = plan;
     }
