@@ -2,7 +2,7 @@
 """Do the kernels for Hopper compile to what they were written as? Reads machine code, and what ptxas says in passing.
 
 check_sass.py FILE..               objects or cubins: a table of what each kernel holds; rules are checked
-check_sass.py --build DIR          the objects of each hopper source in DIR/compile_commands.json, with rules of their own
+check_sass.py --build DIR          the objects of each hopper source in DIR/compile_commands.json, with their own rules
     --messages                     compiles them again instead, to cubins with -Xptxas=-v, and checks what ptxas says
     --only TEXT                    those whose path holds TEXT
 Rules for every kernel: no local memory (LDL, STL), no stack frame, no HMMA (the path of older GPUs), nothing that ptxas
@@ -23,8 +23,8 @@ import sys
 import tempfile
 
 EM_CUDA = 190
-OPCODES = {0x9F0: "HGMMA", 0xDF0: "HGMMA.rs", 0x9F3: "QGMMA", 0xDF3: "QGMMA.rs", 0x9C5: "WARPGROUP", 0x9C8: "USETMAXREG",
-           0x5B4: "UTMALDG", 0x3B4: "UTMALDG", 0x3B5: "UTMASTG", 0x3B6: "UTMAREDG", 0x3BA: "UBLKCP", 0x844: "STSM",
+OPCODES = {0x9F0: "HGMMA", 0xDF0: "HGMMA.rs", 0x9F3: "QGMMA", 0xDF3: "QGMMA.rs", 0x9C5: "WARPGROUP",
+           0x9C8: "USETMAXREG", 0x5B4: "UTMALDG", 0x3B4: "UTMALDG", 0x3B5: "UTMASTG", 0x3B6: "UTMAREDG", 0x3BA: "UBLKCP", 0x844: "STSM",
            0x83B: "LDSM", 0x23C: "HMMA", 0x308: "MUFU", 0x983: "LDL", 0x387: "STL", 0x9A7: "SYNCS.ARRIVE",
            0x5A7: "SYNCS.PHASECHK"}
 FORBIDDEN = ("LDL", "STL", "HMMA")

@@ -199,8 +199,17 @@ void require_full_warp(const char* name);
 void collective(const char* name, unsigned mask, Complete complete, void* slot);
 
 // hopper.cpp
-void begin_warpgroups(Block& block);
+inline constexpr std::uint32_t kSystemSharedBytes = 1024;  // before the block's own shared memory, on sm_90
+std::string hex_offset(std::uint64_t offset);
+std::uintptr_t number(const void* address);
+std::uintptr_t offset_in(const Block& block, const void* address);  // in its shared memory
+std::uint32_t permuted(std::uint32_t address, hopper::Swizzle swizzle);
+// Throws when a thread wrote there with stmatrix, and has not fenced since.
+void require_fenced(const Block& block, std::uintptr_t begin, std::size_t bytes, const char* what);
 void thread_returned(Thread& thread);          // throws when it left something in flight
 std::string describe_mbarrier(const Thread& thread);
+
+// warpgroup.cpp
+void begin_warpgroups(Block& block);
 
 }  // namespace chokepoint::emulator

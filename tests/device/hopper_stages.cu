@@ -30,7 +30,8 @@ std::string text_of(const WaitReport& waited) {
 }
 
 bool prepare() {
-  if (cudaHostAlloc(reinterpret_cast<void**>(&report), sizeof *report, cudaHostAllocMapped) != cudaSuccess) return false;
+  if (cudaHostAlloc(reinterpret_cast<void**>(&report), sizeof *report, cudaHostAllocMapped) != cudaSuccess)
+    return false;
   *report = WaitReport{};
   WaitReport* on_gpu = nullptr;
   return cudaHostGetDevicePointer(reinterpret_cast<void**>(&on_gpu), report, 0) == cudaSuccess &&
@@ -41,7 +42,8 @@ bool prepare() {
 std::string obstacle() {
   cudaDeviceProp facts{};
   if (const cudaError_t code = cudaGetDeviceProperties(&facts, 0); code != cudaSuccess) return cudaGetErrorString(code);
-  if (facts.major != 9 || facts.minor != 0) return fmt::format("{} is sm_{}{}, not sm_90", facts.name, facts.major, facts.minor);
+  if (facts.major != 9 || facts.minor != 0)
+    return fmt::format("{} is sm_{}{}, not sm_90", facts.name, facts.major, facts.minor);
   if (const auto missing = tensor_maps_missing()) return *missing;
   fmt::print("S0 {}, {} multiprocessors, {} bytes of shared memory a block\n", facts.name, facts.multiProcessorCount,
              facts.sharedMemPerBlockOptin);

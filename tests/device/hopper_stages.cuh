@@ -154,9 +154,11 @@ constexpr bool from_registers(Form form) {
 
 // `a` and `b` as the tensor maps' matrices; a_values the same as a's, row-major, for fragments. c is [64, kN].
 template <int kN, Form kForm>
-__global__ void __launch_bounds__(128) one_warpgroup(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b,
-                                                     const unsigned char* a_values, float* c) {
-  constexpr int kATile = 64 * 128, kBTiles = is_mn(kForm) ? (kN + 63) / 64 : 1, kBTile = is_mn(kForm) ? 64 * 128 : kN * 128;
+__global__ void __launch_bounds__(128)
+    one_warpgroup(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b,
+                  const unsigned char* a_values, float* c) {
+  constexpr int kATile = 64 * 128, kBTiles = is_mn(kForm) ? (kN + 63) / 64 : 1;
+  constexpr int kBTile = (is_mn(kForm) ? 64 : kN) * 128;
   unsigned char* tile = dynamic_shared();
   auto* barrier = reinterpret_cast<Mbarrier*>(tile + kATile + kBTiles * kBTile);
   const int t = static_cast<int>(threadIdx.x);
@@ -230,8 +232,8 @@ std::string check_products() {
       encode_tensor_map(matrix_boxes(a, kType, {.rows = 64, .columns = kK}, {.rows = 64, .columns = kK}));
   const TensorMap b_map = encode_tensor_map(
       matrix_boxes(b, kType, {.rows = kRows, .columns = kColumns}, {.rows = kRows, .columns = kMn ? 64 : kK}));
-  launch(one_warpgroup<kN, kForm>, dim3(1), dim3(128), std::size_t{64} * 128 + kRows * kColumns * kElement + kBarrierBytes,
-         nullptr, a_map, b_map, a, c);
+  constexpr std::size_t kSharedBytes = std::size_t{64} * 128 + kRows * kColumns * kElement + kBarrierBytes;
+  launch(one_warpgroup<kN, kForm>, dim3(1), dim3(128), kSharedBytes, nullptr, a_map, b_map, a, c);
   const std::string name = fmt::format("n {} form {}", kN, static_cast<int>(kForm));
   if (const std::string trouble = finish(); !trouble.empty()) return name + ": " + trouble;
   for (int row = 0; row < 64; ++row)
@@ -249,7 +251,8 @@ inline std::string products() {
   const std::function<std::string()> checks[] = {
       check_products<8, Form::bf16>,   check_products<64, Form::bf16>,  check_products<128, Form::bf16>,
       check_products<256, Form::bf16>, check_products<64, Form::bf16_registers>,
-      check_products<64, Form::bf16_mn>, check_products<256, Form::bf16_mn>, check_products<128, Form::bf16_mn_registers>,
+      check_products<64, Form::bf16_mn>, check_products<256, Form::bf16_mn>,
+      check_products<128, Form::bf16_mn_registers>,
       check_products<8, Form::fp8>,    check_products<128, Form::fp8>,  check_products<64, Form::fp8_registers>};
   for (const auto& check : checks)
     if (std::string wrong = check(); !wrong.empty()) return wrong;
@@ -284,7 +287,8 @@ inline std::string stores() {
       const bool inside = row < kRows && column < kColumns;
       const float wanted = inside ? static_cast<float>(row * 4 - column % 32) : 0.0F;
       if (of_bf16(out[row * kPitch + column]) != wanted)
-        return fmt::format("row {} column {} is {} instead of {}", row, column, of_bf16(out[row * kPitch + column]), wanted);
+        return fmt::format("row {} column {} is {} instead of {}", row, column, of_bf16(out[row * kPitch + column]),
+                           wanted);
     }
   return "";
 }
@@ -302,7 +306,9 @@ inline std::string check_product(const ProductCase& test) {
   std::uint16_t* a = bf16_matrix(test.m, test.k, 5);
   std::uint16_t* b = test.kn ? bf16_matrix(test.k, test.n, 6) : bf16_matrix(test.n, test.k, 6);
   void* c = common_memory(static_cast<std::size_t>(test.m) * test.n * 4);
-  ProductTask task{.m = test.m, .n = test.n, .k = test.k, .a = a, .b = b, .b_is_kn = test.kn, .c = c, .c_is_f32 = test.f32};
+  ProductTask task{.m = test.m, .n = test.n, .k = test.k, .a = a, .b = b, .b_is_kn = test.kn};
+  task.c = c;
+  task.c_is_f32 = test.f32;
   const ProductPlan plan = product_plan_with(test.name, test.cuts, task, {.multiprocessors = test.multiprocessors});
   if (plan.workspace_bytes() > 0) task.workspace = common_memory(static_cast<std::size_t>(plan.workspace_bytes()));
   const Product product(task, plan);
@@ -318,7 +324,8 @@ inline std::string check_product(const ProductCase& test) {
         sum += number(row * test.k + k, 5) * number(test.kn ? k * test.n + column : column * test.k + k, 6);
       const std::int64_t at = row * test.n + column;
       const float wanted = test.f32 ? sum : of_bf16(bf16_of(sum));
-      const float got = test.f32 ? static_cast<const float*>(c)[at] : of_bf16(static_cast<const std::uint16_t*>(c)[at]);
+      const float got =
+          test.f32 ? static_cast<const float*>(c)[at] : of_bf16(static_cast<const std::uint16_t*>(c)[at]);
       if (got != wanted) return fmt::format("{}: row {} column {} is {} instead of {}", name, row, column, got, wanted);
     }
   return "";

@@ -89,7 +89,8 @@ std::string named(ProductTileName name, bool kn, bool f32) {
   return "tile " + std::to_string(static_cast<int>(name)) + (kn ? " kn" : " nk") + (f32 ? " f32" : " bf16");
 }
 
-constexpr Sizes kShapes[] = {{1, 1, 1}, {3, 5, 7}, {65, 130, 100}, {129, 64, 131}, {2, 257, 64}, {70, 72, 72}, {130, 264, 200}};
+constexpr Sizes kShapes[] = {{1, 1, 1},    {3, 5, 7},    {65, 130, 100}, {129, 64, 131},
+                             {2, 257, 64}, {70, 72, 72}, {130, 264, 200}};
 
 TEST(hopper_product, multiplies_tiny_prime_and_ragged_shapes_with_every_tile) {
   for (const ProductTileName name : kProductTileNames)

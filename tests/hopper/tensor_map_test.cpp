@@ -18,7 +18,8 @@ TensorBoxes boxes(std::int64_t rows, std::int64_t columns, std::int64_t box_rows
 TEST(hopper_tensor_map, a_matrix_with_aligned_rows_is_taken) {
   EXPECT_EQ(obstacle(boxes(5, 8, 128, 64)), "");  // boxes may be larger than the tensor
   EXPECT_EQ(obstacle(boxes(1, 4096, 256, 64)), "");
-  const TensorBoxes fp8 = matrix_boxes(memory, TensorElement::byte, {.rows = 3, .columns = 16}, {.rows = 8, .columns = 128});
+  const TensorBoxes fp8 =
+      matrix_boxes(memory, TensorElement::byte, {.rows = 3, .columns = 16}, {.rows = 8, .columns = 128});
   EXPECT_EQ(obstacle(fp8), "");
 }
 

@@ -9,7 +9,8 @@ namespace chokepoint {
 namespace {
 
 TEST(matmul_hopper, is_right_and_charges_the_operations_work) {
-  for (const char* text : {"m=5,n=7,k=9", "m=130,n=264,k=136", "m=64,n=136,k=1000,b_layout=kn", "m=3,n=17,k=65,b_layout=kn"}) {
+  for (const char* text :
+       {"m=5,n=7,k=9", "m=130,n=264,k=136", "m=64,n=136,k=1000,b_layout=kn", "m=3,n=17,k=65,b_layout=kn"}) {
     const Operation& operation = find_operation("matmul");
     const Shape shape = complete_shape(operation, parse_shape(text));
     const auto problem = operation.make(shape, Dtype::bf16, {});

@@ -19,7 +19,8 @@ Record on_gpu(const std::string& kernel, Dtype dtype, Status status, bool passed
   return record;
 }
 
-const Kernel kKernel{.name = "hopper", .operation = "matmul", .device = "cuda", .dtypes = {Dtype::bf16, Dtype::fp8_e4m3}};
+const Kernel kKernel{
+    .name = "hopper", .operation = "matmul", .device = "cuda", .dtypes = {Dtype::bf16, Dtype::fp8_e4m3}};
 
 TEST(gpu_evidence, a_kernel_without_records_is_unverified) {
   EXPECT_EQ(gpu_evidence_text(kKernel, {}), "unverified on a GPU");
@@ -28,7 +29,8 @@ TEST(gpu_evidence, a_kernel_without_records_is_unverified) {
 TEST(gpu_evidence, each_dtype_needs_a_record_of_its_own) {
   const GpuEvidence evidence = gpu_evidence({on_gpu("hopper", Dtype::bf16, Status::ok)});
   EXPECT_EQ(gpu_evidence_text(kKernel, evidence), "bf16: sm_90; fp8_e4m3: unverified on a GPU");
-  const GpuEvidence both = gpu_evidence({on_gpu("hopper", Dtype::bf16, Status::ok), on_gpu("hopper", Dtype::fp8_e4m3, Status::ok)});
+  const GpuEvidence both = gpu_evidence(
+      {on_gpu("hopper", Dtype::bf16, Status::ok), on_gpu("hopper", Dtype::fp8_e4m3, Status::ok)});
   EXPECT_EQ(gpu_evidence_text(kKernel, both), "sm_90");
 }
 
@@ -37,10 +39,11 @@ TEST(gpu_evidence, failed_wrong_and_foreign_records_prove_nothing) {
   on_cpu.device["kind"] = "cpu";
   Record unchecked = on_gpu("hopper", Dtype::bf16, Status::ok);
   unchecked.verification.reset();
-  EXPECT_TRUE(gpu_evidence({on_gpu("hopper", Dtype::bf16, Status::failed), on_gpu("hopper", Dtype::bf16, Status::ok, false),
-                            on_cpu, unchecked})
+  EXPECT_TRUE(gpu_evidence({on_gpu("hopper", Dtype::bf16, Status::failed),
+                            on_gpu("hopper", Dtype::bf16, Status::ok, false), on_cpu, unchecked})
                   .empty());
-  EXPECT_EQ(gpu_evidence_text(kKernel, gpu_evidence({on_gpu("cublaslt", Dtype::bf16, Status::ok)})), "unverified on a GPU");
+  const GpuEvidence foreign = gpu_evidence({on_gpu("cublaslt", Dtype::bf16, Status::ok)});
+  EXPECT_EQ(gpu_evidence_text(kKernel, foreign), "unverified on a GPU");
 }
 
 TEST(gpu_evidence, committed_records_vouch_for_the_library_kernel) {

@@ -3,8 +3,8 @@
 //   Ring<kStages> ring(shared_barriers);            kRingBytes<kStages> bytes, aligned to 8
 //   one thread:  ring.init(1, consumers);           then fence_barrier_init() and __syncthreads (or cluster_sync)
 //   loads:       Cursor at;                         one thread
-//                ring.wait_empty(at); mbarrier_arrive_expect_tx(ring.full(at), bytes); tma_load_2d(.., ring.full(at), ..);
-//                ring.next(at);
+//                ring.wait_empty(at); mbarrier_arrive_expect_tx(ring.full(at), bytes);
+//                tma_load_2d(.., ring.full(at), ..); ring.next(at);
 //   computes:    Cursor at;
 //                ring.wait_full(at); ...; give_back<kCluster>(ring.empty(at)); ring.next(at);      each warpgroup
 // Cursors run on from tile to tile and are never reset. A fresh ring is empty: the first kStages waits for `empty`

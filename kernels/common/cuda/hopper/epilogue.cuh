@@ -103,10 +103,10 @@ __device__ inline void store_direct(const DirectOutput& out, const float (&d)[kC
     store_pair(out, row + accumulator_row(thread, i), column + accumulator_column(thread, i), d[i], d[i + 1]);
 }
 
-// Tiles cut along k: every cut leaves its sums in `partials`, and the last to arrive adds them up in order, so that the
-// result is the same every time. True for that one, whose `d` is then the whole tile's. `consumers` threads of the block
-// take part, all with the same work; `thread` counts them from 0. `told` is a word of shared memory, `barrier` a named
-// barrier of theirs. Counters are zero before, and again afterwards.
+// Tiles cut along k: every cut leaves its sums in `partials`, and the last to arrive adds them up in order, so that
+// the result is the same every time. True for that one, whose `d` is then the whole tile's. `consumers` threads of the
+// block take part, all with the same work; `thread` counts them from 0. `told` is a word of shared memory, `barrier` a
+// named barrier of theirs. Counters are zero before, and again afterwards.
 struct CutTile {
   float* partials = nullptr;     // [cuts][kCount][consumers]: of this tile
   unsigned* counter = nullptr;

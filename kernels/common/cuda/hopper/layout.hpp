@@ -49,8 +49,8 @@ inline constexpr int kStepBytes = 32;           // of a K-major row that one wgm
 inline constexpr int kMnMajorStepBytes = 2048;  // 16 rows of k, MN-major
 
 // Bits 0-13 address, 16-29 leading and 32-45 stride byte offset, all in units of 16 bytes; 62-63 swizzle.
-constexpr std::uint64_t matrix_descriptor(std::uint32_t address, std::uint32_t leading_bytes, std::uint32_t stride_bytes,
-                                          Swizzle swizzle) {
+constexpr std::uint64_t matrix_descriptor(std::uint32_t address, std::uint32_t leading_bytes,
+                                          std::uint32_t stride_bytes, Swizzle swizzle) {
   const auto field = [](std::uint32_t bytes) { return std::uint64_t{(bytes & 0x3ffffU) >> 4}; };
   return field(address) | field(leading_bytes) << 16 | field(stride_bytes) << 32 |
          std::uint64_t{static_cast<unsigned>(swizzle)} << 62;
@@ -84,7 +84,8 @@ constexpr int stmatrix_row(int thread) { return thread / 32 * 16 + thread % 16; 
 constexpr int stmatrix_column_group(int thread, int j) { return 2 * j + thread % 32 / 16; }
 // Bytes from the beginning of that tile: 128-byte swizzle, as a TMA store reads it.
 constexpr std::uint32_t stmatrix_offset(int thread, int j) {
-  return swizzled(static_cast<std::uint32_t>(stmatrix_row(thread) * kTileRowBytes + stmatrix_column_group(thread, j) * 16));
+  const int row = stmatrix_row(thread), group = stmatrix_column_group(thread, j);
+  return swizzled(static_cast<std::uint32_t>(row * kTileRowBytes + group * 16));
 }
 
 }  // namespace chokepoint::hopper

@@ -35,7 +35,9 @@ struct ProductShared {
   __device__ ProductShared() : base(dynamic_shared()) {}
   __device__ unsigned char* a(int stage) const { return base + stage * kStageBytes; }
   __device__ unsigned char* b(int stage) const { return a(stage) + kTile.a_bytes(); }
-  __device__ unsigned char* store(int consumer) const { return base + kTile.stages * kStageBytes + consumer * kStoreBytes; }
+  __device__ unsigned char* store(int consumer) const {
+    return base + kTile.stages * kStageBytes + consumer * kStoreBytes;
+  }
   __device__ unsigned char* notes() const { return store(kTile.consumers()); }
   __device__ unsigned char* pace() const { return notes() + kPaceAt; }
   __device__ int* told() const { return reinterpret_cast<int*>(notes() + kToldAt); }
@@ -178,8 +180,9 @@ __device__ void product_consume(const ProductShared<kName>& shared, const Tensor
     if constexpr (kTile.cluster == 1) {
       if (args.order.cuts > 1) {
         const int tile = i / args.order.cuts;
-        const CutTile cut{.partials = args.partials + std::int64_t{tile} * args.order.cuts * kTile.block_m * kTile.block_n,
-                          .counter = args.counters + tile, .cut = work.place.cut, .cuts = args.order.cuts};
+        const std::int64_t sums = std::int64_t{tile} * args.order.cuts * kTile.block_m * kTile.block_n;
+        const CutTile cut{.partials = args.partials + sums, .counter = args.counters + tile, .cut = work.place.cut,
+                          .cuts = args.order.cuts};
         if (!join_cuts(cut, d, shared.told(), kAllConsumers, static_cast<int>(threadIdx.x) - 128, kConsumerThreads))
           continue;
       }

@@ -5,7 +5,8 @@
 namespace chokepoint::hopper {
 
 ProductEntry product_low(bool b_is_kn) {
-  return b_is_kn ? product_kernel<ProductTileName::low, Major::mn> : product_kernel<ProductTileName::low, Major::k>;
+  return b_is_kn ? product_kernel<ProductTileName::low, Major::mn>
+                 : product_kernel<ProductTileName::low, Major::k>;
 }
 
 }  // namespace chokepoint::hopper

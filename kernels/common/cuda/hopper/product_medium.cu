@@ -5,7 +5,8 @@
 namespace chokepoint::hopper {
 
 ProductEntry product_medium(bool b_is_kn) {
-  return b_is_kn ? product_kernel<ProductTileName::medium, Major::mn> : product_kernel<ProductTileName::medium, Major::k>;
+  return b_is_kn ? product_kernel<ProductTileName::medium, Major::mn>
+                 : product_kernel<ProductTileName::medium, Major::k>;
 }
 
 }  // namespace chokepoint::hopper

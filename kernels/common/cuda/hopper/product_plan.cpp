@@ -60,9 +60,11 @@ ProductPlan product_plan_with(ProductTileName name, int cuts, const ProductTask&
   plan.steps = tiles_along(task.k, kProductDepth);
   plan.order.rows = tiles_along(task.m, tile.block_m * tile.cluster);
   plan.order.columns = tiles_along(task.n, tile.block_n);
-  plan.order.cuts = tile.cluster > 1 ? 1 : std::clamp(cuts, 1, std::min(kMostCuts, plan.steps));  // clusters join none
+  const int most_cuts = tile.cluster > 1 ? 1 : std::min(kMostCuts, plan.steps);  // clusters join none
+  plan.order.cuts = std::clamp(cuts, 1, most_cuts);
   const int clusters = std::max(1, machine.multiprocessors / tile.cluster);
-  plan.order.group = best_group(plan.order.rows, plan.order.columns, tile.block_m * tile.cluster, tile.block_n, clusters);
+  plan.order.group =
+      best_group(plan.order.rows, plan.order.columns, tile.block_m * tile.cluster, tile.block_n, clusters);
   plan.grid = std::min(clusters, plan.order.count()) * tile.cluster;
   plan.store_by_tma = !task.c_is_f32 && tma_can_reach(task.n * 2);
   add_workspace(plan, task);
@@ -78,7 +80,8 @@ double product_cycles(const ProductPlan& plan, const ProductTask& task, const Pr
                     std::min(kL2Bytes, kL2BytesOfAll / sms);
   const double steps = (plan.steps + plan.order.cuts - 1) / plan.order.cuts;
   const double sums_bytes = plan.order.cuts > 1 ? 2.0 * static_cast<double>(plan.partial_bytes) : 0.0;
-  const double at_work = kFillCycles + waves * (steps * std::max(tensor, l2) + kTileCycles) + sums_bytes / kL2BytesOfAll;
+  const double at_work =
+      kFillCycles + waves * (steps * std::max(tensor, l2) + kTileCycles) + sums_bytes / kL2BytesOfAll;
   const double m = static_cast<double>(task.m), n = static_cast<double>(task.n), k = static_cast<double>(task.k);
   const double memory = (2.0 * (m * k + n * k) + (task.c_is_f32 ? 4.0 : 2.0) * m * n) / kMemoryBytes;
   // What is hidden behind the slower of the two is never hidden quite.

@@ -5,7 +5,8 @@
 namespace chokepoint::hopper {
 
 ProductEntry product_square(bool b_is_kn) {
-  return b_is_kn ? product_kernel<ProductTileName::square, Major::mn> : product_kernel<ProductTileName::square, Major::k>;
+  return b_is_kn ? product_kernel<ProductTileName::square, Major::mn>
+                 : product_kernel<ProductTileName::square, Major::k>;
 }
 
 }  // namespace chokepoint::hopper

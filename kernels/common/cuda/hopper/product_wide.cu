@@ -5,7 +5,8 @@
 namespace chokepoint::hopper {
 
 ProductEntry product_wide(bool b_is_kn) {
-  return b_is_kn ? product_kernel<ProductTileName::wide, Major::mn> : product_kernel<ProductTileName::wide, Major::k>;
+  return b_is_kn ? product_kernel<ProductTileName::wide, Major::mn>
+                 : product_kernel<ProductTileName::wide, Major::k>;
 }
 
 }  // namespace chokepoint::hopper

@@ -1,4 +1,5 @@
-// Which instructions does sm_90a add? Tensor memory accelerator (TMA), mbarriers, clusters, warpgroups: one function each.
+// Which instructions does sm_90a add? The tensor memory accelerator (TMA), mbarriers, clusters, warpgroups: one
+// function each.
 //
 // Under nvcc the bodies are PTX (ISA 9.0) and need sm_90a; elsewhere they are those of
 // tests/cuda_emulator/emulator.hpp, which has to be included first. Matrix products are in wgmma.cuh, waiting in

@@ -1,4 +1,5 @@
-// Which tile comes next? Persistent blocks take tiles in an order that keeps L2 warm. Pure arithmetic, for host and device.
+// Which tile comes next? Persistent blocks take tiles in an order that keeps L2 warm. Pure arithmetic, for host and
+// device.
 //
 //   const TileOrder order{.rows = 8, .columns = 30, .group = best_group(...)};
 //   for (int i = cluster; i < order.count(); i += clusters) { const TilePlace at = order.place(i); ... }
