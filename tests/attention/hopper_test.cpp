@@ -84,6 +84,15 @@ TEST(attention_hopper, is_right_where_queries_and_keys_end_around_tiles) {
   expect_right(some(heads(2, 1, 64, 64), 200, 7, 0));  // more queries than keys
 }
 
+// More blocks of keys than the rings have stages, twice over.
+TEST(attention_hopper, is_right_when_stages_are_used_again) {
+  for (std::int64_t causal : {0, 1}) {
+    expect_right(some(heads(1, 1, 64, 64), 130, 900, causal));
+    expect_right(some(heads(1, 1, 128, 128), 100, 700, causal));
+    expect_right(some(heads(1, 1, 256, 256), 65, 500, causal));
+  }
+}
+
 TEST(attention_hopper, is_right_for_sequences_of_different_lengths) {
   for (std::int64_t causal : {0, 1}) {
     Shape shape = some(heads(4, 2, 64, 64), 30, 301, causal, 3);

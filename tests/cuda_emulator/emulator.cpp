@@ -60,7 +60,7 @@ void suspend(Thread& thread) { thread.fiber->suspend(); }
 void wake(Thread& thread) {
   thread.wait = nullptr;
   thread.wait_mbarrier = nullptr;
-  machine().ready.push_back(&thread);
+  machine().ready.push_front(&thread);  // before those that gave way to it
 }
 
 namespace {
@@ -508,7 +508,16 @@ void barrier(unsigned id, unsigned threads) {
   suspend(me);
 }
 
-void barrier_arrive(unsigned id, unsigned threads) { count_at(barrier_of(current(kBarrier), id), id, threads); }
+void give_way() {
+  Thread& me = current("arrive");
+  machine().ready.push_back(&me);
+  suspend(me);
+}
+
+void barrier_arrive(unsigned id, unsigned threads) {
+  count_at(barrier_of(current(kBarrier), id), id, threads);
+  give_way();
+}
 
 int barrier_counting(bool predicate) {
   Thread& me = current("__syncthreads_count");

@@ -244,12 +244,14 @@ void mbarrier_init(std::uint64_t* barrier, unsigned count) {
 
 void mbarrier_arrive(std::uint64_t* barrier, unsigned expected_bytes) {
   arrive(*current("mbarrier_arrive").block, number(barrier), expected_bytes, "mbarrier_arrive");
+  if (expected_bytes == 0) give_way();  // who expects bytes has told nobody anything yet
 }
 
 void mbarrier_arrive_in(std::uint64_t* barrier, unsigned rank) {
   const Block& block = *current("mbarrier_arrive_in").block;
   Block& target = peer(block, rank, "mbarrier_arrive_in");
   arrive(target, number(target.shared->data()) + offset_in(block, barrier), 0, "mbarrier_arrive_in");
+  give_way();
 }
 
 void mbarrier_wait(std::uint64_t* at, unsigned parity) {

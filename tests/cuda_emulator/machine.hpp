@@ -193,6 +193,7 @@ Machine& machine();
 Thread& current(const char* what);            // throws outside of a launch
 void suspend(Thread& thread);                 // gives the turn away; somebody else wakes the thread
 void wake(Thread& thread);
+void give_way();                              // all others that can go on do so first: who was told too early shows
 std::string place(const Thread& thread);
 void require_full_warp(const char* name);
 // The lanes in `mask` meet at `name`, a string with one address; the last one computes for all.
@@ -211,5 +212,6 @@ std::string describe_mbarrier(const Thread& thread);
 
 // warpgroup.cpp
 void begin_warpgroups(Block& block);
+
 
 }  // namespace chokepoint::emulator
