@@ -95,7 +95,7 @@ void charge(Lookup& lookup, const KernelTime& time, PartWork& part) {
 // The row of one part of this model's layer, at this micro-batch.
 const KernelRow* find_part(const KernelTable& table, const ModelShapes& model, const char* operation,
                            const std::string& part) {
-  return table.find(operation, {{"part", part}, {"hidden", model.hidden}},
+  return table.find(operation, {{"part", part}, {"model", model.id}},
                     model.architecture.value().linear_dtype);
 }
 
@@ -123,6 +123,7 @@ PartWork part_work(Lookup& lookup, const std::vector<ModelOp>& ops, LayerKind la
                    bool mlp) {
   PartWork part;
   bool complete = true;
+  const std::size_t sources_before = lookup.sources.size();
   for (const ModelOp& op : ops) {
     const OpPhase counts_as = op.phase == OpPhase::recompute ? OpPhase::backward_input : op.phase;
     if (op.layer != layer || counts_as != kPhases[phase] || is_mlp(op) != mlp) continue;
@@ -137,6 +138,7 @@ PartWork part_work(Lookup& lookup, const std::vector<ModelOp>& ops, LayerKind la
                            "_" + kPhaseNames[phase];
   if (!complete) {
     part = {};
+    lookup.sources.resize(sources_before);
     charge_whole(lookup, std::string(mlp ? "mlp" : "attention") + "_" + kPhaseNames[phase] + "_products",
                  part);
   }
@@ -164,6 +166,18 @@ double datasheet(const Profile& profile, const std::optional<Figure>& figure, co
   if (figure) return figure->value;
   throw Error(Fault::config, fmt::format("profile {} has no {}", profile.id, key),
               "add it to " + profile.path);
+}
+
+void require_plan(const StepPlan& plan, const ModelShapes& model) {
+  const ExpertArchitecture& experts = *model.architecture->experts;
+  const auto require = [](bool holds, const std::string& message) {
+    if (!holds) throw Error(Fault::config, message, "correct the plan");
+  };
+  require(plan.tokens >= 1.0, fmt::format("a micro-batch has {} tokens", plan.tokens));
+  require(plan.placement.gpus() >= 1 && experts.count % plan.placement.gpus() == 0,
+          fmt::format("{} GPUs do not divide {} experts", plan.placement.gpus(), experts.count));
+  require(plan.nodes_per_token >= 1.0 && plan.nodes_per_token <= static_cast<double>(plan.placement.nodes),
+          fmt::format("a token's rows go to {} of {} nodes", plan.nodes_per_token, plan.placement.nodes));
 }
 
 double part_time(const PartWork& part, const StepMachine& machine, const KernelPhaseFactors& factors) {
@@ -196,6 +210,7 @@ StepParts step_parts(const KernelTable& table, const ModelShapes& model, const S
                      const StepMachine& machine) {
   if (!model.architecture || !model.architecture->experts)
     throw Error(Fault::config, fmt::format("model {} has no experts", model.id), "choose one with experts");
+  require_plan(plan, model);
   const TrainingWorkload workload = {.sequence = static_cast<std::int64_t>(plan.tokens),
                                      .tokens = plan.tokens,
                                      .expert_ranks = plan.placement.gpus()};

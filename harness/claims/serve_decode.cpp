@@ -11,9 +11,8 @@
 namespace chokepoint {
 namespace {
 
-constexpr double kRowHeaderBytes =
-    16;  // of a row that low-latency kernels send: its place (DeepEP, internode_ll)
-constexpr double kTwoQueries = 1.9;  // time of attention with two queries per sequence over that with one
+constexpr double kRowHeaderBytes = 16;  // of a row that low-latency kernels send: its place (DeepEP)
+constexpr double kTwoQueries = 1.9;     // time of attention with two queries per sequence over that with one
 constexpr double kMostSequences = 1 << 16;  // per GPU, of the search
 constexpr double kMemoryForCaches = 0.9;    // of the memory: the rest is for activations and buffers
 

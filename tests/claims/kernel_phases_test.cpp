@@ -115,6 +115,16 @@ TEST(kernel_phases, a_missing_row_is_named) {
   EXPECT_THROW(step_parts(h800_table(), shipped_model("llama-3.1-8b"), StepPlan{}, h800()), Error);
 }
 
+TEST(kernel_phases, a_plan_that_does_not_fit_says_why) {
+  const auto parts = [](const StepPlan& plan) {
+    return step_parts(h800_table(), shipped_model("deepseek-v3"), plan, h800());
+  };
+  EXPECT_THROW(parts({.tokens = 0}), Error);
+  EXPECT_THROW(parts({.placement = {.nodes = 64, .gpus_per_node = 8}}), Error);  // more GPUs than experts
+  EXPECT_THROW(parts({.nodes_per_token = 0}), Error);
+  EXPECT_THROW(parts({.nodes_per_token = 9}), Error);
+}
+
 TEST(kernel_phases, the_shipped_rows_of_the_trace_are_the_phases_others_use) {
   const auto ms = [](const char* part) {
     return time_s_of(h800_table().at("layer_part", {{"part", part}}, Dtype::fp8_e4m3)).value() * 1e3;
