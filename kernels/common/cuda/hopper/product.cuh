@@ -221,12 +221,12 @@ __global__ void __launch_bounds__(product_tile(kName).threads(), 1)
     if constexpr (kTile.consumers() == 2) give_registers<40>();
     if (warp == 0 && lane_id() == 0) product_produce<kName, kB>(shared, &a, &b, args, pace);
     if (warp == 1 && lane_id() == 0 && pace.on()) product_charge<kName>(args, pace);
-    __syncwarp();
   } else {
     if constexpr (kTile.consumers() == 2) take_registers<232>();
     product_consume<kName, kB>(shared, &c, args, warp / 4 - 1);
   }
   // A block must not leave while the other still writes to its shared memory or arrives at its barriers.
+  __syncwarp();  // single lanes had work of their own
   if constexpr (kTile.cluster > 1) cluster_sync();
 }
 
