@@ -65,9 +65,13 @@ std::string plan_text(const FleetPlan& plan) {
 std::string limits_text(const FleetPoint& point) {
   std::string text = fmt::format("{} GPUs: {} plans per link rate, {} within all limits", point.gpus,
                                  point.plans(), point.within_limits);
-  for (int limit = 0; limit < kFleetLimits; ++limit)
-    if (point.rejected[limit] > 0)
-      text += fmt::format(", {} {}", point.rejected[limit], to_string(static_cast<FleetLimit>(limit)));
+  std::string separator = "; ruled out by ";
+  for (int limit = 0; limit < kFleetLimits; ++limit) {
+    if (point.rejected[limit] == 0) continue;
+    text +=
+        fmt::format("{}{} {}", separator, to_string(static_cast<FleetLimit>(limit)), point.rejected[limit]);
+    separator = ", ";
+  }
   return text;
 }
 
@@ -152,6 +156,9 @@ void fleet(const Flags& flags, Session& session) {
     return print_json({{"profile", flags.profile},
                        {"basis", "projected"},
                        {"imbalance", basis.imbalance},
+                       {"usd_per_gpu_h", flags.usd_per_gpu_h},
+                       {"memory_limit_gb", flags.memory_gb},
+                       {"sequences_per_step_limit", flags.sequences},
                        {"points", out}});
   }
   const Style style = style_of(STDOUT_FILENO);

@@ -80,6 +80,21 @@ class Help(Folder):
             self.assertEqual(sum(line.startswith(subject + " ") for line in lines), 1, subject)
 
 
+class Fleet(Folder):
+    def test_a_fleet_has_a_cheapest_plan_per_link_rate_and_counts_what_rules_the_others_out(self):
+        out = json.loads(run("fleet", "--gpus", "2048", "--link", "200GB/s,50GB/s", "--json").stdout)
+        fast, slow = out["points"]
+        self.assertEqual(fast["link_bytes_per_s"], 200e9)
+        self.assertEqual(fast["within_limits"] + sum(fast["rejected"].values()), fast["plans"])
+        self.assertLess(fast["cheapest"]["gpu_hours_per_trillion_tokens"], slow["cheapest"]["gpu_hours_per_trillion_tokens"])
+        self.assertIn("ruled out by ", run("fleet", "--gpus", "2048", "--link", "200GB/s").stdout)
+
+    def test_what_a_fleet_search_cannot_do_is_refused(self):
+        self.assert_refused(run("fleet", "--set", "schedule=1f1b"), "the search chooses schedule itself")
+        self.assert_refused(run("fleet", "--link", "fast"), "fast")
+        self.assert_refused(run("fleet", "--profile", "a100-sxm-80gb"), "compute in fp8_e4m3")
+
+
 class Dump(Folder):
     def load(self, numpy, folder):
         with open(os.path.join(folder, "problem.json"), encoding="utf-8") as file:
