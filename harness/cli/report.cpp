@@ -1,11 +1,14 @@
-// `report`: records, wherever they were made, as a table, Markdown, CSV or JSON, at the prices of any book.
+// `report`: records, wherever they were made, as a table, an HTML page or in a format of another tool, at the prices of any book.
 #include "harness/report/report.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "harness/base/error.hpp"
 #include "harness/base/files.hpp"
+#include "harness/base/strings.hpp"
 #include "harness/cli/command.hpp"
 
 namespace chokepoint {
@@ -13,15 +16,30 @@ namespace {
 
 struct Flags {
   std::vector<std::string> paths;
-  std::string format = "table", output, prices;
+  std::string format, output, prices;
 };
+
+// What the user names, else what the file's ending says, else a table.
+std::string format_of(const Flags& flags, const Session& session) {
+  if (session.json) return "json";
+  if (!flags.format.empty()) return flags.format;
+  const Format* format = format_of_file(flags.output);
+  return format ? format->name : "table";
+}
+
+std::string known_formats() {
+  std::vector<std::string> names;
+  for (const Format& format : Registry<Format>::instance().all()) names.push_back(format.name);
+  std::sort(names.begin(), names.end());
+  return joined(names, ", ");
+}
 
 void report(const Flags& flags, Session& session) {
   RecordSet set = read_records(flags.paths);
   const std::vector<Place> cut = set.cut_lines;
   const std::optional<std::string> choice = flags.prices.empty() ? std::nullopt : std::optional(flags.prices);
   const std::string text =
-      render_report(session.json ? "json" : flags.format, std::move(set),
+      render_report(format_of(flags, session), std::move(set),
                     {load_price_books(session.configs), choice}, style_of(STDOUT_FILENO));
   if (flags.output.empty())
     fmt::print("{}", text);
@@ -39,13 +57,14 @@ void report(const Flags& flags, Session& session) {
 const Register<Command> command{
     {.name = "report",
      .place = 6,
-     .summary = "show records as a table, Markdown, CSV or JSON",
+     .summary = "show records as a table, an HTML page or for another tool",
      .add = [](CLI::App& app, Session& session) {
        auto flags = std::make_shared<Flags>();
        app.add_option("paths", flags->paths, "folders with records.jsonl, or such files")
            ->required()
            ->option_text("DIR..");
-       app.add_option("--format", flags->format, "table, markdown, csv, json")->option_text("NAME");
+       app.add_option("--format", flags->format, known_formats() + " (default: as the file's ending says, else table)")
+           ->option_text("NAME");
        app.add_option("-o,--output", flags->output, "file to write instead of stdout")->option_text("FILE");
        app.add_option("--prices", flags->prices,
                       "price book, e.g. 2025-02_deepseek (default: the newest market)")

@@ -59,6 +59,12 @@ const Format& find_format(const std::string& name) {
   throw Error(Fault::config, fmt::format("format \"{}\" is unknown", name), suggestion(name, known));
 }
 
+const Format* format_of_file(const std::string& path) {
+  for (const Format& format : Registry<Format>::instance().all())
+    if (!format.ending.empty() && path.ends_with(format.ending)) return &format;
+  return nullptr;
+}
+
 std::string render_report(const std::string& format, RecordSet set, Prices prices, const Style& style) {
   const Format& chosen = find_format(format);
   return chosen.render(make_report(std::move(set), std::move(prices)), style);

@@ -54,11 +54,15 @@ ReportInput make_report(RecordSet set, Prices prices, double confidence = 0.95);
 struct Format {
   std::string name;
   std::string summary;  // for `list formats` and --help
+  std::string ending;   // of files that hold it, with the dot: ".html"; empty where the ending says nothing
   std::function<std::string(const ReportInput&, const Style&)> render;
 };
 
 // Throws Error{config} with the nearest known name.
 const Format& find_format(const std::string& name);
+
+// The format whose ending this file's name has; null when none has.
+const Format* format_of_file(const std::string& path);
 
 std::string render_report(const std::string& format, RecordSet set, Prices prices, const Style& style);
 

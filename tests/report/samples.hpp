@@ -126,6 +126,84 @@ inline RecordSet set_of(std::vector<Record> records) {
   return set;
 }
 
+inline Record with_tokens(Record record, std::int64_t tokens) {
+  record.shape.set("tokens", tokens);
+  record.work.tokens = static_cast<double>(tokens);
+  record.case_id += std::to_string(tokens);
+  record.interleave_group += std::to_string(tokens);
+  return record;
+}
+
+inline Record without_result(Record record, Status status, const std::string& reason) {
+  record.status = status;
+  record.basis.reset();
+  record.reason = reason;
+  if (status != Status::invalid) record.time = {}, record.caps = {}, record.energy = {};
+  return record;
+}
+
+inline Record on_gpu(Record record, Basis basis) {
+  record.operation = "matmul";
+  record.kernel = "hopper";
+  record.device = {{"kind", "cuda"}, {"name", "NVIDIA H100 80GB HBM3"}, {"architecture", "sm_90"}, {"workers", 132}};
+  record.dilation = 1;
+  record.basis = basis;
+  record.work = {.flop = 4e12, .memory_bytes = 1e9};
+  record.shape = Shape{{"m", std::int64_t{8192}}, {"n", std::int64_t{8192}}};
+  record.provenance["label"] = "";
+  if (basis == Basis::measured) {
+    record.caps.clear();
+    record.energy = {"measured", 655.4, "gpu_board", "nvml energy counter", true, std::nullopt};
+  } else {
+    record.caps[0].requested = record.caps[0].target_rate;
+    record.caps[0].delivered_before = record.caps[0].delivered_after = record.caps[0].target_rate;
+    record.caps[0].target_rate_kind = "datasheet";
+    record.caps[0].target_rate_verified = false;
+    record.energy.verified = false;
+  }
+  return record;
+}
+
+// Of everything one: ok pairs scaled and emulated, no price for one target, an invalid cap, something unsupported,
+// failed and skipped, texts of a stranger, absent figures, a cut line and an older attempt.
+inline RecordSet everything() {
+  std::vector<Record> records;
+  for (const Record& record : scaled_pair()) records.push_back(record);
+  for (const Record& record : scaled_pair()) records.push_back(with_tokens(record, 256));
+  records[3].time.stopped_by = "budget";
+  Record invalid = with_tokens(scaled_pair()[1], 1024);
+  invalid.caps[0].status = CapStatus::missed;
+  records.push_back(without_result(invalid, Status::invalid,
+                                   "link cap missed: requested 27.59 MB/s, delivered 25.01 MB/s before"));
+  Record failed = scaled_pair()[0];
+  failed.operation = "attention";
+  records.push_back(without_result(failed, Status::failed, "killed by \x1b[31mSIGSEGV\x1b[0m | `rm -rf`\n<b>now</b>"));
+  failed.target = "h800-sxm";
+  records.push_back(without_result(failed, Status::unsupported, "kernel openblas does not pace link"));
+  failed.target = "h20";
+  records.push_back(without_result(failed, Status::skipped, "=HYPERLINK(\"x\")"));
+  Record host = on_gpu(scaled_pair()[0], Basis::measured);
+  host.target = "host";
+  records.push_back(host);
+  records.push_back(on_gpu(scaled_pair()[1], Basis::emulated));
+  Record bare = scaled_pair()[0];
+  bare.operation = "stream";
+  bare.target = "host";
+  bare.basis = Basis::measured;
+  bare.dilation = 1;
+  bare.shape = Shape{{"bytes", std::int64_t{1} << 30}};
+  bare.caps.clear();
+  bare.energy = {};
+  bare.time = {.median = 0.25, .n = 2, .stopped_by = "budget", .regime = "burst", .samples = {0.25, 0.25}};
+  bare.work = {.memory_bytes = 2e9};
+  bare.provenance = Json::object();
+  records.push_back(bare);
+  RecordSet set = set_of(std::move(records));
+  set.cut_lines = {{"results/hand/records.jsonl", 12}};
+  set.superseded = 1;
+  return set;
+}
+
 template <class Body>
 std::string error_of(const Body& body) {
   try {

@@ -152,7 +152,7 @@ std::string render(const ReportInput& input, const Style&) {
 }
 
 const Register<Format> format{
-    {.name = "csv", .summary = "one line per record, every figure a column (RFC 4180)", .render = render}};
+    {.name = "csv", .summary = "one line per record, every figure a column (RFC 4180)", .ending = ".csv", .render = render}};
 
 }  // namespace
 }  // namespace chokepoint

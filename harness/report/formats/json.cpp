@@ -94,7 +94,7 @@ std::string render(const ReportInput& input, const Style&) {
 }
 
 const Register<Format> format{
-    {.name = "json", .summary = "records as they are, with metrics and every comparison", .render = render}};
+    {.name = "json", .summary = "records as they are, with metrics and every comparison", .ending = ".json", .render = render}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -1,6 +1,7 @@
 // How does a report look in a README or a CI summary? The tables of the terminal, all columns, as Markdown.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 
 #include "harness/report/notes.hpp"
@@ -14,13 +15,16 @@ namespace chokepoint {
 namespace {
 
 // Text of any origin as text: nothing in it is markup, a link, a tag or the end of a cell (GitHub Flavored Markdown,
-// section 2.4: every ASCII punctuation may be escaped). A name's underscores and an interval's brackets stay readable.
+// section 2.4: every ASCII punctuation may be escaped). A name's underscores and an interval's brackets stay
+// readable.
 std::string escaped(std::string_view text) {
   const std::string clean = printable(text);
   std::string out;
   for (std::size_t i = 0; i < clean.size(); ++i) {
     const char c = clean[i];
-    const auto is_word = [&](std::size_t at) { return at < clean.size() && std::isalnum(static_cast<unsigned char>(clean[at])); };
+    const auto is_word = [&](std::size_t at) {
+      return at < clean.size() && std::isalnum(static_cast<unsigned char>(clean[at]));
+    };
     if (c == '<')
       out += "&lt;";
     else if (c == '&')
@@ -90,7 +94,8 @@ std::string comparisons(const ReportInput& input, const ReportGroup& group) {
       std::string line = report_case.short_title.empty() ? "" : report_case.short_title + ": ";
       if (group.has_several_kernels) line += records[comparison.a].kernel + ": ";
       out += "- " + escaped(line + ratio_sentence(comparison, records)) + '\n';
-      for (const std::string& sentence : price_sentences(comparison, records)) out += "  - " + escaped(sentence) + '\n';
+      for (const std::string& sentence : price_sentences(comparison, records))
+        out += "  - " + escaped(sentence) + '\n';
       if (const std::string energy = energy_sentence(comparison, records); !energy.empty())
         out += "  - " + escaped(energy) + '\n';
     }
@@ -100,26 +105,49 @@ std::string comparisons(const ReportInput& input, const ReportGroup& group) {
   return out;
 }
 
+// As many whole lines as fit.
+std::string cut(const std::string& text, std::size_t room) {
+  if (text.size() <= room) return text;
+  const std::size_t end = text.rfind('\n', room == 0 ? 0 : room - 1);
+  return end == std::string::npos ? "" : text.substr(0, end + 1);
+}
+
+// GitHub shows a step summary of up to 1 MiB and refuses a larger one whole (GitHub Docs, "Workflow commands"). Notes
+// keep a quarter of it at most, tables what is left, and a sentence says what was cut.
+std::string within_limit(const std::string& head, const std::string& tables, const std::string& notes) {
+  constexpr std::size_t limit = 1024 * 1024, sentence_room = 200;
+  if (head.size() + tables.size() + notes.size() <= limit) return head + tables + notes;
+  const std::string kept_notes = cut(notes, limit / 4), kept_head = cut(head, limit / 4);
+  const std::string kept = cut(tables, limit - sentence_room - kept_head.size() - kept_notes.size());
+  const auto lines = [](const std::string& text) { return std::count(text.begin(), text.end(), '\n'); };
+  const auto lost = lines(head) + lines(tables) + lines(notes) - lines(kept_head) - lines(kept) - lines(kept_notes);
+  return fmt::format(
+      "{}{}\n**Cut here: {} lines are left out, a CI step summary holds 1 MiB; `--format csv` or html has "
+      "them.**\n{}",
+      kept_head, kept, lost, kept_notes);
+}
+
 std::string render(const ReportInput& input, const Style&) {
   const std::vector<ReportGroup> groups = groups_of(input);
-  std::string out;
-  for (const std::string& sentence : summary_of(input, groups)) out += fmt::format("**{}.**\n\n", escaped(sentence));
-  for (const HeaderLine& line : header_of(input)) out += fmt::format("- {}: {}\n", escaped(line.label), escaped(line.text));
+  std::string head, tables, notes;
+  for (const std::string& sentence : summary_of(input, groups)) head += fmt::format("**{}.**\n\n", escaped(sentence));
+  for (const HeaderLine& line : header_of(input))
+    head += fmt::format("- {}: {}\n", escaped(line.label), escaped(line.text));
   for (const ReportGroup& group : groups) {
-    out += fmt::format("\n### {}\n\n", escaped(group.operation));
-    if (!group.common.empty()) out += escaped(group.common) + "\n\n";
-    if (!group.energy_basis.empty()) out += fmt::format("Energy is {}.\n\n", escaped(group.energy_basis));
-    out += table(input, group);
-    if (const std::string pairs = comparisons(input, group); !pairs.empty()) out += '\n' + pairs;
+    tables += fmt::format("\n### {}\n\n", escaped(group.operation));
+    if (!group.common.empty()) tables += escaped(group.common) + "\n\n";
+    if (!group.energy_basis.empty()) tables += fmt::format("Energy is {}.\n\n", escaped(group.energy_basis));
+    tables += table(input, group);
+    if (const std::string pairs = comparisons(input, group); !pairs.empty()) tables += '\n' + pairs;
   }
-  const std::vector<std::string> notes = notes_of(input);
-  if (!notes.empty()) out += "\n### Notes\n\n";
-  for (const std::string& note : notes) out += "- " + escaped(note) + '\n';
-  return out;
+  const std::vector<std::string> sentences = notes_of(input);
+  if (!sentences.empty()) notes += "\n### Notes\n\n";
+  for (const std::string& note : sentences) notes += "- " + escaped(note) + '\n';
+  return within_limit(head, tables, notes);
 }
 
 const Register<Format> format{
-    {.name = "markdown", .summary = "tables for a README or a CI summary", .render = render}};
+    {.name = "markdown", .summary = "tables for a README or a CI summary", .ending = ".md", .render = render}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -1,0 +1,225 @@
+// How far below the machine's limits did each case stay? Rooflines with two ceilings: what the host was measured to
+// deliver (uncapped), and what the caps let through (Williams, Waterman and Patterson 2009).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "harness/base/units.hpp"
+#include "harness/report/html/picture.hpp"
+
+namespace chokepoint {
+namespace {
+
+struct Key {
+  std::string device;
+  Resource resource;
+  Dtype dtype;
+  double dilation;
+  auto tie() const { return std::tie(device, resource, dtype, dilation); }
+  bool operator<(const Key& other) const { return tie() < other.tie(); }
+};
+
+double bytes_of(const Work& work, Resource resource) {
+  return resource == Resource::memory ? work.memory_bytes
+         : resource == Resource::link ? work.link_bytes
+                                      : work.network_bytes;
+}
+
+const CapRecord* cap_of(const Record& record, Resource resource) {
+  const auto found = std::find_if(record.caps.begin(), record.caps.end(),
+                                  [&](const CapRecord& cap) { return cap.resource == resource; });
+  return found == record.caps.end() ? nullptr : &*found;
+}
+
+// A corner: FLOP/s = min(compute, bytes per second * FLOP per byte). All in seconds of the target.
+struct Ceiling {
+  double compute = 0.0, rate = 0.0;
+  double at(double flop_per_byte) const { return std::min(compute, rate * flop_per_byte); }
+};
+
+Ceiling capped_ceiling(const Record& record, Resource resource) {
+  return {cap_of(record, Resource::compute)->target_rate, cap_of(record, resource)->target_rate};
+}
+
+Ceiling host_ceiling(const Record& record, Resource resource) {
+  return {cap_of(record, Resource::compute)->ceiling * record.dilation,
+          cap_of(record, resource)->ceiling * record.dilation};
+}
+
+struct Spot {
+  std::size_t record = 0;
+  double x = 0.0, y = 0.0, y_low = 0.0, y_high = 0.0;
+};
+
+std::optional<Spot> spot_of(const ReportInput& input, std::size_t index, Resource resource) {
+  const Record& record = input.set.records[index];
+  const double bytes = bytes_of(record.work, resource);
+  const auto rate = input.rows[index].metrics.find("flop_per_s");
+  if (bytes <= 0.0 || record.work.flop <= 0.0 || rate == input.rows[index].metrics.end() || rate->second.value <= 0.0)
+    return std::nullopt;
+  const MetricValue& metric = rate->second;
+  return Spot{index, record.work.flop / bytes, metric.value, metric.ci_low.value_or(metric.value),
+              metric.ci_high.value_or(metric.value)};
+}
+
+void draw_roof(Canvas& canvas, const Scale& x, const Scale& y, const Ceiling& ceiling, const std::string& classes) {
+  const double corner = std::clamp(ceiling.compute / ceiling.rate, x.low, x.high);
+  const double start = std::max(x.low, y.low / ceiling.rate);  // where the slope enters the frame
+  std::vector<Dot> dots;
+  if (start < corner) dots.push_back({x.at(start), y.at(ceiling.at(start))});
+  dots.push_back({x.at(corner), y.at(ceiling.at(corner))});
+  if (corner < x.high) dots.push_back({x.to, y.at(ceiling.compute)});
+  canvas.path(dots, classes);
+}
+
+using Spots = std::vector<Spot>;
+
+std::vector<std::string> targets_of(const ReportInput& input, const Spots& spots) {
+  std::vector<std::string> targets;
+  for (const Spot& spot : spots) {
+    const std::string& target = input.set.records[spot.record].target;
+    if (std::find(targets.begin(), targets.end(), target) == targets.end()) targets.push_back(target);
+  }
+  return targets;
+}
+
+std::string ceiling_text(const Ceiling& ceiling) {
+  return fmt::format("{}, {}", with_unit(ceiling.rate, "B/s"), with_unit(ceiling.compute, "FLOP/s"));
+}
+
+Panel panel_of(const PictureInput& input, const Key& key, const Spots& spots, const std::vector<std::string>& names,
+               std::size_t place) {
+  const std::vector<Record>& records = input.report.set.records;
+  const std::vector<std::string> targets = targets_of(input.report, spots);
+  const std::size_t shown = std::min(targets.size(), kMostSeries);
+  Ceiling host;
+  std::map<std::string, Ceiling> roofs;
+  std::vector<double> xs, ys;
+  for (const Spot& spot : spots) {
+    const Ceiling own = host_ceiling(records[spot.record], key.resource);
+    host = {std::max(host.compute, own.compute), std::max(host.rate, own.rate)};
+    roofs.emplace(records[spot.record].target, capped_ceiling(records[spot.record], key.resource));
+    xs.push_back(spot.x);
+    ys.push_back(spot.y);
+  }
+  xs.push_back(host.compute / host.rate);
+  for (const auto& [target, roof] : roofs) xs.push_back(roof.compute / roof.rate);
+  ys.push_back(host.compute);
+  constexpr double height = 265;
+  Canvas canvas(height + 46 + kLegendRow * static_cast<double>(shown + 1));
+  const Scale x = scale_around(xs, Spacing::logarithmic, 52, 428),
+              y = scale_around(ys, Spacing::logarithmic, height, 26);
+  draw_axes(canvas, x, y, fmt::format("FLOP per byte of {} (logarithmic)", to_string(key.resource)),
+            "FLOP/s of the target (logarithmic)");
+  draw_roof(canvas, x, y, host, "roof uncapped");
+  std::vector<LegendEntry> legend;
+  for (std::size_t i = 0; i < shown; ++i) {
+    draw_roof(canvas, x, y, roofs[targets[i]], "roof " + series_class(i));
+    legend.push_back({i, fmt::format("{}, capped: {}", targets[i], ceiling_text(roofs[targets[i]]))});
+  }
+  DataTable table{{{"case"},
+                   {"target"},
+                   {"FLOP per byte", true},
+                   {"FLOP/s", true},
+                   {"of the capped roof", true},
+                   {"of the uncapped roof", true},
+                   {"basis, samples, source"}},
+                  {}};
+  std::size_t above = 0;
+  std::vector<std::size_t> members;
+  for (const Spot& spot : spots) {
+    const Record& record = records[spot.record];
+    const auto series =
+        static_cast<std::size_t>(std::find(targets.begin(), targets.end(), record.target) - targets.begin());
+    const double of_capped = spot.y / roofs[record.target].at(spot.x), of_host = spot.y / host.at(spot.x);
+    above += of_capped > 1.0 ? 1 : 0;
+    const std::string rate = figure_text(spot.y, spot.y_low, spot.y_high, "FLOP/s");
+    if (series < shown)
+      canvas.point({x.at(spot.x), y.at(spot.y)}, series,
+                   fmt::format("{} as {}: {}, {:.0f} % of the capped roof ({})", names[spot.record], record.target,
+                               rate, 100.0 * of_capped, source_of(input.report, spot.record)),
+                   "", 3.2);
+    table.rows.push_back({{names[spot.record]},
+                          {record.target},
+                          {with_unit(spot.x, ""), spot.x},
+                          {rate, spot.y},
+                          {fmt::format("{:.0f} %", 100.0 * of_capped), of_capped},
+                          {fmt::format("{:.0f} %", 100.0 * of_host), of_host},
+                          {source_of(input.report, spot.record)}});
+    members.push_back(spot.record);
+  }
+  legend.push_back({0, fmt::format("uncapped, as measured here: {}", ceiling_text(host)), true, "roof uncapped"});
+  draw_legend(canvas, legend, {10, height + 52});
+  Panel panel{.title = fmt::format("{}, {}, {}", to_string(key.resource), to_string(key.dtype), key.device),
+              .svg = "",
+              .captions = {},
+              .table = std::move(table)};
+  if (key.dilation != 1.0)
+    panel.captions.push_back(
+        fmt::format("Scaled {}: host ceilings are multiplied by the dilation.", dilation_text(key.dilation)));
+  if (std::all_of(roofs.begin(), roofs.end(),
+                  [&](const auto& roof) { return roof.second.rate >= 0.999 * host.rate; }))
+    panel.captions.push_back(fmt::format(
+        "{} is native here: the silicon itself is the cap, so both ceilings are one line.", to_string(key.resource)));
+  if (above > 0)
+    panel.captions.push_back(
+        fmt::format("{} point{} above the roof: ceilings are bursts of one shape, and clocks move.", above,
+                    above == 1 ? " lies" : "s lie"));
+  if (shown < targets.size())
+    panel.captions.push_back(fmt::format("{} more targets are in the table alone.", targets.size() - shown));
+  panel.captions.push_back(
+      credentials_of(input.report, members, "of the median time, 95 % unless the suite says otherwise"));
+  panel.svg = canvas.svg(fmt::format("roofline-{}", place), "Roofline over " + panel.title,
+                         "Rates against arithmetic intensity under two ceilings; the table below has every point.");
+  return panel;
+}
+
+Drawn draw(const PictureInput& input) {
+  const std::vector<Record>& records = input.report.set.records;
+  std::map<Key, Spots> panels;
+  std::size_t without_caps = 0;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (records[i].status != Status::ok) continue;
+    if (!cap_of(records[i], Resource::compute)) ++without_caps;
+    if (!cap_of(records[i], Resource::compute)) continue;
+    for (const Resource resource : {Resource::link, Resource::network, Resource::memory})
+      if (cap_of(records[i], resource))
+        if (const std::optional<Spot> spot = spot_of(input.report, i, resource))
+          panels[{device_name(records[i]), resource, records[i].dtype, records[i].dilation}].push_back(*spot);
+  }
+  Drawn drawn;
+  const std::vector<std::string> names = case_names(input.report, input.groups);
+  std::vector<std::pair<Key, const Spots*>> order;  // what is capped first, then where most records are
+  for (const auto& [key, spots] : panels) order.emplace_back(key, &spots);
+  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+    const auto rank = [](const auto& entry) {
+      return std::pair(entry.first.resource == Resource::memory, -static_cast<long>(entry.second->size()));
+    };
+    return rank(a) < rank(b);
+  });
+  for (const auto& [key, spots] : order)
+    if (drawn.panels.size() < kMostPanels)
+      drawn.panels.push_back(panel_of(input, key, *spots, names, drawn.panels.size()));
+  if (order.size() > kMostPanels)
+    drawn.left_out = fmt::format("{} more pairs of resource and data type", order.size() - kMostPanels);
+  if (without_caps > 0)
+    drawn.left_out += fmt::format("{}{} record{} without ceilings: uncapped runs do not keep them",
+                                  drawn.left_out.empty() ? "" : "; ", without_caps, without_caps == 1 ? "" : "s");
+  if (drawn.panels.empty() && drawn.left_out.empty()) drawn.left_out = "no record has FLOP, bytes and a cap on both";
+  return drawn;
+}
+
+const Register<Picture> picture{
+    {.name = "roofline",
+     .place = 5,
+     .title = "Rooflines, capped and uncapped",
+     .how_to_read = "Nothing can lie above its roof. The dashed line is what this device was measured to deliver "
+                    "without caps, the solid "
+                    "ones are what each target's caps let through; a point near its roof is bound by that resource.",
+     .draw = draw}};
+
+}  // namespace
+}  // namespace chokepoint
