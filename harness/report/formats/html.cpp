@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 
 #include "harness/base/strings.hpp"
 #include "harness/report/html/answer.hpp"
@@ -52,26 +53,49 @@ std::string head(const std::string& title) {
       policy(), escaped_markup(title), kPageStyle);
 }
 
-std::vector<const Picture*> pictures() {
-  std::vector<const Picture*> all;
-  for (const Picture& picture : Registry<Picture>::instance().all()) all.push_back(&picture);
-  std::sort(all.begin(), all.end(), [](const Picture* a, const Picture* b) {
-    return std::pair(a->place, a->name) < std::pair(b->place, b->name);
+struct DrawnPicture {
+  const Picture* picture = nullptr;
+  Drawn drawn;
+};
+
+std::vector<DrawnPicture> pictures_of(const PictureInput& input) {
+  std::vector<DrawnPicture> all;
+  for (const Picture& picture : Registry<Picture>::instance().all()) all.push_back({&picture, picture.draw(input)});
+  std::sort(all.begin(), all.end(), [](const DrawnPicture& a, const DrawnPicture& b) {
+    return std::tie(a.picture->place, a.picture->name) < std::tie(b.picture->place, b.picture->name);
   });
   return all;
 }
 
-std::string contents(bool has_what_if) {
+std::string contents(const std::vector<DrawnPicture>& pictures, bool has_what_if) {
   std::string out = "<nav aria-label=\"Contents\"><ul>";
   const auto item = [&](const std::string& id, const std::string& text) {
     out += fmt::format("<li><a href=\"#{}\">{}</a></li>", id, escaped_markup(text));
   };
   if (has_what_if) item("what-if", "What if prices were others?");
-  for (const Picture* picture : pictures()) item(picture->name, picture->title);
+  for (const auto& [picture, drawn] : pictures)
+    if (!drawn.panels.empty()) item(picture->name, picture->title);
   item("records", "Records");
   item("notes", "Notes and doubts");
   item("origin", "Where this comes from");
   return out + "</ul></nav>\n";
+}
+
+// The pictures, then why some are missing.
+std::string picture_sections(const std::vector<DrawnPicture>& pictures) {
+  std::string out, missing;
+  for (const auto& [picture, drawn] : pictures) {
+    if (!drawn.panels.empty())
+      out += picture_markup(*picture, drawn);
+    else
+      missing += fmt::format("<li>{}: {}</li>\n", escaped_markup(picture->title), escaped_markup(drawn.left_out));
+  }
+  if (missing.empty()) return out;
+  return out + fmt::format(
+                   "<section id=\"left-out\" aria-labelledby=\"left-out-h\"><h2 id=\"left-out-h\">Pictures these "
+                   "records are not "
+                   "enough for</h2>\n<ul>\n{}</ul></section>\n",
+                   missing);
 }
 
 DataTable records_of(const PictureInput& input, const ReportGroup& group) {
@@ -89,7 +113,7 @@ DataTable records_of(const PictureInput& input, const ReportGroup& group) {
     }
   for (std::size_t c = 0; c < columns.size(); ++c)
     if (is_used[c]) table.columns.push_back({columns[c].title, columns[c].align == Align::right});
-  table.columns.push_back({"status and source"});
+  table.columns.push_back({"source"});
   for (std::size_t r = 0; r < rows.size(); ++r) {
     std::vector<DataCell> cells = {{.text = titles[r]}};
     const Record& record = input.report.set.records[rows[r].first];
@@ -99,7 +123,8 @@ DataTable records_of(const PictureInput& input, const ReportGroup& group) {
       if (columns[c].title == "time") cell.sort = record.target_time_s();
       cells.push_back(cell);
     }
-    cells.push_back({.text = source_of(input.report, rows[r].first)});
+    const Place& place = input.report.set.places[rows[r].first];
+    cells.push_back({.text = fmt::format("{}:{}", place.file, place.line)});
     table.rows.push_back(std::move(cells));
   }
   return table;
@@ -137,10 +162,10 @@ std::string render(const ReportInput& report, const Style&) {
   const PictureInput input{report, groups};
   const Answer answer = answer_of(input);
   const std::string what_if = what_if_markup(input);
+  const std::vector<DrawnPicture> pictures = pictures_of(input);
   std::string out = head(answer.headline + " - chokepoint");
   out += "<p class=\"skip\"><a href=\"#records\">Skip to the tables</a></p>\n<main>\n";
-  out += answer_markup(answer) + contents(!what_if.empty()) + what_if;
-  for (const Picture* picture : pictures()) out += picture_markup(*picture, input);
+  out += answer_markup(answer) + contents(pictures, !what_if.empty()) + what_if + picture_sections(pictures);
   out += records(input) + notes(report) + origin(report);
   out += fmt::format(
       "</main>\n<script type=\"application/json\" id=\"data\">{}</script>\n<script>{}</script>\n</body></html>\n",

@@ -22,7 +22,4 @@ Answer answer_of(const PictureInput& input);
 
 std::string answer_markup(const Answer& answer);
 
-// "loses 38.2 % [37.1, 39.3]", "gains 1.2 % [0.9, 1.5]" or "no difference seen".
-std::string loss_text(const Bounded& throughput_ratio);
-
 }  // namespace chokepoint

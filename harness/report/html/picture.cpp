@@ -22,7 +22,7 @@ std::string panel_markup(const Panel& panel, const std::string& title) {
   return out + fmt::format(
                    "</figcaption>\n<details><summary>The table behind this picture ({} "
                    "rows)</summary>\n{}</details>\n</figure>\n",
-                   panel.table.rows.size(), table_markup(panel.table, name));
+                   panel.table.rows.size(), panel.table.rows.size() == 1 ? "" : "s", table_markup(panel.table, name));
 }
 
 std::string span(const std::set<std::int64_t>& counts) {
@@ -150,21 +150,15 @@ std::vector<std::string> case_names(const ReportInput& input, const std::vector<
   return names;
 }
 
-std::string picture_markup(const Picture& picture, const PictureInput& input) {
-  const Drawn drawn = picture.draw(input);
-  std::string out = fmt::format("<section id=\"{0}\" aria-labelledby=\"{0}-h\">\n<h2 id=\"{0}-h\">{1}</h2>\n",
-                                picture.name, escaped_markup(picture.title));
-  if (!drawn.panels.empty()) {
-    out += fmt::format(
-        "<p>{}</p>\n<p class=\"skip\"><a href=\"#{}-end\">Skip the points of this picture</a></p>\n<div "
-        "class=\"panels\">\n",
-        escaped_markup(picture.how_to_read), picture.name);
-    for (const Panel& panel : drawn.panels) out += panel_markup(panel, picture.title);
-    out += "</div>\n";
-  }
+std::string picture_markup(const Picture& picture, const Drawn& drawn) {
+  std::string out = fmt::format(
+      "<section id=\"{0}\" aria-labelledby=\"{0}-h\">\n<h2 id=\"{0}-h\">{1}</h2>\n<p>{2}</p>\n"
+      "<p class=\"skip\"><a href=\"#{0}-end\">Skip the points of this picture</a></p>\n<div class=\"panels\">\n",
+      picture.name, escaped_markup(picture.title), escaped_markup(picture.how_to_read));
+  for (const Panel& panel : drawn.panels) out += panel_markup(panel, picture.title);
+  out += "</div>\n";
   if (!drawn.left_out.empty())
-    out += fmt::format("<p class=\"left-out\">{}{}</p>\n",
-                       drawn.panels.empty() ? "Not drawn: " : "Left out: ", escaped_markup(drawn.left_out));
+    out += fmt::format("<p class=\"left-out\">Left out: {}.</p>\n", escaped_markup(drawn.left_out));
   return out + fmt::format("<span id=\"{}-end\"></span></section>\n", picture.name);
 }
 

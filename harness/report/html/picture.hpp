@@ -70,7 +70,7 @@ std::string device_name(const Record& record);  // "NVIDIA H100 80GB HBM3"; its 
 // the kernel where a group has several. Indexed by record.
 std::vector<std::string> case_names(const ReportInput& input, const std::vector<ReportGroup>& groups);
 
-// The section of the page.
-std::string picture_markup(const Picture& picture, const PictureInput& input);
+// The section of the page; only for what has panels.
+std::string picture_markup(const Picture& picture, const Drawn& drawn);
 
 }  // namespace chokepoint

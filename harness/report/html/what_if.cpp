@@ -186,9 +186,9 @@ std::string what_if_markup(const PictureInput& input) {
   out += "<p id=\"what-if-says\" class=\"script-only\" aria-live=\"polite\"></p>\n";
   const auto fold = [&](const DataTable& table, const std::string& name) {
     if (!table.rows.empty())
-      out += fmt::format("<details{}><summary>{} ({} rows)</summary>\n{}</details>\n",
+      out += fmt::format("<details{}><summary>{} ({} row{})</summary>\n{}</details>\n",
                          table.rows.size() <= kMostRowsOpen ? " open=\"\"" : "", name, table.rows.size(),
-                         table_markup(table, name));
+                         table.rows.size() == 1 ? "" : "s", table_markup(table, name));
   };
   fold(pair_table(input, pairs, names), "Break-even prices and costs of the same work");
   fold(cost_table(input, records, names), "Cost of work of each record");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "harness/report/html/picture.hpp"
 #include "harness/report/sentences.hpp"
@@ -94,7 +95,8 @@ void draw_frame(Canvas& canvas, const Scale& x, double bottom, const std::string
 
 Panel panel_of(const PictureInput& input, Group group, const Scale& x, std::size_t place) {
   std::vector<Line>& lines = group.lines;
-  Panel panel{.title = fmt::format("{}: {} against {}", group.operation, listed(group.others), group.against),
+  Panel panel{.title = fmt::format("{}{}{} against {}", group.operation, group.operation.empty() ? "" : ": ",
+                                   listed(group.others), group.against),
               .svg = "",
               .captions = {},
               .table = table_of(input, lines)};
@@ -125,23 +127,36 @@ Panel panel_of(const PictureInput& input, Group group, const Scale& x, std::size
   return panel;
 }
 
+// How many lines stand against each target.
+std::map<std::string, std::size_t> lines_against(const PictureInput& input) {
+  std::map<std::string, std::size_t> counts;
+  for (const ReportGroup& operation : input.groups)
+    for (const ReportCase& one : operation.cases)
+      for (const std::size_t i : one.comparisons)
+        ++counts[input.report.set.records[input.report.comparisons[i].a].target];
+  return counts;
+}
+
+// A panel per operation, or one for all where that stays short.
 std::vector<Group> groups_of_lines(const PictureInput& input) {
+  constexpr std::size_t most_in_one = 16;
   const std::vector<Record>& records = input.report.set.records;
   const std::vector<std::string> names = case_names(input.report, input.groups);
+  std::map<std::string, std::size_t> counts = lines_against(input);
   std::vector<Group> groups;
   for (const ReportGroup& operation : input.groups)
     for (const ReportCase& one : operation.cases)
       for (const std::size_t i : one.comparisons) {
         const Comparison& pair = input.report.comparisons[i];
-        const std::string &a = records[pair.a].target, &b = records[pair.b].target;
-        auto group = std::find_if(groups.begin(), groups.end(), [&](const Group& known) {
-          return known.against == a && known.operation == operation.operation;
-        });
-        if (group == groups.end()) group = groups.insert(groups.end(), Group{a, operation.operation, {}, {}});
+        const std::string &a = records[pair.a].target, &b = records[pair.b].target, &name = names[pair.b];
+        const std::string title = counts[a] <= most_in_one ? "" : operation.operation;
+        auto group = std::find_if(groups.begin(), groups.end(),
+                                  [&](const Group& known) { return known.against == a && known.operation == title; });
+        if (group == groups.end()) group = groups.insert(groups.end(), Group{a, title, {}, {}});
         if (std::find(group->others.begin(), group->others.end(), b) == group->others.end())
           group->others.push_back(b);
-        const std::string name = names[pair.b].substr(std::min(names[pair.b].size(), operation.operation.size() + 1));
-        group->lines.push_back({i, name.empty() ? operation.operation : name});
+        const bool is_short = !title.empty() && name.size() > title.size();
+        group->lines.push_back({i, is_short ? name.substr(title.size() + 1) : name});
       }
   return groups;
 }
