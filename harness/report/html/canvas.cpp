@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "harness/report/html/markup.hpp"
 #include "harness/report/text.hpp"
@@ -11,6 +12,9 @@ namespace chokepoint {
 namespace {
 
 constexpr std::size_t kColours = 8;  // s0 to s7 of the style sheet
+
+// A place without a number is no place: what belongs there is left out.
+bool is_place(Dot dot) { return std::isfinite(dot.x) && std::isfinite(dot.y); }
 
 std::string dots_text(const std::vector<Dot>& dots) {
   std::string text;
@@ -51,24 +55,29 @@ std::string shape(Dot at, std::size_t series, double r) {
 std::string series_class(std::size_t index) { return fmt::format("s{}", index % kColours); }
 
 void Canvas::line(Dot from, Dot to, std::string_view classes) {
+  if (!is_place(from) || !is_place(to)) return;
   body_ += fmt::format("<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", classes,
                        from.x, from.y, to.x, to.y);
 }
 
 void Canvas::path(const std::vector<Dot>& dots, std::string_view classes) {
+  if (!std::all_of(dots.begin(), dots.end(), is_place)) return;
   body_ += fmt::format("<polyline class=\"{}\" points=\"{}\"/>\n", classes, dots_text(dots));
 }
 
 void Canvas::area(const std::vector<Dot>& dots, std::string_view classes) {
+  if (!std::all_of(dots.begin(), dots.end(), is_place)) return;
   body_ += fmt::format("<polygon class=\"{}\" points=\"{}\"/>\n", classes, dots_text(dots));
 }
 
 void Canvas::box(Dot corner, double width, double height, std::string_view classes) {
+  if (!is_place(corner) || !std::isfinite(width) || !std::isfinite(height)) return;
   body_ += fmt::format("<rect class=\"{}\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\"/>\n", classes,
                        corner.x, corner.y, width, height);
 }
 
 void Canvas::words(Dot at, std::string_view text, std::string_view classes, Anchor anchor) {
+  if (!is_place(at)) return;
   const char* side = anchor == Anchor::start    ? ""
                      : anchor == Anchor::middle ? " text-anchor=\"middle\""
                                                 : " text-anchor=\"end\"";
@@ -77,6 +86,7 @@ void Canvas::words(Dot at, std::string_view text, std::string_view classes, Anch
 }
 
 void Canvas::point(Dot at, std::size_t series, std::string_view says, std::string_view more_classes, double size) {
+  if (!is_place(at)) return;
   body_ += fmt::format("<g class=\"pt {}{}{}\" tabindex=\"0\" role=\"img\"><title>{}</title>{}</g>\n",
                        series_class(series), more_classes.empty() ? "" : " ", more_classes, escaped_markup(says),
                        shape(at, series, size));

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 
 #include "harness/base/strings.hpp"
 #include "harness/base/units.hpp"
@@ -90,77 +89,119 @@ bool mark_dominated(const ReportInput& input, const std::vector<std::string>& ca
   return has_rivals;
 }
 
-std::string dollars(const Value& value) { return "$" + figure_text(value.middle, value.low, value.high, ""); }
+std::string dollars(const Value& value) {
+  const std::string interval =
+      value.low && value.high ? fmt::format("{:.4g}, {:.4g}", *value.low, *value.high) : "no interval";
+  return fmt::format("${:.3g} [{}]", value.middle, interval);
+}
 std::string joules(const Value& value) { return figure_text(value.middle, value.low, value.high, "J"); }
 
-Panel panel_of(const PictureInput& input, const std::string& operation, const Unit& unit,
-               const std::vector<Spot>& spots, const std::vector<std::string>& names, std::size_t place) {
+std::string choice_text(const Spot& spot) {
+  return spot.is_supposed    ? "supposed price, no verdict"
+         : spot.is_dominated ? "another one is better in both"
+                             : "none is better in both";
+}
+
+// What one panel shows.
+struct Chart {
+  const PictureInput& input;
+  const std::vector<std::string>& names;
+  std::string operation;
+  Unit unit;
+  std::vector<Spot> spots;
+  std::vector<std::string> targets = {};  // by series
+
+  const Record& record_of(const Spot& spot) const { return input.report.set.records[spot.record]; }
+  std::size_t shown() const { return std::min(targets.size(), kMostSeries); }
+};
+
+std::vector<std::string> targets_of(const Chart& chart) {
   std::vector<std::string> targets;
-  std::vector<double> usd, joule;
-  std::set<std::string> powers, prices;
-  std::vector<std::size_t> records;
-  for (const Spot& spot : spots) {
-    const Record& record = input.report.set.records[spot.record];
-    if (std::find(targets.begin(), targets.end(), record.target) == targets.end()) targets.push_back(record.target);
-    usd.push_back(spot.usd.middle);
-    joule.push_back(spot.joule.middle);
-    records.push_back(spot.record);
-    prices.insert(fmt::format("{} {}{}", record.target, spot.is_supposed ? "supposed to be offered at " : "at ",
-                              spot.price.text()));
-    powers.insert(fmt::format("{} power of {} ({}, {:.4g} W)", record.energy.basis, record.target,
-                              record.energy.scope, record.energy.power_w.value_or(0.0)));
+  for (const Spot& spot : chart.spots)
+    if (const std::string& target = chart.record_of(spot).target;
+        std::find(targets.begin(), targets.end(), target) == targets.end())
+      targets.push_back(target);
+  return targets;
+}
+
+void draw_spots(Canvas& canvas, const Chart& chart, const Scale& x, const Scale& y) {
+  for (const Spot& spot : chart.spots) {
+    const std::string& target = chart.record_of(spot).target;
+    const auto series = static_cast<std::size_t>(std::find(chart.targets.begin(), chart.targets.end(), target) -
+                                                 chart.targets.begin());
+    if (series >= chart.shown()) continue;
+    canvas.point({x.at(spot.usd.middle), y.at(spot.joule.middle)}, series,
+                 fmt::format("{} as {}: {} and {} per {}; {} ({})", chart.names[spot.record], target,
+                             dollars(spot.usd), joules(spot.joule), chart.unit.name, choice_text(spot),
+                             source_of(chart.input.report, spot.record)),
+                 spot.is_dominated  ? "open"
+                 : spot.is_supposed ? "thin"
+                                    : "",
+                 3.6);
   }
-  constexpr double height = 240;
-  Canvas canvas(height + 46 + kLegendRow * static_cast<double>(std::min(targets.size(), kMostSeries)));
-  const Scale x = scale_around(usd, Spacing::logarithmic, 52, 428),
-              y = scale_around(joule, Spacing::logarithmic, height, 26);
-  draw_axes(canvas, x, y, fmt::format("$ per {} (logarithmic)", unit.name),
-            fmt::format("J per {} (logarithmic)", unit.name));
+}
+
+DataTable table_of(const Chart& chart) {
   DataTable table{{{"case"},
                    {"target"},
-                   {"$ per " + unit.name, true},
-                   {"J per " + unit.name, true},
+                   {"$ per " + chart.unit.name, true},
+                   {"J per " + chart.unit.name, true},
                    {"choice"},
                    {"basis, samples, source"}},
                   {}};
-  for (const Spot& spot : spots) {
-    const Record& record = input.report.set.records[spot.record];
-    const auto series =
-        static_cast<std::size_t>(std::find(targets.begin(), targets.end(), record.target) - targets.begin());
-    const std::string choice = spot.is_supposed    ? "supposed price, no verdict"
-                               : spot.is_dominated ? "another one is better in both"
-                                                   : "none is better in both";
-    canvas.point(
-        {x.at(spot.usd.middle), y.at(spot.joule.middle)}, series,
-        fmt::format("{} as {}: {} and {} per {}; {} ({})", names[spot.record], record.target, dollars(spot.usd),
-                    joules(spot.joule), unit.name, choice, source_of(input.report, spot.record)),
-        spot.is_dominated  ? "open"
-        : spot.is_supposed ? "thin"
-                           : "",
-        3.6);
-    table.rows.push_back({{names[spot.record]},
-                          {record.target},
+  for (const Spot& spot : chart.spots)
+    table.rows.push_back({{chart.names[spot.record]},
+                          {chart.record_of(spot).target},
                           {dollars(spot.usd), spot.usd.middle},
                           {joules(spot.joule), spot.joule.middle},
-                          {choice},
-                          {source_of(input.report, spot.record)}});
+                          {choice_text(spot)},
+                          {source_of(chart.input.report, spot.record)}});
+  return table;
+}
+
+std::vector<std::string> captions_of(const Chart& chart) {
+  std::vector<std::string> prices, powers;
+  std::vector<std::size_t> records;
+  const auto add = [](std::vector<std::string>& list, const std::string& text) {
+    if (std::find(list.begin(), list.end(), text) == list.end()) list.push_back(text);
+  };
+  for (const Spot& spot : chart.spots) {
+    const Record& record = chart.record_of(spot);
+    const bool is_profile = record.energy.basis == "provisioned";  // a metered power differs from case to case
+    add(prices, fmt::format("{} {}{}", record.target, spot.is_supposed ? "supposed to be offered at " : "at ",
+                            spot.price.text()));
+    add(powers, fmt::format("{} power of {} ({}{})", record.energy.basis, record.target, record.energy.scope,
+                            is_profile ? fmt::format(", {:.4g} W", *record.energy.power_w) : ""));
+    records.push_back(spot.record);
   }
+  return {fmt::format("Prices: {}. Energy: {}.", listed(prices), listed(powers)),
+          credentials_of(chart.input.report, records,
+                         "of the median time, 95 % unless the suite says otherwise; none of prices and powers")};
+}
+
+Panel panel_of(Chart chart, std::size_t place) {
+  chart.targets = targets_of(chart);
+  constexpr double height = 240;
+  Canvas canvas(height + 46 + kLegendRow * static_cast<double>(chart.shown()));
+  std::vector<double> usd, joule;
+  for (const Spot& spot : chart.spots) usd.push_back(spot.usd.middle), joule.push_back(spot.joule.middle);
+  const Scale x = scale_around(usd, Spacing::logarithmic, 52, 428),
+              y = scale_around(joule, Spacing::logarithmic, height, 26);
+  draw_axes(canvas, x, y, fmt::format("$ per {} (logarithmic)", chart.unit.name),
+            fmt::format("J per {} (logarithmic)", chart.unit.name));
+  draw_spots(canvas, chart, x, y);
   std::vector<LegendEntry> legend;
-  for (std::size_t i = 0; i < std::min(targets.size(), kMostSeries); ++i)
-    legend.push_back({i, targets[i] + (input.report.prices.of(targets[i]) ? "" : ", at a supposed price (below)")});
+  for (std::size_t i = 0; i < chart.shown(); ++i)
+    legend.push_back(
+        {i,
+         chart.targets[i] + (chart.input.report.prices.of(chart.targets[i]) ? "" : ", at a supposed price (below)")});
   draw_legend(canvas, legend, {10, height + 52});
-  Panel panel{.title = operation, .svg = "", .captions = {}, .table = std::move(table)};
-  std::string sources = "Prices:";
-  for (const std::string& price : prices) sources += " " + price + ";";
-  sources += " energy:";
-  for (const std::string& power : powers) sources += " " + power + ";";
-  sources.back() = '.';
-  panel.captions = {
-      sources, credentials_of(input.report, records,
-                              "of the median time, 95 % unless the suite says otherwise; none of prices and powers")};
-  panel.svg = canvas.svg(fmt::format("pareto-{}", place), "Dollars and joules per unit of work, " + operation,
-                         "Lower left is better; the table below has every point.");
-  return panel;
+  return {
+      .title = chart.operation,
+      .svg = canvas.svg(fmt::format("pareto-{}", place), "Dollars and joules per unit of work, " + chart.operation,
+                        "Lower left is better; the table below has every point."),
+      .captions = captions_of(chart),
+      .table = table_of(chart)};
 }
 
 // Why records have no place in this picture.
@@ -195,7 +236,7 @@ Drawn draw(const PictureInput& input) {
     if (!mark_dominated(input.report, cases, spots))
       lone.push_back(group.operation);
     else if (drawn.panels.size() < kMostPanels)
-      drawn.panels.push_back(panel_of(input, group.operation, unit, spots, names, drawn.panels.size()));
+      drawn.panels.push_back(panel_of({input, names, group.operation, unit, spots}, drawn.panels.size()));
   }
   drawn.left_out = absences(input);
   if (!lone.empty())

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 #include <tuple>
@@ -60,6 +61,10 @@ std::optional<Spot> spot_of(const ReportInput& input, std::size_t index, Resourc
   const auto rate = input.rows[index].metrics.find("flop_per_s");
   if (bytes <= 0.0 || record.work.flop <= 0.0 || rate == input.rows[index].metrics.end() || rate->second.value <= 0.0)
     return std::nullopt;
+  const Ceiling own = host_ceiling(record, resource), capped = capped_ceiling(record, resource);
+  for (const double figure :
+       {own.compute, own.rate, capped.compute, capped.rate, rate->second.value, record.work.flop / bytes})
+    if (!(figure > 0.0) || !std::isfinite(figure)) return std::nullopt;
   const MetricValue& metric = rate->second;
   return Spot{index, record.work.flop / bytes, metric.value, metric.ci_low.value_or(metric.value),
               metric.ci_high.value_or(metric.value)};
@@ -90,36 +95,72 @@ std::string ceiling_text(const Ceiling& ceiling) {
   return fmt::format("{}, {}", with_unit(ceiling.rate, "B/s"), with_unit(ceiling.compute, "FLOP/s"));
 }
 
-Panel panel_of(const PictureInput& input, const Key& key, const Spots& spots, const std::vector<std::string>& names,
-               std::size_t place) {
-  const std::vector<Record>& records = input.report.set.records;
-  const std::vector<std::string> targets = targets_of(input.report, spots);
-  const std::size_t shown = std::min(targets.size(), kMostSeries);
-  Ceiling host;
-  std::map<std::string, Ceiling> roofs;
+// What one panel shows, with its scales.
+struct Chart {
+  const PictureInput& input;
+  const std::vector<std::string>& names;
+  Key key;
+  Spots spots;
+  std::vector<std::string> targets;  // by series
+  Ceiling host = {};
+  std::map<std::string, Ceiling> roofs = {};  // by target
+  Scale x = {}, y = {};
+
+  const Record& record_of(const Spot& spot) const { return input.report.set.records[spot.record]; }
+  double part_of_roof(const Spot& spot) const { return spot.y / roofs.at(record_of(spot).target).at(spot.x); }
+  std::size_t shown() const { return std::min(targets.size(), kMostSeries); }
+};
+
+constexpr double kHeight = 265.0;
+
+Chart chart_of(const PictureInput& input, const std::vector<std::string>& names, const Key& key, const Spots& spots) {
+  Chart chart{input, names, key, spots, targets_of(input.report, spots)};
   std::vector<double> xs, ys;
   for (const Spot& spot : spots) {
-    const Ceiling own = host_ceiling(records[spot.record], key.resource);
-    host = {std::max(host.compute, own.compute), std::max(host.rate, own.rate)};
-    roofs.emplace(records[spot.record].target, capped_ceiling(records[spot.record], key.resource));
+    const Record& record = chart.record_of(spot);
+    const Ceiling own = host_ceiling(record, key.resource);
+    chart.host = {std::max(chart.host.compute, own.compute), std::max(chart.host.rate, own.rate)};
+    chart.roofs.emplace(record.target, capped_ceiling(record, key.resource));
     xs.push_back(spot.x);
     ys.push_back(spot.y);
   }
-  xs.push_back(host.compute / host.rate);
-  for (const auto& [target, roof] : roofs) xs.push_back(roof.compute / roof.rate);
-  ys.push_back(host.compute);
-  constexpr double height = 265;
-  Canvas canvas(height + 46 + kLegendRow * static_cast<double>(shown + 1));
-  const Scale x = scale_around(xs, Spacing::logarithmic, 52, 428),
-              y = scale_around(ys, Spacing::logarithmic, height, 26);
-  draw_axes(canvas, x, y, fmt::format("FLOP per byte of {} (logarithmic)", to_string(key.resource)),
+  xs.push_back(chart.host.compute / chart.host.rate);
+  for (const auto& [target, roof] : chart.roofs) xs.push_back(roof.compute / roof.rate);
+  ys.push_back(chart.host.compute);
+  chart.x = scale_around(xs, Spacing::logarithmic, 52, 428);
+  chart.y = scale_around(ys, Spacing::logarithmic, kHeight, 26);
+  return chart;
+}
+
+void draw_roofs(Canvas& canvas, const Chart& chart) {
+  draw_axes(canvas, chart.x, chart.y, fmt::format("FLOP per byte of {} (logarithmic)", to_string(chart.key.resource)),
             "FLOP/s of the target (logarithmic)");
-  draw_roof(canvas, x, y, host, "roof uncapped");
+  draw_roof(canvas, chart.x, chart.y, chart.host, "roof uncapped");
   std::vector<LegendEntry> legend;
-  for (std::size_t i = 0; i < shown; ++i) {
-    draw_roof(canvas, x, y, roofs[targets[i]], "roof " + series_class(i));
-    legend.push_back({i, fmt::format("{}, capped: {}", targets[i], ceiling_text(roofs[targets[i]]))});
+  for (std::size_t i = 0; i < chart.shown(); ++i) {
+    const Ceiling& roof = chart.roofs.at(chart.targets[i]);
+    draw_roof(canvas, chart.x, chart.y, roof, "roof " + series_class(i));
+    legend.push_back({i, fmt::format("{}, capped: {}", chart.targets[i], ceiling_text(roof))});
   }
+  legend.push_back({0, "uncapped, as measured here: " + ceiling_text(chart.host), true, "roof uncapped"});
+  draw_legend(canvas, legend, {10, kHeight + 52});
+}
+
+void draw_spots(Canvas& canvas, const Chart& chart) {
+  for (const Spot& spot : chart.spots) {
+    const std::string& target = chart.record_of(spot).target;
+    const auto found = std::find(chart.targets.begin(), chart.targets.end(), target);
+    const auto series = static_cast<std::size_t>(found - chart.targets.begin());
+    if (series >= chart.shown()) continue;
+    canvas.point({chart.x.at(spot.x), chart.y.at(spot.y)}, series,
+                 fmt::format("{} as {}: {}, {:.0f} % of the capped roof ({})", chart.names[spot.record], target,
+                             figure_text(spot.y, spot.y_low, spot.y_high, "FLOP/s"), 100.0 * chart.part_of_roof(spot),
+                             source_of(chart.input.report, spot.record)),
+                 "", 3.2);
+  }
+}
+
+DataTable table_of(const Chart& chart) {
   DataTable table{{{"case"},
                    {"target"},
                    {"FLOP per byte", true},
@@ -128,53 +169,66 @@ Panel panel_of(const PictureInput& input, const Key& key, const Spots& spots, co
                    {"of the uncapped roof", true},
                    {"basis, samples, source"}},
                   {}};
-  std::size_t above = 0;
-  std::vector<std::size_t> members;
-  for (const Spot& spot : spots) {
-    const Record& record = records[spot.record];
-    const auto series =
-        static_cast<std::size_t>(std::find(targets.begin(), targets.end(), record.target) - targets.begin());
-    const double of_capped = spot.y / roofs[record.target].at(spot.x), of_host = spot.y / host.at(spot.x);
-    above += of_capped > 1.0 ? 1 : 0;
-    const std::string rate = figure_text(spot.y, spot.y_low, spot.y_high, "FLOP/s");
-    if (series < shown)
-      canvas.point({x.at(spot.x), y.at(spot.y)}, series,
-                   fmt::format("{} as {}: {}, {:.0f} % of the capped roof ({})", names[spot.record], record.target,
-                               rate, 100.0 * of_capped, source_of(input.report, spot.record)),
-                   "", 3.2);
-    table.rows.push_back({{names[spot.record]},
-                          {record.target},
+  for (const Spot& spot : chart.spots) {
+    const double of_capped = chart.part_of_roof(spot), of_host = spot.y / chart.host.at(spot.x);
+    table.rows.push_back({{chart.names[spot.record]},
+                          {chart.record_of(spot).target},
                           {with_unit(spot.x, ""), spot.x},
-                          {rate, spot.y},
+                          {figure_text(spot.y, spot.y_low, spot.y_high, "FLOP/s"), spot.y},
                           {fmt::format("{:.0f} %", 100.0 * of_capped), of_capped},
                           {fmt::format("{:.0f} %", 100.0 * of_host), of_host},
-                          {source_of(input.report, spot.record)}});
-    members.push_back(spot.record);
+                          {source_of(chart.input.report, spot.record)}});
   }
-  legend.push_back({0, fmt::format("uncapped, as measured here: {}", ceiling_text(host)), true, "roof uncapped"});
-  draw_legend(canvas, legend, {10, height + 52});
-  Panel panel{.title = fmt::format("{}, {}, {}", to_string(key.resource), to_string(key.dtype), key.device),
-              .svg = "",
-              .captions = {},
-              .table = std::move(table)};
-  if (key.dilation != 1.0)
-    panel.captions.push_back(
-        fmt::format("Scaled {}: host ceilings are multiplied by the dilation.", dilation_text(key.dilation)));
-  if (std::all_of(roofs.begin(), roofs.end(),
-                  [&](const auto& roof) { return roof.second.rate >= 0.999 * host.rate; }))
-    panel.captions.push_back(fmt::format(
-        "{} is native here: the silicon itself is the cap, so both ceilings are one line.", to_string(key.resource)));
-  if (above > 0)
-    panel.captions.push_back(
-        fmt::format("{} point{} above the roof: ceilings are bursts of one shape, and clocks move.", above,
-                    above == 1 ? " lies" : "s lie"));
-  if (shown < targets.size())
-    panel.captions.push_back(fmt::format("{} more targets are in the table alone.", targets.size() - shown));
-  panel.captions.push_back(
-      credentials_of(input.report, members, "of the median time, 95 % unless the suite says otherwise"));
-  panel.svg = canvas.svg(fmt::format("roofline-{}", place), "Roofline over " + panel.title,
-                         "Rates against arithmetic intensity under two ceilings; the table below has every point.");
-  return panel;
+  return table;
+}
+
+std::vector<std::string> captions_of(const Chart& chart) {
+  std::vector<std::string> captions;
+  if (chart.key.dilation != 1.0)
+    captions.push_back(
+        fmt::format("Scaled {}: host ceilings are multiplied by the dilation.", dilation_text(chart.key.dilation)));
+  const auto is_native = [&](const auto& roof) { return roof.second.rate >= 0.999 * chart.host.rate; };
+  if (std::all_of(chart.roofs.begin(), chart.roofs.end(), is_native))
+    captions.push_back(fmt::format("Native {}: the silicon itself is the cap, so both ceilings are one line.",
+                                   to_string(chart.key.resource)));
+  const auto is_above = [&](const Spot& spot) { return chart.part_of_roof(spot) > 1.0; };
+  if (const auto above = std::count_if(chart.spots.begin(), chart.spots.end(), is_above); above > 0)
+    captions.push_back(fmt::format("{} point{} above the roof: ceilings are bursts of one shape, and clocks move.",
+                                   above, above == 1 ? " lies" : "s lie"));
+  if (chart.shown() < chart.targets.size())
+    captions.push_back(fmt::format("{} more targets are in the table alone.", chart.targets.size() - chart.shown()));
+  std::vector<std::size_t> members;
+  for (const Spot& spot : chart.spots) members.push_back(spot.record);
+  captions.push_back(
+      credentials_of(chart.input.report, members, "of the median time, 95 % unless the suite says otherwise"));
+  return captions;
+}
+
+Panel panel_of(const Chart& chart, std::size_t place) {
+  Canvas canvas(kHeight + 46 + kLegendRow * static_cast<double>(chart.shown() + 1));
+  draw_roofs(canvas, chart);
+  draw_spots(canvas, chart);
+  const std::string title =
+      fmt::format("{}, {}, {}", to_string(chart.key.resource), to_string(chart.key.dtype), chart.key.device);
+  return {
+      .title = title,
+      .svg = canvas.svg(fmt::format("roofline-{}", place), "Roofline over " + title,
+                        "Rates against arithmetic intensity under two ceilings; the table below has every point."),
+      .captions = captions_of(chart),
+      .table = table_of(chart)};
+}
+
+// Panels: what is capped first, then where most records are.
+std::vector<std::pair<Key, const Spots*>> in_order(const std::map<Key, Spots>& panels) {
+  std::vector<std::pair<Key, const Spots*>> order;
+  for (const auto& [key, spots] : panels) order.emplace_back(key, &spots);
+  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+    const auto rank = [](const auto& entry) {
+      return std::pair(entry.first.resource == Resource::memory, -static_cast<long>(entry.second->size()));
+    };
+    return rank(a) < rank(b);
+  });
+  return order;
 }
 
 Drawn draw(const PictureInput& input) {
@@ -192,17 +246,10 @@ Drawn draw(const PictureInput& input) {
   }
   Drawn drawn;
   const std::vector<std::string> names = case_names(input.report, input.groups);
-  std::vector<std::pair<Key, const Spots*>> order;  // what is capped first, then where most records are
-  for (const auto& [key, spots] : panels) order.emplace_back(key, &spots);
-  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
-    const auto rank = [](const auto& entry) {
-      return std::pair(entry.first.resource == Resource::memory, -static_cast<long>(entry.second->size()));
-    };
-    return rank(a) < rank(b);
-  });
+  const std::vector<std::pair<Key, const Spots*>> order = in_order(panels);
   for (const auto& [key, spots] : order)
     if (drawn.panels.size() < kMostPanels)
-      drawn.panels.push_back(panel_of(input, key, *spots, names, drawn.panels.size()));
+      drawn.panels.push_back(panel_of(chart_of(input, names, key, *spots), drawn.panels.size()));
   if (order.size() > kMostPanels)
     drawn.left_out = fmt::format("{} more pairs of resource and data type", order.size() - kMostPanels);
   if (without_caps > 0)
