@@ -18,10 +18,9 @@ namespace {
 constexpr std::size_t kMostCasesShown = 12;  // beyond, operations are shown and cases fold away
 
 // A pair that should tie and does: one that does not is a difference like any other.
-bool is_tie(const ReportInput& input, const Comparison& comparison) {
+bool is_tie(const Comparison& comparison) {
   constexpr double most = 0.02;  // what caps hold to (kCapTolerance of harness/caps/cap.hpp)
-  return have_the_same_caps(input.set.records[comparison.a], input.set.records[comparison.b]) &&
-         std::abs(comparison.throughput_ratio.value - 1.0) <= most;
+  return comparison.same_caps && std::abs(comparison.throughput_ratio.value - 1.0) <= most;
 }
 
 const Bounded& ratio_of(const PictureInput& input, const PairLine& line) {
@@ -217,8 +216,7 @@ std::vector<TargetPair> pairs_of(const PictureInput& input) {
                           &b = input.report.set.records[comparison.b].target;
         const auto [place, is_new] = places.emplace(std::pair(a, b), pairs.size());
         if (is_new) pairs.push_back({a, b, {}});
-        pairs[place->second].lines.push_back(
-            {i, group.operation, names[comparison.b], is_tie(input.report, comparison)});
+        pairs[place->second].lines.push_back({i, group.operation, names[comparison.b], is_tie(comparison)});
       }
   return pairs;
 }
