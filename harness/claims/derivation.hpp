@@ -77,6 +77,7 @@ struct Prepared {
   std::vector<std::string> notes;  // what a reader should know about how this was derived
   std::vector<Alternative> alternatives;  // rows as those of `predict`
   Predict predict;
+  std::function<std::string(const Drawn&)> chrome_trace;  // of what was simulated; empty where nothing was
 };
 
 struct Derivation {

@@ -296,6 +296,15 @@ std::vector<double> changes_along(const Claim& claim, const ClaimOptions& option
   return changes;
 }
 
+std::optional<std::string> chrome_trace_of(const Claim& claim, const ClaimOptions& options) {
+  if (!derivation_of(claim)) return std::nullopt;
+  const Prepared prepared = prepared_for(with_numbers(claim, options.numbers), options, route_of(claim));
+  if (!prepared.chrome_trace) return std::nullopt;
+  std::vector<double> values;
+  for (const Assumption& assumption : prepared.assumptions) values.push_back(assumption.value);
+  return prepared.chrome_trace(Drawn(prepared.assumptions, values, options.plan.seed));
+}
+
 std::vector<std::string> settable_keys(const Claim& claim, const ClaimOptions& options) {
   std::vector<std::string> keys;
   for (const auto& [name, value] : claim.let) keys.push_back(name);

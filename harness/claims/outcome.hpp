@@ -69,6 +69,9 @@ ClaimOutcome outcome_of(const Claim& claim, const ClaimOptions& options);
 std::vector<double> changes_along(const Claim& claim, const ClaimOptions& options, Resource resource,
                                   const std::vector<double>& rates);
 
+// What was simulated for this claim, every assumption at its value, for chrome://tracing; absent where nothing was.
+std::optional<std::string> chrome_trace_of(const Claim& claim, const ClaimOptions& options);
+
 // What `--set KEY=VALUE` may name for this claim: resources, its assumptions, names in `let`.
 std::vector<std::string> settable_keys(const Claim& claim, const ClaimOptions& options);
 

@@ -19,7 +19,7 @@ namespace {
 
 struct Flags {
   std::vector<std::string> names, settings;
-  std::string format = "table", output, profile, sweep;
+  std::string format = "table", output, profile, sweep, trace;
   std::uint64_t seed = DrawPlan{}.seed;
   std::int64_t draws = DrawPlan{}.draws;
   bool is_strict = false;
@@ -99,11 +99,25 @@ void sweep_claims(const std::vector<Claim>& claims, const ClaimOptions& options,
   write(is_json ? curves.dump(2) + "\n" : text, flags.output);
 }
 
+// The simulated step of the one claim that is named.
+void write_trace(const std::vector<Claim>& claims, const ClaimOptions& options, const std::string& path) {
+  if (claims.size() != 1)
+    throw Error(Fault::config, fmt::format("--trace draws one claim, and {} are chosen", claims.size()),
+                "name one, e.g. dsv3.train.gpuh_per_T");
+  const std::optional<std::string> trace = chrome_trace_of(claims.front(), options);
+  if (!trace)
+    throw Error(Fault::config, fmt::format("nothing is simulated for {}", claims.front().id),
+                "name a claim of kind train_step or pair");
+  replace_file(path, *trace);
+  fmt::print(stderr, "{}: open it at chrome://tracing or ui.perfetto.dev\n", path);
+}
+
 void claims(const Flags& flags, Session& session) {
   const ClaimOptions options = options_of(flags, session);
   const std::vector<Claim> chosen = chosen_claims(session.configs, flags.names);
   require_settable(chosen, options);
   if (!flags.sweep.empty()) return sweep_claims(chosen, options, flags, session);
+  if (!flags.trace.empty()) write_trace(chosen, options, flags.trace);
   std::vector<ClaimOutcome> outcomes;
   for (const Claim& claim : chosen) outcomes.push_back(outcome_of(claim, options));
   write(rendered(outcomes, flags, session.json ? "json" : flags.format), flags.output);
@@ -122,6 +136,7 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->check(CLI::IsMember({"table", "markdown", "json"}))
       ->option_text("NAME");
   app.add_option("-o,--output", flags.output, "file to write instead of stdout")->option_text("FILE");
+  app.add_option("--trace", flags.trace, "write the simulated step of one claim for chrome://tracing")->option_text("FILE");
   app.add_option("--seed", flags.seed, "of the draws of assumptions")->option_text("N");
   app.add_option("--draws", flags.draws, "how many draws of assumptions")
       ->check(CLI::Range(100, 1000000))

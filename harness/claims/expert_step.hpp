@@ -1,0 +1,25 @@
+// How does a claim about a training step of DeepSeek-V3 become numbers? From phases (read from the public trace, or put
+// together from single kernels) through the pair and pipeline schedules.
+#pragma once
+
+#include <functional>
+
+#include "harness/claims/derivation.hpp"
+#include "harness/claims/what_if.hpp"
+
+namespace chokepoint {
+
+// Phases under conditions, for what is assumed in one draw; without imbalance and jitter, which come after.
+using PhaseSource = std::function<TrainingPhases(const Conditions& conditions, const Drawn& drawn)>;
+
+// What the published phases hold for, moved to the rates of this machine. Throws Error{config} where the profile lacks a
+// figure.
+Conditions conditions_of(const Machine& machine);
+
+// Fills assumptions, inputs, alternatives, trace and prediction of a whole step; `missing` where the claim lacks something.
+void prepare_expert_step(const Scene& scene, const PhaseSource& phases, Prepared& prepared);
+
+// The phases of the trace; adds what they take to inputs, assumptions and notes.
+PhaseSource trace_source(Prepared& prepared);
+
+}  // namespace chokepoint
