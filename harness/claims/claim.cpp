@@ -20,7 +20,14 @@ const std::vector<std::string> kTiers = {"T0", "T1", "T2", "T3", "T4", "T5"};
 
 const std::vector<SettingRule>& system_rules() {
   static const std::vector<SettingRule> rules = {
-      {"gpus"}, {"pp"}, {"ep"}, {"dp"}, {"tp"}, {"vp"}, {"cp"}, {"zero", SettingKind::number, 0.0},
+      {"gpus"},
+      {"pp"},
+      {"ep"},
+      {"dp"},
+      {"tp"},
+      {"vp"},
+      {"cp"},
+      {"zero", SettingKind::number, 0.0},
       {"schedule", SettingKind::text, 0.0, {"1f1b", "interleaved_1f1b", "zbh1", "dualpipe", "dualpipev"}}};
   return rules;
 }
@@ -74,7 +81,8 @@ void check_range(const Fields& fields, const Quantity& quantity) {
   if (!quantity.lo) return;
   if (quantity.values.size() > 1) fields.reject("lo", "stands beside a list of values", "leave lo and hi out");
   if (*quantity.lo > quantity.values.front() || quantity.values.front() > *quantity.hi)
-    fields.reject("value", fmt::format("is {}, outside lo {} to hi {}", quantity.values.front(), *quantity.lo, *quantity.hi),
+    fields.reject("value",
+                  fmt::format("is {}, outside lo {} to hi {}", quantity.values.front(), *quantity.lo, *quantity.hi),
                   "order them: lo <= value <= hi");
 }
 
@@ -120,7 +128,8 @@ Assumption decode_assumption(Fields fields, const Derivation* derivation) {
   assumption.lo = fields.positive("lo");
   assumption.hi = fields.positive("hi");
   if (assumption.lo > assumption.hi)
-    fields.reject("lo", fmt::format("is {}, above hi {}", assumption.lo, assumption.hi), "order them: lo <= value <= hi");
+    fields.reject("lo", fmt::format("is {}, above hi {}", assumption.lo, assumption.hi),
+                  "order them: lo <= value <= hi");
   if (assumption.value < assumption.lo || assumption.value > assumption.hi)
     fields.reject("value", fmt::format("is {}, outside lo {} to hi {}", assumption.value, assumption.lo, assumption.hi),
                   "order them: lo <= value <= hi");
@@ -192,9 +201,10 @@ void decode_tolerance(Fields fields, Claim& claim) {
   if (fields.has("per_row")) {
     claim.row_tolerances = positive_numbers(fields, "per_row");
     if (claim.row_tolerances.size() != claim.quantity.values.size())
-      fields.reject("per_row", fmt::format("has {} tolerances for {} values", claim.row_tolerances.size(),
-                                           claim.quantity.values.size()),
-                    "give every value its tolerance, or leave per_row out");
+      fields.reject(
+          "per_row",
+          fmt::format("has {} tolerances for {} values", claim.row_tolerances.size(), claim.quantity.values.size()),
+          "give every value its tolerance, or leave per_row out");
   }
   fields.finish();
 }
@@ -210,9 +220,8 @@ Settings decode_part(Fields& fields, const std::string& key, const std::vector<S
 
 std::string checked_id(Fields& fields) {
   std::string id = telling_text(fields, "id");
-  const bool is_plain = std::all_of(id.begin(), id.end(), [](unsigned char c) {
-    return std::isalnum(c) || c == '.' || c == '_' || c == '-';
-  });
+  const bool is_plain = std::all_of(
+      id.begin(), id.end(), [](unsigned char c) { return std::isalnum(c) || c == '.' || c == '_' || c == '-'; });
   if (!is_plain) fields.reject("id", fmt::format("is \"{}\"", id), "use letters, digits, dots, - and _");
   return id;
 }

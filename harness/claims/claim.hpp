@@ -15,8 +15,8 @@ namespace chokepoint {
 struct JsonFile;
 
 struct Quantity {
-  std::string name, unit;      // "gpu_hours_per_T_tokens", "h"
-  std::vector<double> values;  // in `unit`, one or more
+  std::string name, unit;         // "gpu_hours_per_T_tokens", "h"
+  std::vector<double> values;     // in `unit`, one or more
   std::vector<std::string> rows;  // what each value is; empty when the file does not say
   std::optional<double> lo, hi;   // as published, where a range was
   bool is_lower_better = false;
@@ -54,9 +54,9 @@ struct Claim {
   std::vector<double> row_tolerances;
   std::vector<std::string> caveats;
 
-  std::string file_hash;                  // SHA-256
-  std::shared_ptr<const JsonFile> file;   // for errors that name the line
-  std::string pointer;                    // "/claims/3"
+  std::string file_hash;                 // SHA-256
+  std::shared_ptr<const JsonFile> file;  // for errors that name the line
+  std::string pointer;                   // "/claims/3"
 
   double tolerance_of(std::size_t row) const { return row_tolerances.empty() ? tolerance : row_tolerances[row]; }
   std::string row_name(std::size_t row) const;  // empty when there is one row without a name

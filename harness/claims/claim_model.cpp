@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <map>
+#include <mutex>
+
 #include "harness/base/strings.hpp"
 
 namespace chokepoint {
@@ -16,11 +19,20 @@ bool fits(const std::string& name, const std::string& id) {
   return next == wanted.size();
 }
 
+// Read once per folder: a sensitivity curve asks for the same model a hundred times.
+const std::vector<ModelShapes>& models_in(const std::string& configs) {
+  static std::mutex mutex;
+  static std::map<std::string, std::vector<ModelShapes>> known;
+  const std::lock_guard lock(mutex);
+  const auto found = known.find(configs);
+  return found != known.end() ? found->second : known.emplace(configs, load_models(configs)).first->second;
+}
+
 }  // namespace
 
 ModelShapes model_of(const Claim& claim, const std::string& configs, const std::string& fallback) {
   const std::string name = claim.workload.text("model", fallback);
-  const std::vector<ModelShapes> models = load_models(configs);
+  const std::vector<ModelShapes>& models = models_in(configs);
   std::vector<std::string> ids;
   std::vector<const ModelShapes*> fitting;
   for (const ModelShapes& model : models) {
@@ -29,7 +41,8 @@ ModelShapes model_of(const Claim& claim, const std::string& configs, const std::
     if (fits(name, model.id)) fitting.push_back(&model);
   }
   if (fitting.size() == 1) return *fitting.front();
-  claim.reject("workload/model", fmt::format("is \"{}\", which {}", name, fitting.empty() ? "is no model" : "could be several models"),
+  claim.reject("workload/model",
+               fmt::format("is \"{}\", which {}", name, fitting.empty() ? "is no model" : "could be several models"),
                suggestion(name, ids));
 }
 

@@ -72,9 +72,9 @@ struct Prepared {
   std::string base_unit;                // of these numbers; empty: the claim's own unit
   std::vector<Assumption> assumptions;  // with default values, which the claim may replace
   std::vector<ClaimInput> inputs;
-  std::vector<Resource> uses;      // of the machine: what "with X instead" is asked about
-  std::string load_factor;         // key of an assumption no kernel model can know; set to 1 it gives a bound
-  std::vector<std::string> notes;  // what a reader should know about how this was derived
+  std::vector<Resource> uses;             // of the machine: what "with X instead" is asked about
+  std::string load_factor;                // key of an assumption no kernel model can know; set to 1 it gives a bound
+  std::vector<std::string> notes;         // what a reader should know about how this was derived
   std::vector<Alternative> alternatives;  // rows as those of `predict`
   Predict predict;
   std::function<std::string(const Drawn&)> chrome_trace;  // of what was simulated; empty where nothing was
@@ -82,11 +82,12 @@ struct Prepared {
 
 struct Derivation {
   std::string name, summary;
-  bool is_arithmetic = false;        // nothing is drawn; the verdict is ARITH_OK or ARITH_FAIL
-  bool takes_expression = false;     // `expr` and `let`
-  std::vector<SettingRule> settings;             // keys of the claim's `model`
-  std::vector<std::string> assumption_keys;      // that a claim may replace
-  std::vector<std::string> routes = {""};        // independent ways; the claim's `route` or the first one is judged
+  bool is_arithmetic = false;                // nothing is drawn; the verdict is ARITH_OK or ARITH_FAIL
+  bool takes_expression = false;             // `expr` and `let`
+  std::vector<SettingRule> settings;         // keys of the claim's `model`
+  std::vector<std::string> assumption_keys;  // that a claim may replace
+  std::vector<std::string> routes = {""};    // independent ways; the claim's `route` or the first one is judged
+  std::function<std::string(const Claim&)> default_hardware;  // of a claim that names none; empty: none
   std::function<Prepared(const Scene&)> prepare;
 };
 

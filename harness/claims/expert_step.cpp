@@ -58,6 +58,8 @@ TrainingPhases phases_in(const StepCase& step, const Drawn& drawn) {
   TrainingPhases phases = step.phases(step.conditions, drawn);
   phases.expert_layer.sync_s = drawn["sync_ms"] * 1e-3;
   phases.optimizer_s = drawn["opt_s"];
+  for (double* part : {&phases.head.forward_s, &phases.head.backward_input_s, &phases.head.weight_s})
+    *part *= drawn["head_time"];
   return with_imbalance(phases, std::max(1.0, drawn["expert_imbalance"]));
 }
 
@@ -138,7 +140,9 @@ std::vector<Assumption> assumptions() {
           {"sync_ms", 1.0, 0.6, 1.8, "trace", std::string(kTrace) + ": waits at a collective, which also absorb skew",
            std::nullopt},
           {"opt_s", 0.26, 0.2, 0.36, "derived", "11.7 GB of gradients and parameters per GPU (ZeRO-1) at 45 GB/s",
-           std::nullopt}};
+           std::nullopt},
+          {"head_time", 1.0, 0.85, 1.15, "prior",
+           "of the output heads over 650 TFLOP/s and 1.5 ms for the loss, which are assumed", 1.0}};
 }
 
 std::string missing_in(const Claim& claim, const TrainingNumber& number) {
@@ -173,11 +177,15 @@ void add_alternative(const std::string& text, const StepCase& base, const TrainP
 }
 
 void add_alternatives(const StepCase& step, const TrainPlan& plan, Prepared& prepared) {
-  const auto add = [&](const std::string& text, const Change& change) { add_alternative(text, step, plan, change, prepared); };
+  const auto add = [&](const std::string& text, const Change& change) {
+    add_alternative(text, step, plan, change, prepared);
+  };
   if (plan.pipeline.schedule == Schedule::dualpipe) {
     add("DualPipe without overlap of transfers", [](TrainPlan& p, Conditions&) { p.overlap = false; });
-    add("ZB-H1, no overlap, instead of DualPipe", [](TrainPlan& p, Conditions&) { p.pipeline.schedule = Schedule::zb_h1; });
-    add("1F1B, no overlap, instead of DualPipe", [](TrainPlan& p, Conditions&) { p.pipeline.schedule = Schedule::one_f_one_b; });
+    add("ZB-H1, no overlap, instead of DualPipe",
+        [](TrainPlan& p, Conditions&) { p.pipeline.schedule = Schedule::zb_h1; });
+    add("1F1B, no overlap, instead of DualPipe",
+        [](TrainPlan& p, Conditions&) { p.pipeline.schedule = Schedule::one_f_one_b; });
   }
   add("half the micro-batches", [](TrainPlan& p, Conditions&) { p.pipeline.micro_batches /= 2; });
   add("BF16 instead of FP8 products", [](TrainPlan&, Conditions& c) { c.gemm = Dtype::bf16; });
@@ -189,7 +197,8 @@ void add_alternatives(const StepCase& step, const TrainPlan& plan, Prepared& pre
 double rate_of(const Machine& machine, Dtype dtype) {
   const auto found = machine.compute.find(dtype);
   if (found != machine.compute.end() && found->second.nominal) return *found->second.nominal;
-  throw Error(Fault::config, fmt::format("profile {} has no rate for compute in {}", machine.profile.id, to_string(dtype)),
+  throw Error(Fault::config,
+              fmt::format("profile {} has no rate for compute in {}", machine.profile.id, to_string(dtype)),
               "name a machine that multiplies in it");
 }
 
@@ -223,11 +232,28 @@ PhaseSource trace_source(Prepared& prepared) {
   add("stream.aux", trace_parts().attention.forward.memory_s + trace_parts().mlp.forward.memory_s, in_trace);
   add("a2a.dispatch.fp8", layer.dispatch_forward_s, in_trace);
   add("a2a.combine.bf16", layer.combine_forward_s, in_trace);
-  add("head", phases.head.forward_s + phases.head.backward_s(), "2 x 4096 x 7168 x 129280 FLOP at an assumed 650 TFLOP/s");
+  add("head", phases.head.forward_s + phases.head.backward_s(),
+      "2 x 4096 x 7168 x 129280 FLOP at an assumed 650 TFLOP/s");
   prepared.notes.push_back("phases: " + std::string(kTrace) +
                            ", one rank of 64, perfectly balanced, without transfers between stages");
   return [phases, parts = trace_parts()](const Conditions& conditions, const Drawn&) {
     return rescaled(phases, parts, Conditions{}, conditions);
+  };
+}
+
+PhaseSource aged(PhaseSource source, Prepared& prepared) {
+  prepared.assumptions.push_back(
+      {"code_age", 1.0, 0.97, 1.03, "prior",
+       "kernels of August to December 2024, when the run was, over those of February 2025, when the trace was", 1.0});
+  return [source = std::move(source)](const Conditions& conditions, const Drawn& drawn) {
+    TrainingPhases phases = source(conditions, drawn);
+    ExpertLayerTimes& layer = phases.expert_layer;
+    for (PassTimes* pass : {&layer.attention, &layer.mlp, &phases.dense_mlp})
+      for (double* part : {&pass->forward_s, &pass->backward_input_s, &pass->weight_s}) *part *= drawn["code_age"];
+    for (double* part :
+         {&layer.dispatch_forward_s, &layer.combine_forward_s, &layer.combine_backward_s, &layer.dispatch_backward_s})
+      *part *= drawn["code_age"];
+    return phases;
   };
 }
 
@@ -241,8 +267,10 @@ void prepare_expert_step(const Scene& scene, const PhaseSource& phases, Prepared
   const TrainPlan plan = checked_plan(claim);
   const int rank = whole(claim.model.number("report_rank", 0.0));
   if (rank >= plan.pipeline.ranks)
-    claim.reject("model/report_rank", fmt::format("is {}, but there are ranks 0 to {}", rank, plan.pipeline.ranks - 1), "correct it");
-  const StepCase step{std::make_shared<Steps>(plan), phases, conditions_of(*scene.machine), facts_of(scene, plan), &number, rank};
+    claim.reject("model/report_rank", fmt::format("is {}, but there are ranks 0 to {}", rank, plan.pipeline.ranks - 1),
+                 "correct it");
+  const StepCase step{std::make_shared<Steps>(plan), phases,  conditions_of(*scene.machine),
+                      facts_of(scene, plan),         &number, rank};
   prepared.rows = number.rows;
   prepared.base_unit = number.base_unit;
   for (Assumption& assumption : assumptions()) prepared.assumptions.push_back(std::move(assumption));

@@ -12,12 +12,16 @@ namespace chokepoint {
 // Phases under conditions, for what is assumed in one draw; without imbalance and jitter, which come after.
 using PhaseSource = std::function<TrainingPhases(const Conditions& conditions, const Drawn& drawn)>;
 
-// What the published phases hold for, moved to the rates of this machine. Throws Error{config} where the profile lacks a
-// figure.
+// What the published phases hold for, moved to the rates of this machine. Throws Error{config} where the profile lacks
+// a figure.
 Conditions conditions_of(const Machine& machine);
 
-// Fills assumptions, inputs, alternatives, trace and prediction of a whole step; `missing` where the claim lacks something.
+// Fills assumptions, inputs, alternatives, trace and prediction of a whole step; `missing` where the claim lacks
+// something.
 void prepare_expert_step(const Scene& scene, const PhaseSource& phases, Prepared& prepared);
+
+// The same with kernels of another age: the trace is newer than the run that claims are about.
+PhaseSource aged(PhaseSource source, Prepared& prepared);
 
 // The phases of the trace; adds what they take to inputs, assumptions and notes.
 PhaseSource trace_source(Prepared& prepared);

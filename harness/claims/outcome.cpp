@@ -15,14 +15,21 @@ namespace {
 
 const Derivation* derivation_of(const Claim& claim) { return Registry<Derivation>::instance().find(claim.kind); }
 
+// The profile that the claim names, or that its kind of derivation stands for.
+std::string hardware_of(const Claim& claim) {
+  const Derivation* derivation = derivation_of(claim);
+  if (!claim.hardware.empty() || !derivation || !derivation->default_hardware) return claim.hardware;
+  return derivation->default_hardware(claim);
+}
+
 std::optional<Machine> machine_for(const Claim& claim, const ClaimOptions& options) {
-  if (claim.hardware.empty()) return std::nullopt;
+  const std::string hardware = hardware_of(claim);
+  if (hardware.empty()) return std::nullopt;
   std::vector<std::string> known;
   for (const Profile& profile : options.profiles) known.push_back(profile.id);
-  if (std::find(known.begin(), known.end(), claim.hardware) == known.end())
-    claim.reject("hardware", fmt::format("is \"{}\", which is no profile", claim.hardware),
-                 suggestion(claim.hardware, known));
-  const std::string& id = options.profile.empty() ? claim.hardware : options.profile;
+  if (std::find(known.begin(), known.end(), hardware) == known.end())
+    claim.reject("hardware", fmt::format("is \"{}\", which is no profile", hardware), suggestion(hardware, known));
+  const std::string& id = options.profile.empty() ? hardware : options.profile;
   return machine_of(find_profile(options.profiles, id), options.rates);
 }
 
@@ -50,9 +57,8 @@ void replace_assumptions(Prepared& prepared, const Claim& claim, const std::map<
 
 void require_inputs(Prepared& prepared, const Claim& claim) {
   for (const std::string& glob : claim.inputs) {
-    const bool is_there = std::any_of(prepared.inputs.begin(), prepared.inputs.end(), [&](const ClaimInput& input) {
-      return glob_matches(glob, input.key);
-    });
+    const bool is_there = std::any_of(prepared.inputs.begin(), prepared.inputs.end(),
+                                      [&](const ClaimInput& input) { return glob_matches(glob, input.key); });
     if (!is_there) prepared.missing.push_back(fmt::format("an input that matches {}", glob));
   }
 }
@@ -71,8 +77,9 @@ std::vector<std::size_t> rows_of(const Claim& claim, const Prepared& prepared) {
   for (std::size_t i = 0; i < claim.quantity.values.size(); ++i) rows.push_back(i);
   if (claim.quantity.rows.empty() || prepared.rows.empty()) {
     if (rows.size() != given)
-      claim.reject("quantity/value", fmt::format("has {} numbers, but {} gives {}{}", rows.size(), claim.kind, given,
-                                                 prepared.rows.empty() ? "" : ": " + joined(prepared.rows, ", ")),
+      claim.reject("quantity/value",
+                   fmt::format("has {} numbers, but {} gives {}{}", rows.size(), claim.kind, given,
+                               prepared.rows.empty() ? "" : ": " + joined(prepared.rows, ", ")),
                    "say in rows which ones they are");
     return rows;
   }
@@ -80,8 +87,8 @@ std::vector<std::size_t> rows_of(const Claim& claim, const Prepared& prepared) {
     const std::string& name = claim.quantity.rows[i];
     const auto found = std::find(prepared.rows.begin(), prepared.rows.end(), name);
     if (found == prepared.rows.end())
-      claim.reject(fmt::format("quantity/rows/{}", i), fmt::format("is \"{}\", which {} does not give", name, claim.kind),
-                   suggestion(name, prepared.rows));
+      claim.reject(fmt::format("quantity/rows/{}", i),
+                   fmt::format("is \"{}\", which {} does not give", name, claim.kind), suggestion(name, prepared.rows));
     rows[i] = static_cast<std::size_t>(found - prepared.rows.begin());
   }
   return rows;
@@ -92,8 +99,9 @@ double scale_of(const Claim& claim, const Prepared& prepared) {
   if (prepared.base_unit.empty()) return 1.0;
   const QuantityUnit unit = *quantity_unit(claim.quantity.unit);
   if (unit.base != prepared.base_unit)
-    claim.reject("quantity/unit", fmt::format("is {}, but {} of kind {} is in {}", claim.quantity.unit,
-                                              claim.quantity.name, claim.kind, prepared.base_unit),
+    claim.reject("quantity/unit",
+                 fmt::format("is {}, but {} of kind {} is in {}", claim.quantity.unit, claim.quantity.name, claim.kind,
+                             prepared.base_unit),
                  "write a unit of that kind");
   return unit.scale;
 }
@@ -183,7 +191,8 @@ std::vector<WhatIf> what_ifs(const Claim& claim, const ClaimOptions& options, co
   if (base == 0.0) return what_if;
   add_machine_what_ifs(claim, options, route, prepared, base, what_if);
   for (const Alternative& alternative : prepared.alternatives)
-    what_if.push_back({alternative.text, first_number(claim, prepared, alternative.predict, options.plan) / base - 1.0});
+    what_if.push_back(
+        {alternative.text, first_number(claim, prepared, alternative.predict, options.plan) / base - 1.0});
   return what_if;
 }
 
@@ -215,11 +224,13 @@ std::string residual_text(const RowOutcome& row, const std::vector<Assumption>& 
   for (std::size_t i = 0; i < assumptions.size(); ++i) {
     if (!assumptions[i].neutral || std::abs(row.spread.effects[i]) < 5e-4) continue;
     left -= row.spread.effects[i];
-    parts += fmt::format("{}{} {:+.1f} %", parts.empty() ? "" : ", ", assumptions[i].key, 100.0 * row.spread.effects[i]);
+    parts +=
+        fmt::format("{}{} {:+.1f} %", parts.empty() ? "" : ", ", assumptions[i].key, 100.0 * row.spread.effects[i]);
   }
   if (parts.empty()) return "";
-  return fmt::format("published is {:+.1f} % from the unfitted point; each alone at its middle gives {}; {:+.1f} % is left",
-                     100.0 * whole, parts, 100.0 * left);
+  return fmt::format(
+      "published is {:+.1f} % from the unfitted point; each alone at its middle gives {}; {:+.1f} % is left",
+      100.0 * whole, parts, 100.0 * left);
 }
 
 void add_verdict(ClaimOutcome& outcome) {
@@ -268,6 +279,8 @@ ClaimOutcome outcome_of(const Claim& original, const ClaimOptions& options) {
   const Prepared prepared = prepared_for(claim, options, outcome.route);
   outcome.inputs = prepared.inputs;
   outcome.notes = prepared.notes;
+  if (claim.hardware.empty() && !outcome.machine.empty())
+    outcome.notes.push_back("the claim names no machine; " + hardware_of(claim) + " is what its kind stands for");
   outcome.assumptions = prepared.assumptions;
   if (!prepared.missing.empty()) return not_testable(std::move(outcome), prepared.missing);
   outcome.rows = judged_rows(claim, prepared, options.plan);
@@ -282,7 +295,7 @@ ClaimOutcome outcome_of(const Claim& original, const ClaimOptions& options) {
 std::vector<double> changes_along(const Claim& claim, const ClaimOptions& options, Resource resource,
                                   const std::vector<double>& rates) {
   std::vector<double> changes;
-  if (!derivation_of(claim) || claim.hardware.empty()) return changes;
+  if (!derivation_of(claim) || hardware_of(claim).empty()) return changes;
   const std::string route = route_of(claim);
   const Prepared own = prepared_for(claim, options, route);
   if (!own.missing.empty()) return changes;

@@ -14,10 +14,10 @@
 namespace chokepoint {
 
 struct ClaimOptions {
-  std::string configs;            // folder, for models and tables
+  std::string configs;  // folder, for models and tables
   std::vector<Profile> profiles;
-  std::string profile;            // instead of the claim's hardware; empty: the claim's own
-  MachineChanges rates;           // --set link=450GB/s
+  std::string profile;                    // instead of the claim's hardware; empty: the claim's own
+  MachineChanges rates;                   // --set link=450GB/s
   std::map<std::string, double> numbers;  // --set of an assumption or of a name in `let`, fixed at this value
   DrawPlan plan;
 };

@@ -19,8 +19,8 @@ struct StepFacts {
   StepScale scale;
   double causal_flop_per_token = 0.0, full_flop_per_token = 0.0;  // model FLOP, without further predicted tokens
   double peak_flop_per_s = 0.0;                                   // of the machine in BF16, by its datasheet
-  double run_tokens = 0.0;      // of the whole run; 0 when the claim does not say
-  double effective_time = 1.0;  // share of the run's time that makes progress
+  double run_tokens = 0.0;                                        // of the whole run; 0 when the claim does not say
+  double effective_time = 1.0;                                    // share of the run's time that makes progress
 };
 
 struct TrainingNumber {

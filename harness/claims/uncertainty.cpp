@@ -15,8 +15,8 @@
 namespace chokepoint {
 namespace {
 
-constexpr std::int64_t kGrain = 16;  // draws a worker takes at a time
-constexpr std::size_t kBins = 20;    // of the estimate of shares
+constexpr std::int64_t kGrain = 16;      // draws a worker takes at a time
+constexpr std::size_t kBins = 20;        // of the estimate of shares
 constexpr std::uint64_t kPointDraw = 0;  // which jitter the points have: that of the first draw
 
 using Values = std::vector<double>;
@@ -25,8 +25,9 @@ Values checked(Values rows, const Prepared& prepared) {
   const std::size_t expected = std::max<std::size_t>(1, prepared.rows.size());
   const bool is_finite = std::all_of(rows.begin(), rows.end(), [](double row) { return std::isfinite(row); });
   if (rows.size() == expected && is_finite) return rows;
-  throw Error(Fault::config, is_finite ? fmt::format("a derivation gave {} numbers instead of {}", rows.size(), expected)
-                                       : std::string("a derivation gave a number that is not finite"),
+  throw Error(Fault::config,
+              is_finite ? fmt::format("a derivation gave {} numbers instead of {}", rows.size(), expected)
+                        : std::string("a derivation gave a number that is not finite"),
               "check the claim's system and workload for impossible values");
 }
 

@@ -26,13 +26,14 @@ struct DrawnSpread {
   double p5 = 0.0, p50 = 0.0, p95 = 0.0;
   double point = 0.0;     // every assumption at its value
   double unfitted = 0.0;  // assumptions that have a neutral value at it: nothing assumed that could have been fitted
-  std::vector<double> shares;   // of the variance, 0 to 1: that of the mean given this assumption (first-order Sobol)
+  std::vector<double> shares;  // of the variance, 0 to 1: that of the mean given this assumption (first-order Sobol)
   std::vector<Swing> tornado;
   std::vector<double> effects;  // relative to `unfitted`: this assumption alone moved from neutral to its middle
 };
 
-// One DrawnSpread per row. Log-normal with lo and hi as 5th and 95th percentile; lo = hi is a constant. The same seed gives
-// the same numbers on any machine and any number of threads. Throws Error{config} when a prediction is not finite.
+// One DrawnSpread per row. Log-normal with lo and hi as 5th and 95th percentile; lo = hi is a constant. The same seed
+// gives the same numbers on any machine and any number of threads. Throws Error{config} when a prediction is not
+// finite.
 std::vector<DrawnSpread> spread_of(const Prepared& prepared, const DrawPlan& plan);
 
 // The prediction with every assumption at its value, or with one of them at another.

@@ -10,7 +10,7 @@
 namespace chokepoint {
 namespace {
 
-constexpr double kMostShareOfPrior = 1.0 / 3.0;
+constexpr double kMostShareOfGuesses = 1.0 / 3.0;
 constexpr double kMostWidthInTolerances = 3.0;
 
 std::optional<double> sigmas(const Evidence& evidence) {
@@ -59,14 +59,22 @@ Judgement inside(const Evidence& evidence, Judgement judgement) {
 
 int badness(Verdict verdict) {
   switch (verdict) {
-    case Verdict::arith_ok: return 0;
-    case Verdict::reproduced: return 1;
-    case Verdict::consistent_but_wide: return 2;
-    case Verdict::bounded: return 3;
-    case Verdict::not_testable: return 4;
-    case Verdict::pessimistic: return 5;
-    case Verdict::optimistic: return 6;
-    case Verdict::arith_fail: return 7;
+    case Verdict::arith_ok:
+      return 0;
+    case Verdict::reproduced:
+      return 1;
+    case Verdict::consistent_but_wide:
+      return 2;
+    case Verdict::bounded:
+      return 3;
+    case Verdict::not_testable:
+      return 4;
+    case Verdict::pessimistic:
+      return 5;
+    case Verdict::optimistic:
+      return 6;
+    case Verdict::arith_fail:
+      return 7;
   }
   return 7;
 }
@@ -116,11 +124,18 @@ Verdict worst(std::span<const Verdict> verdicts) {
 }
 
 std::string cap_of(const std::vector<Assumption>& assumptions, std::span<const double> shares) {
-  for (std::size_t i = 0; i < assumptions.size(); ++i)
-    if (evidence_grade_of(assumptions[i].basis) == EvidenceGrade::d && shares[i] > kMostShareOfPrior)
-      return fmt::format("{:.0f} % of the variance is {}, which is a guess (grade D, {})", 100.0 * shares[i],
-                         assumptions[i].key, assumptions[i].basis);
-  return "";
+  double sum = 0.0, largest = 0.0;
+  std::string key;
+  for (std::size_t i = 0; i < assumptions.size(); ++i) {
+    if (evidence_grade_of(assumptions[i].basis) != EvidenceGrade::d) continue;
+    sum += shares[i];
+    if (shares[i] > largest) {
+      largest = shares[i];
+      key = fmt::format("{} ({})", assumptions[i].key, assumptions[i].basis);
+    }
+  }
+  if (sum <= kMostShareOfGuesses) return "";
+  return fmt::format("{:.0f} % of the variance is guesses (grade D), above all {}", 100.0 * std::min(1.0, sum), key);
 }
 
 }  // namespace chokepoint

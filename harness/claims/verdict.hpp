@@ -49,8 +49,9 @@ Judgement judge_arithmetic(double published, double derived, double tolerance);
 // A claim is worth what its worst number is worth: failures first, then what could not be tested.
 Verdict worst(std::span<const Verdict> verdicts);
 
-// Why the evidence allows no more than CONSISTENT_BUT_WIDE: an assumption of grade D with more than a third of the
-// variance. Empty when nothing is in the way. `shares` has one entry per assumption.
+// Why the evidence allows no more than CONSISTENT_BUT_WIDE: assumptions of grade D with more than a third of the
+// variance, together, because a guess must not get better by being split into two. Empty when nothing is in the way.
+// `shares` has one entry per assumption.
 std::string cap_of(const std::vector<Assumption>& assumptions, std::span<const double> shares);
 
 }  // namespace chokepoint

@@ -42,8 +42,7 @@ Json tool() {
 }
 
 std::string rendered(const std::vector<ClaimOutcome>& outcomes, const Flags& flags, const std::string& format) {
-  if (format == "json")
-    return to_json(outcomes, tool()).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  if (format == "json") return to_json(outcomes, tool()).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   if (format == "markdown") return claims_markdown(outcomes);
   const Style style = style_of(STDOUT_FILENO);
   if (flags.names.empty()) return claims_table(outcomes, style);
@@ -69,8 +68,8 @@ int exit_code_of(const std::vector<ClaimOutcome>& outcomes, bool is_strict) {
 
 Json sweep_json(const Claim& claim, const Sweep& sweep, const std::vector<double>& changes) {
   Json points = Json::array();
-  const std::string key = fmt::format("{}_{}_per_s", to_string(sweep.resource),
-                                      sweep.resource == Resource::compute ? "flop" : "bytes");
+  const std::string key =
+      fmt::format("{}_{}_per_s", to_string(sweep.resource), sweep.resource == Resource::compute ? "flop" : "bytes");
   for (std::size_t i = 0; i < changes.size(); ++i) points.push_back({{key, sweep.rates[i]}, {"change", changes[i]}});
   return {{"id", claim.id}, {"quantity", claim.quantity.name}, {"points", points}};
 }
@@ -125,8 +124,10 @@ void claims(const Flags& flags, Session& session) {
 }
 
 void add_flags(CLI::App& app, Flags& flags) {
-  app.add_option("claims", flags.names, "ids (globs too) or files; without any, all of configs/claims")->option_text("ID..");
-  app.add_option("--set", flags.settings, "what if: link=450GB/s, network=25GB/s, or an assumption, expert_imbalance=1.05")
+  app.add_option("claims", flags.names, "ids (globs too) or files; without any, all of configs/claims")
+      ->option_text("ID..");
+  app.add_option("--set", flags.settings,
+                 "what if: link=450GB/s, network=25GB/s, or an assumption, expert_imbalance=1.05")
       ->allow_extra_args(false)
       ->option_text("KEY=VALUE");
   app.add_option("--profile", flags.profile, "what if: another machine instead of the claim's own")->option_text("ID");
@@ -136,7 +137,8 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->check(CLI::IsMember({"table", "markdown", "json"}))
       ->option_text("NAME");
   app.add_option("-o,--output", flags.output, "file to write instead of stdout")->option_text("FILE");
-  app.add_option("--trace", flags.trace, "write the simulated step of one claim for chrome://tracing")->option_text("FILE");
+  app.add_option("--trace", flags.trace, "write the simulated step of one claim for chrome://tracing")
+      ->option_text("FILE");
   app.add_option("--seed", flags.seed, "of the draws of assumptions")->option_text("N");
   app.add_option("--draws", flags.draws, "how many draws of assumptions")
       ->check(CLI::Range(100, 1000000))
@@ -144,15 +146,14 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_flag("--strict", flags.is_strict, "exit 4 when a verdict is neither for nor against a claim");
 }
 
-const Register<Command> command{
-    {.name = "claims",
-     .place = 7,
-     .summary = "whether published numbers follow from kernels, caps and schedules",
-     .add = [](CLI::App& app, Session& session) {
-       auto flags = std::make_shared<Flags>();
-       add_flags(app, *flags);
-       app.callback([flags, &session] { claims(*flags, session); });
-     }}};
+const Register<Command> command{{.name = "claims",
+                                 .place = 7,
+                                 .summary = "whether published numbers follow from kernels, caps and schedules",
+                                 .add = [](CLI::App& app, Session& session) {
+                                   auto flags = std::make_shared<Flags>();
+                                   add_flags(app, *flags);
+                                   app.callback([flags, &session] { claims(*flags, session); });
+                                 }}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -76,12 +76,15 @@ void apply_setting(const std::string& text, ClaimOptions& options) {
 
 Sweep parse_sweep(const std::string& text) {
   const std::size_t equals = text.find('='), dots = text.find("..");
-  if (equals == std::string::npos || dots == std::string::npos || dots < equals) bad_sweep(text, "is not RESOURCE=FROM..TO");
+  if (equals == std::string::npos || dots == std::string::npos || dots < equals)
+    bad_sweep(text, "is not RESOURCE=FROM..TO");
   const auto resource = resource_from(text.substr(0, equals));
-  if (!resource) bad_sweep(text, fmt::format("\"{}\" is no resource (compute, memory, link, network)", text.substr(0, equals)));
+  if (!resource)
+    bad_sweep(text, fmt::format("\"{}\" is no resource (compute, memory, link, network)", text.substr(0, equals)));
   const std::size_t colon = text.find(':', dots);
   const double from = sweep_rate(text, text.substr(equals + 1, dots - equals - 1), *resource);
-  const double to = sweep_rate(text, text.substr(dots + 2, colon == std::string::npos ? colon : colon - dots - 2), *resource);
+  const double to =
+      sweep_rate(text, text.substr(dots + 2, colon == std::string::npos ? colon : colon - dots - 2), *resource);
   double points = kDefaultSweepPoints;
   if (colon != std::string::npos) points = plain_number(text.substr(colon + 1)).value_or(0.0);
   if (points != std::floor(points) || points < 2 || points > kMostSweepPoints)

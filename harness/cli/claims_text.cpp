@@ -34,7 +34,8 @@ Cell derived_cell(const ClaimOutcome& outcome, const RowOutcome& row) {
 void add_rows(Table& table, const ClaimOutcome& outcome) {
   const std::string& id = outcome.claim.id;
   if (outcome.rows.empty()) {
-    table.row({id, outcome.claim.tier, Cell(), Cell(), Cell(), std::string(to_string(outcome.verdict)), Cell(), Cell()});
+    table.row(
+        {id, outcome.claim.tier, Cell(), Cell(), Cell(), std::string(to_string(outcome.verdict)), Cell(), Cell()});
     return;
   }
   for (const RowOutcome& row : outcome.rows)
@@ -56,7 +57,8 @@ std::string behind(const ClaimOutcome& outcome) {
   for (const std::string& text : {outcome.reason, unfitted_text(outcome), inputs_text(outcome), seed_text(outcome)})
     if (!text.empty()) parts.push_back(text);
   if (outcome.change_by_settings)
-    parts.push_back(fmt::format("as set, against the claim's own machine: {}", change_text(*outcome.change_by_settings)));
+    parts.push_back(
+        fmt::format("as set, against the claim's own machine: {}", change_text(*outcome.change_by_settings)));
   else if (const std::string text = with_instead_text(outcome); !text.empty())
     parts.push_back(text);
   return joined(parts, ". ");
@@ -107,8 +109,14 @@ std::vector<std::size_t> by_swing(const DrawnSpread& spread) {
 void add_tornado(std::string& out, const ClaimOutcome& outcome, const Style& style) {
   if (outcome.rows.empty() || outcome.assumptions.empty()) return;
   const DrawnSpread& spread = outcome.rows.front().spread;
-  Table table({{"assumption"}, {"from", Align::right}, {"to", Align::right}, {"alone moves it", Align::right},
-               {"of variance", Align::right}, {"basis"}, {"grade"}, {"source", Align::left, 1}});
+  Table table({{"assumption"},
+               {"from", Align::right},
+               {"to", Align::right},
+               {"alone moves it", Align::right},
+               {"of variance", Align::right},
+               {"basis"},
+               {"grade"},
+               {"source", Align::left, 1}});
   for (const std::size_t i : by_swing(spread)) {
     const Assumption& assumption = outcome.assumptions[i];
     table.row({assumption.key, fmt::format("{:.4g}", assumption.lo), fmt::format("{:.4g}", assumption.hi),
@@ -149,22 +157,31 @@ std::string markdown_cell(std::string text) {
 }  // namespace
 
 std::string claims_table(const std::vector<ClaimOutcome>& outcomes, const Style& style) {
-  Table table({{"claim"}, {"tier", Align::left, 3}, {"published", Align::right}, {"derived [5 %, 95 %]", Align::right},
-               {"off by", Align::right, 1}, {"verdict"}, {"worst input", Align::left, 2},
+  Table table({{"claim"},
+               {"tier", Align::left, 3},
+               {"published", Align::right},
+               {"derived [5 %, 95 %]", Align::right},
+               {"off by", Align::right, 1},
+               {"verdict"},
+               {"worst input", Align::left, 2},
                {"what matters most", Align::left, 4, true}});
   for (const ClaimOutcome& outcome : outcomes) add_rows(table, outcome);
   std::string out = table.render(style) + "\n";
   for (const ClaimOutcome& outcome : outcomes) add_wrapped(out, behind(outcome), outcome.claim.id + ": ", style);
   out += "\n";
-  add_wrapped(out, "Grades of inputs: A measured on the claimed GPU, B on a sibling and capped, C published, D a prior or a "
-                   "fit. A verdict is no better than a D input with more than a third of the variance allows. One claim in "
-                   "full: chokepoint claims ID.", "", style);
+  add_wrapped(out,
+              "Grades of inputs: A measured on the claimed GPU, B on a sibling and capped, C published, D a prior or a "
+              "fit. Where D inputs make more than a third of the variance no verdict is better than "
+              "CONSISTENT_BUT_WIDE. One claim in "
+              "full: chokepoint claims ID.",
+              "", style);
   return out;
 }
 
 std::string claims_markdown(const std::vector<ClaimOutcome>& outcomes) {
   std::string out =
-      "| claim | published | derived, 5 to 95 % | verdict | inputs | what matters most |\n| --- | ---: | ---: | --- | --- | --- |\n";
+      "| claim | published | derived, 5 to 95 % | verdict | inputs | what matters most |\n| --- | ---: | ---: | --- | "
+      "--- | --- |\n";
   for (const ClaimOutcome& outcome : outcomes) {
     const std::string inputs = inputs_text(outcome) + (seed_text(outcome).empty() ? "" : "; " + seed_text(outcome));
     if (outcome.rows.empty())
@@ -186,18 +203,18 @@ std::string claim_in_full(const ClaimOutcome& outcome, const Style& style) {
   std::string out = painted(claim.id, Paint::strong, style) + fmt::format("  {}  ", claim.tier) +
                     painted(to_string(outcome.verdict), paint_of(outcome.verdict), style) + "\n";
   add_wrapped(out, claim.statement, "  ", style);
-  add_wrapped(out,
-              fmt::format("{}{} ({}, {})", claim.source.cite,
-                          claim.source.locator.empty() ? "" : ", " + claim.source.locator, claim.source.url,
-                          claim.source.is_primary ? "primary" : "secondary"),
-              "  source: ", style);
+  add_wrapped(
+      out,
+      fmt::format("{}{} ({}, {})", claim.source.cite, claim.source.locator.empty() ? "" : ", " + claim.source.locator,
+                  claim.source.url, claim.source.is_primary ? "primary" : "secondary"),
+      "  source: ", style);
   if (!outcome.machine.empty()) add_wrapped(out, outcome.machine, "  machine: ", style);
   if (outcome.rows.empty()) add_wrapped(out, outcome.reason, "  ", style);
   out += "\n";
   add_full_rows(out, outcome, style);
   if (outcome.change_by_settings)
-    add_wrapped(out, change_text(*outcome.change_by_settings) + " against the claim's own machine and numbers", "  as set: ",
-                style);
+    add_wrapped(out, change_text(*outcome.change_by_settings) + " against the claim's own machine and numbers",
+                "  as set: ", style);
   add_wrapped(out, unfitted_text(outcome), "  ", style);
   add_wrapped(out, outcome.residual, "  residual: ", style);
   add_tornado(out, outcome, style);

@@ -1,5 +1,5 @@
-// How are outcomes of claims shown to people? A table of all of them with what stands behind each, one claim in full, or
-// a sensitivity curve.
+// How are outcomes of claims shown to people? A table of all of them with what stands behind each, one claim in full,
+// or a sensitivity curve.
 #pragma once
 
 #include <string>

@@ -83,9 +83,9 @@ std::string worst_grade(const ClaimOutcome& outcome) {
 
 std::string with_instead_text(const ClaimOutcome& outcome) {
   if (outcome.what_if.empty()) return "";
-  const auto largest = std::max_element(
-      outcome.what_if.begin(), outcome.what_if.end(),
-      [](const WhatIf& a, const WhatIf& b) { return std::abs(a.change) < std::abs(b.change); });
+  const auto largest =
+      std::max_element(outcome.what_if.begin(), outcome.what_if.end(),
+                       [](const WhatIf& a, const WhatIf& b) { return std::abs(a.change) < std::abs(b.change); });
   return fmt::format("with {}: {}", largest->text, change_text(largest->change));
 }
 
@@ -97,8 +97,7 @@ std::string seed_text(const ClaimOutcome& outcome) {
 std::string unfitted_text(const ClaimOutcome& outcome) {
   if (outcome.rows.empty() || outcome.is_arithmetic) return "";
   std::string text;
-  if (has_neutral(outcome))
-    text = fmt::format("unfitted point {}", figure_text(outcome.rows.front().spread.unfitted));
+  if (has_neutral(outcome)) text = fmt::format("unfitted point {}", figure_text(outcome.rows.front().spread.unfitted));
   if (!outcome.route.empty() && !text.empty()) text += fmt::format(" (from {})", outcome.route);
   for (const RouteOutcome& route : outcome.other_routes) {
     if (!text.empty()) text += "; ";

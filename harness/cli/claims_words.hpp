@@ -31,8 +31,8 @@ std::string with_instead_text(const ClaimOutcome& outcome);
 // "seed 20241227, 2000 draws"; empty where nothing is drawn.
 std::string seed_text(const ClaimOutcome& outcome);
 
-// "unfitted 169.1k [trace]; from kernels 174k [165k, 188k], unfitted 160.0k": points without anything assumed, and other
-// ways to the same number.
+// "unfitted 169.1k [trace]; from kernels 174k [165k, 188k], unfitted 160.0k": points without anything assumed, and
+// other ways to the same number.
 std::string unfitted_text(const ClaimOutcome& outcome);
 
 }  // namespace chokepoint

@@ -57,13 +57,22 @@ TEST(claim, a_missing_or_unreadable_unit_is_refused) {
 }
 
 TEST(claim, wrong_types_are_refused) {
-  const std::vector<std::pair<const char*, Json>> wrong = {
-      {"/quantity/value", "42"}, {"/quantity/value", Json::array()}, {"/quantity/value", Json::array({1, "2"})},
-      {"/quantity/value", -42},  {"/quantity/value", nullptr},       {"/tier", 0},
-      {"/tier", "T9"},           {"/quantity/better", "more"},       {"/source/grade", "tertiary"},
-      {"/tolerance/rel", 0},     {"/tolerance", 0.1},                {"/model/kind", "arithmetic"},
-      {"/id", "two words"},      {"/statement", ""},                 {"/caveats", "one"},
-      {"/inputs", Json::array({1})}};
+  const std::vector<std::pair<const char*, Json>> wrong = {{"/quantity/value", "42"},
+                                                           {"/quantity/value", Json::array()},
+                                                           {"/quantity/value", Json::array({1, "2"})},
+                                                           {"/quantity/value", -42},
+                                                           {"/quantity/value", nullptr},
+                                                           {"/tier", 0},
+                                                           {"/tier", "T9"},
+                                                           {"/quantity/better", "more"},
+                                                           {"/source/grade", "tertiary"},
+                                                           {"/tolerance/rel", 0},
+                                                           {"/tolerance", 0.1},
+                                                           {"/model/kind", "arithmetic"},
+                                                           {"/id", "two words"},
+                                                           {"/statement", ""},
+                                                           {"/caveats", "one"},
+                                                           {"/inputs", Json::array({1})}};
   for (const auto& [place, value] : wrong) {
     Json claim = valid_claim();
     claim[Json::json_pointer(place)] = value;

@@ -20,7 +20,8 @@ Prepared prepare(const Scene& scene) {
   const double bytes = scene.route == "half" ? 5e9 : 10e9;
   prepared.rows = {"link", "both"};
   prepared.base_unit = "s";
-  prepared.assumptions = {{"waste", 1.1, 1.0, 1.21, "derived", "a test", 1.0}, {"load", 0.5, 0.4, 0.6, "prior", "a test", {}}};
+  prepared.assumptions = {{"waste", 1.1, 1.0, 1.21, "derived", "a test", 1.0},
+                          {"load", 0.5, 0.4, 0.6, "prior", "a test", {}}};
   prepared.inputs = {{"machine.link", link, "B/s", EvidenceGrade::c, "profile"}};
   prepared.uses = {Resource::link, Resource::network};
   if (scene.claim.model.flag("has_load", false)) prepared.load_factor = "load";
@@ -42,7 +43,8 @@ const Register<Derivation> derivation{{.name = "outcome_test",
 // Link 160 GB/s, network 40 GB/s: 62.5 ms and 312.5 ms, times 1.1.
 Json transfer_claim() {
   Json claim = valid_claim();
-  claim["quantity"] = {{"name", "seconds"}, {"unit", "ms"}, {"value", {68.75, 343.75}}, {"rows", {"link", "both"}}, {"better", "lower"}};
+  claim["quantity"] = {
+      {"name", "seconds"}, {"unit", "ms"}, {"value", {68.75, 343.75}}, {"rows", {"link", "both"}}, {"better", "lower"}};
   claim["hardware"] = "h800-sxm";
   claim["model"] = {{"kind", "outcome_test"}};
   claim["tolerance"] = {{"rel", 0.1}};
@@ -109,7 +111,8 @@ TEST(outcome, a_row_has_its_own_tolerance) {
 TEST(outcome, a_guess_that_makes_the_interval_caps_the_verdict_and_a_source_lifts_the_cap) {
   Json claim = transfer_claim();
   const auto with_basis = [&](const char* basis) {
-    claim["assumptions"] = Json::array({{{"key", "waste"}, {"value", 1.1}, {"lo", 1.0}, {"hi", 1.21}, {"basis", basis}}});
+    claim["assumptions"] =
+        Json::array({{{"key", "waste"}, {"value", 1.1}, {"lo", 1.0}, {"hi", 1.21}, {"basis", basis}}});
     return outcome(claim).verdict;
   };
   EXPECT_EQ(with_basis("published"), Verdict::reproduced);
@@ -119,7 +122,8 @@ TEST(outcome, a_guess_that_makes_the_interval_caps_the_verdict_and_a_source_lift
 TEST(outcome, a_wider_assumption_makes_a_failing_claim_consistent_and_a_narrower_one_the_other_way) {
   Json claim = transfer_claim();
   const auto with_range = [&](double lo, double hi) {
-    claim["assumptions"] = Json::array({{{"key", "waste"}, {"value", 1.1}, {"lo", lo}, {"hi", hi}, {"basis", "derived"}}});
+    claim["assumptions"] =
+        Json::array({{{"key", "waste"}, {"value", 1.1}, {"lo", lo}, {"hi", hi}, {"basis", "derived"}}});
     claim["quantity"]["value"][0] = 72.0;
     return outcome(claim).rows[0].judgement.verdict;
   };

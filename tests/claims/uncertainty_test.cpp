@@ -10,7 +10,8 @@
 namespace chokepoint {
 namespace {
 
-Assumption assumption(std::string key, double value, double lo, double hi, std::optional<double> neutral = std::nullopt) {
+Assumption assumption(std::string key, double value, double lo, double hi,
+                      std::optional<double> neutral = std::nullopt) {
   return {std::move(key), value, lo, hi, "prior", "a test", neutral};
 }
 
@@ -30,7 +31,8 @@ TEST(uncertainty, lo_and_hi_are_the_5th_and_95th_percentile) {
 }
 
 TEST(uncertainty, the_interval_of_one_assumption_is_its_own) {
-  const auto prepared = prepared_of({assumption("x", 1.0, 0.8, 1.25)}, [](const Drawn& d) { return std::vector{3 * d["x"]}; });
+  const auto prepared =
+      prepared_of({assumption("x", 1.0, 0.8, 1.25)}, [](const Drawn& d) { return std::vector{3 * d["x"]}; });
   const DrawnSpread spread = spread_of(prepared, {.seed = 1, .draws = 20000}).front();
   EXPECT_NEAR(spread.p5, 2.4, 0.02);
   EXPECT_NEAR(spread.p50, 3.0, 0.02);
@@ -59,10 +61,11 @@ TEST(uncertainty, an_assumption_that_does_nothing_has_no_share_and_no_bar) {
 
 // y = (x - 1)^2 has no slope in the middle: a correlation would see nothing.
 TEST(uncertainty, a_share_is_found_where_a_correlation_is_zero) {
-  const auto prepared = prepared_of({assumption("x", 1, 1 / 1.5, 1.5), assumption("y", 1, 0.99, 1.01)}, [](const Drawn& d) {
-    const double log_x = std::log(d["x"]);
-    return std::vector{1.0 + log_x * log_x + 0.01 * d["y"]};
-  });
+  const auto prepared =
+      prepared_of({assumption("x", 1, 1 / 1.5, 1.5), assumption("y", 1, 0.99, 1.01)}, [](const Drawn& d) {
+        const double log_x = std::log(d["x"]);
+        return std::vector{1.0 + log_x * log_x + 0.01 * d["y"]};
+      });
   EXPECT_GT(spread_of(prepared, {}).front().shares[0], 0.8);
 }
 
@@ -87,19 +90,22 @@ TEST(uncertainty, the_unfitted_point_has_neutral_values_and_effects_start_from_i
 }
 
 TEST(uncertainty, the_same_seed_gives_the_same_numbers_and_another_seed_others) {
-  const auto prepared = prepared_of({assumption("x", 1, 0.8, 1.25)}, [](const Drawn& d) { return std::vector{d["x"]}; });
+  const auto prepared =
+      prepared_of({assumption("x", 1, 0.8, 1.25)}, [](const Drawn& d) { return std::vector{d["x"]}; });
   const double first = spread_of(prepared, {.seed = 3}).front().p95;
   EXPECT_DOUBLE_EQ(spread_of(prepared, {.seed = 3}).front().p95, first);
   EXPECT_NE(spread_of(prepared, {.seed = 4}).front().p95, first);
 }
 
 TEST(uncertainty, a_prediction_that_is_not_finite_is_an_error) {
-  const auto prepared = prepared_of({assumption("x", 1, 0.8, 1.25)}, [](const Drawn&) { return std::vector<double>{NAN}; });
+  const auto prepared =
+      prepared_of({assumption("x", 1, 0.8, 1.25)}, [](const Drawn&) { return std::vector<double>{NAN}; });
   EXPECT_THROW(spread_of(prepared, {}), Error);
 }
 
 TEST(uncertainty, asking_for_an_assumption_that_was_not_declared_is_an_error) {
-  const auto prepared = prepared_of({assumption("x", 1, 0.8, 1.25)}, [](const Drawn& d) { return std::vector{d["y"]}; });
+  const auto prepared =
+      prepared_of({assumption("x", 1, 0.8, 1.25)}, [](const Drawn& d) { return std::vector{d["y"]}; });
   EXPECT_THROW(spread_of(prepared, {}), Error);
 }
 

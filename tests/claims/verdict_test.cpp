@@ -7,7 +7,9 @@ namespace chokepoint {
 namespace {
 
 // 100 within [90, 110] around 100: 20 % wide, tolerance 10 %.
-Evidence good() { return {.published = 100, .lo = 90, .mid = 100, .hi = 110, .tolerance = 0.10, .is_lower_better = true}; }
+Evidence good() {
+  return {.published = 100, .lo = 90, .mid = 100, .hi = 110, .tolerance = 0.10, .is_lower_better = true};
+}
 
 TEST(verdict, inside_close_and_narrow_is_reproduced) { EXPECT_EQ(judge(good()).verdict, Verdict::reproduced); }
 
@@ -95,11 +97,14 @@ TEST(verdict, a_cap_allows_no_more_than_consistent_but_wide) {
   EXPECT_EQ(judge(evidence).verdict, Verdict::pessimistic) << "a cap does not save what is outside";
 }
 
-TEST(verdict, only_a_guess_with_more_than_a_third_of_the_variance_caps) {
-  const std::vector<Assumption> assumptions = {{.key = "guess", .basis = "prior"}, {.key = "known", .basis = "published"}};
+TEST(verdict, only_guesses_with_more_than_a_third_of_the_variance_cap) {
+  const std::vector<Assumption> assumptions = {{.key = "guess", .basis = "prior"},
+                                               {.key = "known", .basis = "published"}};
   EXPECT_EQ(cap_of(assumptions, std::vector{0.33, 0.67}), "");
   EXPECT_NE(cap_of(assumptions, std::vector{0.34, 0.66}).find("guess"), std::string::npos);
   EXPECT_EQ(cap_of({{.key = "a", .basis = "trace"}, {.key = "b", .basis = "derived"}}, std::vector{1.0, 0.0}), "");
+  EXPECT_NE(cap_of({{.key = "a", .basis = "prior"}, {.key = "b", .basis = "prior"}}, std::vector{0.2, 0.2}), "")
+      << "a guess does not get better by being split";
   for (const char* basis : {"prior", "trace-fit", "measure"})
     EXPECT_NE(cap_of({{.key = "a", .basis = basis}}, std::vector{1.0}), "") << basis;
 }

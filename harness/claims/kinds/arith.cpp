@@ -24,8 +24,9 @@ Prepared prepare(const Scene& scene) {
   Prepared prepared;
   for (const auto& [name, value] : claim.let) {
     prepared.inputs.push_back({"let." + name, value, "", EvidenceGrade::c, claim.source.cite});
-    prepared.alternatives.push_back(
-        {fmt::format("1 % more {}", name), [claim, name = name](const Drawn&) { return std::vector{value_of(claim, name)}; }});
+    prepared.alternatives.push_back({fmt::format("1 % more {}", name), [claim, name = name](const Drawn&) {
+                                       return std::vector{value_of(claim, name)};
+                                     }});
   }
   prepared.notes.push_back("from its own numbers: " + claim.expression);
   prepared.predict = [claim](const Drawn&) { return std::vector{value_of(claim)}; };

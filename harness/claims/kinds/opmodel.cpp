@@ -61,8 +61,8 @@ void add_alternatives(Prepared& prepared, const Claim& claim, const ModelShapes&
     OpModelArguments other = arguments;
     other[key] = 1.0 - other[key];
     const double value = value_of(claim, model, function.name, other) * quantity_unit(function.unit)->scale;
-    prepared.alternatives.push_back(
-        {fmt::format("{} {}", key, other[key] == 0.0 ? "left out" : "counted"), [value](const Drawn&) { return std::vector{value}; }});
+    prepared.alternatives.push_back({fmt::format("{} {}", key, other[key] == 0.0 ? "left out" : "counted"),
+                                     [value](const Drawn&) { return std::vector{value}; }});
   }
 }
 
@@ -79,8 +79,10 @@ Prepared prepare(const Scene& scene) {
   const QuantityUnit unit = *quantity_unit(function.unit);
   prepared.base_unit = unit.base;
   const double value = value_of(claim, model, function.name, arguments) * unit.scale;
-  for (const auto& [key, argument] : arguments) prepared.inputs.push_back({key, argument, "", EvidenceGrade::c, "the claim's definition"});
-  prepared.inputs.push_back({"model." + model.id, static_cast<double>(model.layers), "layers", EvidenceGrade::c, model.source});
+  for (const auto& [key, argument] : arguments)
+    prepared.inputs.push_back({key, argument, "", EvidenceGrade::c, "the claim's definition"});
+  prepared.inputs.push_back(
+      {"model." + model.id, static_cast<double>(model.layers), "layers", EvidenceGrade::c, model.source});
   prepared.notes.push_back(function.name + ": " + function.summary);
   add_alternatives(prepared, claim, model, function, arguments);
   prepared.predict = [value](const Drawn&) { return std::vector{value}; };

@@ -22,11 +22,15 @@ Prepared prepare(const Scene& scene) {
     return prepared;
   }
   Conditions conditions = conditions_of(*scene.machine);
-  conditions.transfer_sms = static_cast<int>(std::lround(scene.claim.model.number("comm_sms", conditions.transfer_sms)));
+  conditions.transfer_sms =
+      static_cast<int>(std::lround(scene.claim.model.number("comm_sms", conditions.transfer_sms)));
   const double layers = scene.claim.model.number("layers", 4.0);
   prepared.base_unit = "s";
-  prepared.assumptions = {{"gap", 1.029, 1.015, 1.05, "trace", "wall time of a layer pair over its kernels: 32.25 over 31.35 ms in DeepSeek profile-data 4496024, train.json", std::nullopt},
-                          {"sync_ms", 1.0, 0.6, 1.8, "trace", "waits at a collective in the same trace", std::nullopt}};
+  prepared.assumptions = {
+      {"gap", 1.029, 1.015, 1.05, "trace",
+       "wall time of a layer pair over its kernels: 32.25 over 31.35 ms in DeepSeek profile-data 4496024, train.json",
+       std::nullopt},
+      {"sync_ms", 1.0, 0.6, 1.8, "trace", "waits at a collective in the same trace", std::nullopt}};
   const PhaseSource source = trace_source(prepared);
   prepared.uses = {Resource::memory, Resource::link, Resource::network, Resource::compute};
   prepared.predict = [=](const Drawn& drawn) {
@@ -38,11 +42,13 @@ Prepared prepare(const Scene& scene) {
   return prepared;
 }
 
-const Register<Derivation> derivation{{.name = "pair",
-                                       .summary = "overlapped chunks of expert layers, compute and transfers side by side",
-                                       .settings = {{"layers"}, {"compute_sms"}, {"comm_sms", SettingKind::number, 0.0}},
-                                       .assumption_keys = {"gap", "sync_ms"},
-                                       .prepare = prepare}};
+const Register<Derivation> derivation{
+    {.name = "pair",
+     .summary = "overlapped chunks of expert layers, compute and transfers side by side",
+     .settings = {{"layers"}, {"compute_sms"}, {"comm_sms", SettingKind::number, 0.0}},
+     .assumption_keys = {"gap", "sync_ms"},
+     .default_hardware = [](const Claim&) { return std::string("h800-sxm"); },
+     .prepare = prepare}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -1,5 +1,6 @@
 // train_step: hours, rates and parts of a training step from its phases and its schedule.
 #include "harness/claims/claim_model.hpp"
+#include "harness/claims/dense_training.hpp"
 #include "harness/claims/expert_step.hpp"
 
 namespace chokepoint {
@@ -12,12 +13,18 @@ Prepared prepare(const Scene& scene) {
     return prepared;
   }
   const ModelShapes model = model_of(scene.claim, scene.configs);
-  if (!model.architecture || !model.architecture->experts) {
-    prepared.missing.push_back("a training step of a model without experts");
-    return prepared;
-  }
-  prepare_expert_step(scene, trace_source(prepared), prepared);
+  if (!model.architecture)
+    prepared.missing.push_back("\"architecture\" in " + model.path);
+  else if (model.architecture->experts)
+    prepare_expert_step(scene, aged(trace_source(prepared), prepared), prepared);
+  else
+    prepare_dense_step(scene, model, prepared);
   return prepared;
+}
+
+// Phases are those of an H800: a claim about DeepSeek-V3 that names no machine means that one.
+std::string default_hardware(const Claim& claim) {
+  return claim.workload.text("model", "deepseek-v3") == "deepseek-v3" ? "h800-sxm" : "";
 }
 
 const Register<Derivation> derivation{
@@ -27,7 +34,10 @@ const Register<Derivation> derivation{
                   {"routing", SettingKind::text, 0.0, {"limit4_of_8"}},
                   {"schedule", SettingKind::text, 0.0, {"1f1b", "interleaved_1f1b", "zbh1", "dualpipe", "dualpipev"}},
                   {"report_rank", SettingKind::number, 0.0}},
-     .assumption_keys = {"expert_imbalance", "jitter_rel", "sync_ms", "opt_s", "effective_time", "bf16_gemm_tflops"},
+     .assumption_keys = {"expert_imbalance", "jitter_rel", "sync_ms", "opt_s", "head_time", "code_age",
+                         "effective_time", "bf16_gemm_tflops", "clock_loss", "link_efficiency", "network_efficiency",
+                         "tp_shown", "dp_shown", "memory_ms"},
+     .default_hardware = default_hardware,
      .prepare = prepare}};
 
 }  // namespace
