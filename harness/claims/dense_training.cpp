@@ -165,6 +165,7 @@ void prepare_dense_step(const Scene& scene, const ModelShapes& model, Prepared& 
     return;
   }
   const DenseCase dense = checked_case(scene, model, number);
+  prepared.has_one_route = true;
   prepared.rows = number.rows;
   prepared.base_unit = number.base_unit;
   prepared.assumptions = assumptions();

@@ -17,6 +17,8 @@
 
 namespace chokepoint {
 
+struct Record;
+
 // How good a number is: A measured on the claimed GPU, B on a sibling and capped, C published, D a prior or a fit.
 enum class EvidenceGrade { a, b, c, d };
 std::string_view to_string(EvidenceGrade grade);  // "A"
@@ -55,6 +57,7 @@ struct Scene {
   std::optional<Machine> machine;  // absent when the claim names no hardware
   std::string configs;             // folder, for models and tables
   std::string route;               // one of the derivation's routes
+  const std::vector<Record>* records = nullptr;  // measured ones, which take the place of published rows; may be null
 };
 
 using Predict = std::function<std::vector<double>(const Drawn&)>;
@@ -73,6 +76,7 @@ struct Prepared {
   std::vector<Assumption> assumptions;  // with default values, which the claim may replace
   std::vector<ClaimInput> inputs;
   std::vector<Resource> uses;             // of the machine: what "with X instead" is asked about
+  bool has_one_route = false;      // whatever routes this kind has, for this claim they are one
   std::string load_factor;                // key of an assumption no kernel model can know; set to 1 it gives a bound
   std::vector<std::string> notes;         // what a reader should know about how this was derived
   std::vector<Alternative> alternatives;  // rows as those of `predict`

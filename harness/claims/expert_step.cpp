@@ -176,7 +176,7 @@ void add_alternative(const std::string& text, const StepCase& base, const TrainP
   prepared.alternatives.push_back({text, [step](const Drawn& drawn) { return predict(step, drawn); }});
 }
 
-void add_alternatives(const StepCase& step, const TrainPlan& plan, Prepared& prepared) {
+void add_alternatives(const StepCase& step, const TrainPlan& plan, bool can_change_formats, Prepared& prepared) {
   const auto add = [&](const std::string& text, const Change& change) {
     add_alternative(text, step, plan, change, prepared);
   };
@@ -188,6 +188,7 @@ void add_alternatives(const StepCase& step, const TrainPlan& plan, Prepared& pre
         [](TrainPlan& p, Conditions&) { p.pipeline.schedule = Schedule::one_f_one_b; });
   }
   add("half the micro-batches", [](TrainPlan& p, Conditions&) { p.pipeline.micro_batches /= 2; });
+  if (!can_change_formats) return;  // phases of single kernels are those of the formats they were measured in
   add("BF16 instead of FP8 products", [](TrainPlan&, Conditions& c) { c.gemm = Dtype::bf16; });
   add("BF16 instead of FP8 dispatch", [](TrainPlan&, Conditions& c) { c.dispatch = Dtype::bf16; });
   add("FP8 instead of BF16 combine", [](TrainPlan&, Conditions& c) { c.combine = Dtype::fp8_e4m3; });
@@ -275,7 +276,8 @@ void prepare_expert_step(const Scene& scene, const PhaseSource& phases, Prepared
   prepared.base_unit = number.base_unit;
   for (Assumption& assumption : assumptions()) prepared.assumptions.push_back(std::move(assumption));
   add_machine_inputs(*scene.machine, prepared);
-  add_alternatives(step, plan, prepared);
+  if (scene.route == "kernels") std::erase(prepared.uses, Resource::compute);  // rows are of the machine as it is
+  add_alternatives(step, plan, scene.route != "kernels", prepared);
   prepared.notes.push_back("stage layout: inferred, not published; DualPipe's schedule run by its dependencies");
   if (number.needs_rank) prepared.notes.push_back(fmt::format("of rank {}; which one was meant is inferred", rank));
   prepared.predict = [step](const Drawn& drawn) { return predict(step, drawn); };

@@ -64,7 +64,8 @@ void require_inputs(Prepared& prepared, const Claim& claim) {
 }
 
 Prepared prepared_for(const Claim& claim, const ClaimOptions& options, const std::string& route) {
-  Prepared prepared = derivation_of(claim)->prepare({claim, machine_for(claim, options), options.configs, route});
+  Prepared prepared = derivation_of(claim)->prepare(
+      {claim, machine_for(claim, options), options.configs, route, options.records.get()});
   replace_assumptions(prepared, claim, options.numbers);
   if (prepared.missing.empty()) require_inputs(prepared, claim);
   return prepared;
@@ -288,7 +289,10 @@ ClaimOutcome outcome_of(const Claim& original, const ClaimOptions& options) {
   outcome.what_if = what_ifs(claim, options, outcome.route, prepared);
   outcome.change_by_settings = change_by_settings(original, claim, options, outcome.route, prepared);
   outcome.residual = residual_text(outcome.rows.front(), prepared.assumptions);
-  add_other_routes(outcome, options);
+  if (prepared.has_one_route)
+    outcome.route.clear();
+  else
+    add_other_routes(outcome, options);
   return outcome;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@ struct ClaimOptions {
   std::string profile;                    // instead of the claim's hardware; empty: the claim's own
   MachineChanges rates;                   // --set link=450GB/s
   std::map<std::string, double> numbers;  // --set of an assumption or of a name in `let`, fixed at this value
+  std::shared_ptr<const std::vector<Record>> records;  // measured; take the place of published kernel rows
   DrawPlan plan;
 };
 

@@ -11,6 +11,7 @@
 #include "harness/claims/outcome_json.hpp"
 #include "harness/cli/claims_flags.hpp"
 #include "harness/cli/claims_text.hpp"
+#include "harness/claims/kernel_records.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/run/environment.hpp"
 
@@ -18,7 +19,7 @@ namespace chokepoint {
 namespace {
 
 struct Flags {
-  std::vector<std::string> names, settings;
+  std::vector<std::string> names, settings, records;
   std::string format = "table", output, profile, sweep, trace;
   std::uint64_t seed = DrawPlan{}.seed;
   std::int64_t draws = DrawPlan{}.draws;
@@ -33,6 +34,8 @@ ClaimOptions options_of(const Flags& flags, const Session& session) {
   if (!flags.profile.empty()) find_profile(options.profiles, flags.profile);
   for (const std::string& text : flags.settings) apply_setting(text, options);
   options.plan = {flags.seed, flags.draws};
+  if (!flags.records.empty())
+    options.records = std::make_shared<const std::vector<Record>>(read_record_files(flags.records));
   return options;
 }
 
@@ -131,6 +134,9 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->allow_extra_args(false)
       ->option_text("KEY=VALUE");
   app.add_option("--profile", flags.profile, "what if: another machine instead of the claim's own")->option_text("ID");
+  app.add_option("--records", flags.records, "folders of records: what they measured takes the place of published kernels")
+      ->allow_extra_args(false)
+      ->option_text("DIR");
   app.add_option("--sweep", flags.sweep, "the sensitivity curve: link=40..450 or link=40..450:20")
       ->option_text("RESOURCE=FROM..TO");
   app.add_option("--format", flags.format, "table, markdown or json")

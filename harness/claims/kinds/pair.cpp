@@ -3,6 +3,7 @@
 
 #include "harness/claims/chrome_trace.hpp"
 #include "harness/claims/expert_step.hpp"
+#include "harness/claims/kernel_source.hpp"
 #include "harness/claims/nanoseconds.hpp"
 #include "harness/claims/pair_schedule.hpp"
 
@@ -31,7 +32,7 @@ Prepared prepare(const Scene& scene) {
        "wall time of a layer pair over its kernels: 32.25 over 31.35 ms in DeepSeek profile-data 4496024, train.json",
        std::nullopt},
       {"sync_ms", 1.0, 0.6, 1.8, "trace", "waits at a collective in the same trace", std::nullopt}};
-  const PhaseSource source = trace_source(prepared);
+  const PhaseSource source = scene.route == "kernels" ? kernel_source(scene, prepared) : trace_source(prepared);
   prepared.uses = {Resource::memory, Resource::link, Resource::network, Resource::compute};
   prepared.predict = [=](const Drawn& drawn) {
     return std::vector{layers * to_s(pair_of(source, conditions, drawn).period_ns) * drawn["gap"]};
@@ -46,7 +47,8 @@ const Register<Derivation> derivation{
     {.name = "pair",
      .summary = "overlapped chunks of expert layers, compute and transfers side by side",
      .settings = {{"layers"}, {"compute_sms"}, {"comm_sms", SettingKind::number, 0.0}},
-     .assumption_keys = {"gap", "sync_ms"},
+     .assumption_keys = {"gap", "sync_ms", "compute_in_place", "aux_efficiency", "transfer_in_place"},
+                                       .routes = {"trace", "kernels"},
      .default_hardware = [](const Claim&) { return std::string("h800-sxm"); },
      .prepare = prepare}};
 

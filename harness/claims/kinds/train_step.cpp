@@ -2,6 +2,7 @@
 #include "harness/claims/claim_model.hpp"
 #include "harness/claims/dense_training.hpp"
 #include "harness/claims/expert_step.hpp"
+#include "harness/claims/kernel_source.hpp"
 
 namespace chokepoint {
 namespace {
@@ -15,6 +16,8 @@ Prepared prepare(const Scene& scene) {
   const ModelShapes model = model_of(scene.claim, scene.configs);
   if (!model.architecture)
     prepared.missing.push_back("\"architecture\" in " + model.path);
+  else if (model.architecture->experts && scene.route == "kernels")
+    prepare_expert_step(scene, kernel_source(scene, prepared), prepared);
   else if (model.architecture->experts)
     prepare_expert_step(scene, aged(trace_source(prepared), prepared), prepared);
   else
@@ -34,9 +37,10 @@ const Register<Derivation> derivation{
                   {"routing", SettingKind::text, 0.0, {"limit4_of_8"}},
                   {"schedule", SettingKind::text, 0.0, {"1f1b", "interleaved_1f1b", "zbh1", "dualpipe", "dualpipev"}},
                   {"report_rank", SettingKind::number, 0.0}},
-     .assumption_keys = {"expert_imbalance", "jitter_rel", "sync_ms", "opt_s", "head_time", "code_age",
+     .assumption_keys = {"expert_imbalance", "jitter_rel", "sync_ms", "opt_s", "head_time", "code_age", "compute_in_place", "aux_efficiency", "transfer_in_place",
                          "effective_time", "bf16_gemm_tflops", "clock_loss", "link_efficiency", "network_efficiency",
                          "tp_shown", "dp_shown", "memory_ms"},
+     .routes = {"trace", "kernels"},
      .default_hardware = default_hardware,
      .prepare = prepare}};
 

@@ -1,0 +1,27 @@
+// Which kernel rows does a claim's derivation stand on, and how are they named in its output?
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "harness/claims/derivation.hpp"
+#include "harness/claims/kernel_table.hpp"
+
+namespace chokepoint {
+
+// Rows of the claim's machine: published ones, those of siblings scaled, and the scene's records in their place. Without
+// `own_source`, rows that come from the repository the claim itself was published in are left out: a claim is no evidence
+// for itself.
+std::shared_ptr<const KernelTable> kernels_for(const Scene& scene, bool own_source = true);
+
+// "gemm.fp8.4096x7168x16384", "attn.fwd.192_128", "a2a.dispatch.fp8", "stream.aux": what `inputs` of a claim match.
+std::string input_key(const KernelRow& row);
+
+// Each row once, with grade, source and, where a record took a published row's place, by how much it differs.
+void add_kernel_inputs(const KernelTable& table, const std::vector<const KernelRow*>& rows, Prepared& prepared);
+
+// A machine's rate over that of its profile: 1 unless it was set.
+double set_ratio(const Machine& machine, Resource resource);
+
+}  // namespace chokepoint

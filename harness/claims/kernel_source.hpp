@@ -1,0 +1,11 @@
+// Which phases does a training step have when nothing is taken from a trace of it? Single kernels, bytes and rates.
+#pragma once
+
+#include "harness/claims/expert_step.hpp"
+
+namespace chokepoint {
+
+// Adds rows to inputs, and what stretches them in place to assumptions. Throws Error{config} naming a row that is missing.
+PhaseSource kernel_source(const Scene& scene, Prepared& prepared);
+
+}  // namespace chokepoint

@@ -1,0 +1,24 @@
+// serve_decode: new tokens per second of a node, at a batch, a context and a number of GPUs that share the experts.
+#include "harness/claims/serving_scene.hpp"
+
+namespace chokepoint {
+namespace {
+
+Prepared prepare(const Scene& scene) {
+  Prepared prepared;
+  if (!scene.machine) {
+    prepared.missing.push_back("hardware, the machine that served");
+    return prepared;
+  }
+  finish_serving(scene, {}, prepared);
+  prepared.predict = decode_source(scene, prepared);
+  return prepared;
+}
+
+const Register<Derivation> derivation{{.name = "serve_decode",
+                                       .summary = "new tokens per second of a node",
+                                       .assumption_keys = serving_assumption_keys(),
+                                       .prepare = prepare}};
+
+}  // namespace
+}  // namespace chokepoint

@@ -1,0 +1,24 @@
+// serve_prefill: prompt tokens per second of a node, as kernels and transfers allow.
+#include "harness/claims/serving_scene.hpp"
+
+namespace chokepoint {
+namespace {
+
+Prepared prepare(const Scene& scene) {
+  Prepared prepared;
+  if (!scene.machine) {
+    prepared.missing.push_back("hardware, the machine that served");
+    return prepared;
+  }
+  finish_serving(scene, {}, prepared);
+  prepared.predict = prefill_source(scene, prepared);
+  return prepared;
+}
+
+const Register<Derivation> derivation{{.name = "serve_prefill",
+                                       .summary = "prompt tokens per second of a node",
+                                       .assumption_keys = serving_assumption_keys(),
+                                       .prepare = prepare}};
+
+}  // namespace
+}  // namespace chokepoint
