@@ -9,6 +9,7 @@
   <!-- claim:rates results/DIR -->    every ok case of uncapped kernels: time, rates, and the share of the best in the same run
   <!-- claim:joules results/DIR -->   joules per launch with both errors
   <!-- claim:fidelity results/A,results/B -->  the same cases played by another card (A) and run on the real one (B)
+  <!-- claim:verdicts ID,ID or all --> published numbers with what they are derived to be: `chokepoint claims`
   <!-- /claim -->                     the end of any
 """
 import collections
@@ -208,7 +209,59 @@ def fidelity(folders):
     return "\n".join(rows) + "\n"
 
 
-TABLES = {"fidelity": fidelity, "gpu": gpu_runs, "ratios": ratios, "sweep": sweep, "rates": rates, "joules": joules}
+def scaled(value):
+    for scale, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= max(scale, 1e4):
+            return f"{value / scale:.4g}{letter}"
+    return f"{value:.4g}"
+
+
+def inputs_of(claim):
+    """Sources by grade: published figures first, then what is assumed."""
+    by_grade = collections.defaultdict(list)
+    for entry in claim["inputs"]:
+        by_grade[entry["grade"]].append(entry["source"].split(": ")[0])
+    for entry in claim["assumptions"]:
+        by_grade[entry["grade"]].append(f"{entry['key']} {entry['lo']:.3g} to {entry['hi']:.3g} ({entry['basis']})")
+    parts = []
+    for grade in sorted(by_grade):
+        names = list(dict.fromkeys(by_grade[grade]))
+        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+        parts.append(f"{grade}: " + "; ".join(names[:2]) + more)
+    return ". ".join(parts)
+
+
+def with_instead(claim):
+    if not claim["what_if"]:
+        return ""
+    largest = max(claim["what_if"], key=lambda entry: abs(entry["change"]))
+    return f"with {largest['with']}: {100 * largest['change']:+.1f} %"
+
+
+def verdicts(names):
+    """One row per published number. Failed claims are rows too: the exit code 3 says so and is expected."""
+    chosen = [] if names == "all" else names.split(",")
+    result = subprocess.run([program(), "claims", *chosen, "--format", "json"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if result.returncode not in (0, 3):
+        sys.exit(result.stderr)
+    claims = json.loads(result.stdout)["claims"]
+    rows = ["| claim | published | derived \\[5 %, 95 %\\] | verdict | inputs by grade | what matters most |", "| --- | ---: | ---: | --- | --- | --- |"]
+    for claim in claims:
+        for row in claim["rows"] or [None]:
+            name = claim["statement"] + (f" ({row['row']})" if row and row["row"] else "")
+            published = f"{scaled(row['published'])} {claim['unit']}" if row else ""
+            derived = scaled(row["derived"]) + (f" \\[{scaled(row['p5'])}, {scaled(row['p95'])}\\]" if row["p5"] is not None else "") if row else ""
+            verdict = row["verdict"] if row else f"{claim['verdict']}: {claim['reason']}"
+            rows.append(f"| {name.replace('$', chr(92) + '$')} | {published} | {derived} | {verdict} | {inputs_of(claim)} | {with_instead(claim)} |")
+    seeds = {claim["seed"] for claim in claims if claim["seed"] is not None}
+    if seeds:
+        rows += ["", f"Assumptions are drawn {max(c['draws'] or 0 for c in claims)} times, seed {', '.join(map(str, sorted(seeds)))}. Grades: A measured on the claimed "
+                 "GPU, B on a sibling and capped, C published, D a prior or a fit; where D makes more than a third of the variance, no verdict is better "
+                 "than CONSISTENT_BUT_WIDE."]
+    return "\n".join(rows) + "\n"
+
+
+TABLES = {"verdicts": verdicts, "fidelity": fidelity, "gpu": gpu_runs, "ratios": ratios, "sweep": sweep, "rates": rates, "joules": joules}
 
 
 def rendered(kind, path):

@@ -10,9 +10,9 @@
 
 namespace chokepoint {
 
-// Rows of the claim's machine: published ones, those of siblings scaled, and the scene's records in their place. Without
-// `own_source`, rows that come from the repository the claim itself was published in are left out: a claim is no evidence
-// for itself.
+// Rows of the claim's machine: published ones, those of siblings scaled, and the scene's records in their place.
+// Without `own_source`, rows that come from the repository the claim itself was published in are left out: a claim is
+// no evidence for itself.
 std::shared_ptr<const KernelTable> kernels_for(const Scene& scene, bool own_source = true);
 
 // "gemm.fp8.4096x7168x16384", "attn.fwd.192_128", "a2a.dispatch.fp8", "stream.aux": what `inputs` of a claim match.

@@ -260,6 +260,7 @@ PhaseSource aged(PhaseSource source, Prepared& prepared) {
 
 void prepare_expert_step(const Scene& scene, const PhaseSource& phases, Prepared& prepared) {
   const Claim& claim = scene.claim;
+  if (!prepared.missing.empty()) return;
   const TrainingNumber& number = training_number_of(claim);
   if (const std::string missing = missing_in(claim, number); !missing.empty()) {
     prepared.missing.push_back(missing);

@@ -5,7 +5,8 @@
 
 namespace chokepoint {
 
-// Adds rows to inputs, and what stretches them in place to assumptions. Throws Error{config} naming a row that is missing.
+// Adds rows to inputs, and what stretches them in place to assumptions; `missing` and nothing else where the machine
+// has no row for a kernel.
 PhaseSource kernel_source(const Scene& scene, Prepared& prepared);
 
 }  // namespace chokepoint

@@ -17,9 +17,16 @@ double per_gpu_or_node(const Claim& claim, double tokens_per_s) {
   return claim.quantity.name == "tok_s_gpu" ? tokens_per_s : 8.0 * tokens_per_s;
 }
 
-bool has_load(const Claim& claim) {
+bool assumes(const Claim& claim, const std::string& key) {
   return std::any_of(claim.assumptions.begin(), claim.assumptions.end(),
-                     [](const Assumption& assumption) { return assumption.key == "utilization"; });
+                     [&](const Assumption& assumption) { return assumption.key == key; });
+}
+
+bool has_load(const Claim& claim) { return assumes(claim, "utilization"); }
+
+// Faster kernels are a faster machine, where kernels bind.
+double per_build(double rate, Resource bound, const Drawn& drawn) {
+  return bound == Resource::compute ? rate * drawn["builds"] : rate;
 }
 
 void add_assumption(Prepared& prepared, Assumption assumption) {
@@ -29,10 +36,23 @@ void add_assumption(Prepared& prepared, Assumption assumption) {
 }
 
 void add_shared(const Scene& scene, Prepared& prepared) {
-  add_assumption(prepared, {"ep_imbalance", 1.05, 1.0, 1.2, "prior",
-                            "rows of the busiest GPU over the average; SGLang measured 18 % between default and perfect placement", 1.0});
+  add_assumption(
+      prepared,
+      {"ep_imbalance", 1.05, 1.0, 1.2, "prior",
+       "rows of the busiest GPU over the average; SGLang measured 18 % between default and perfect placement", 1.0});
+  add_assumption(prepared,
+                 {"builds",
+                  1.0,
+                  0.9,
+                  1.1,
+                  "prior",
+                  "rate of kernels in use over those measured one by one: DeepGEMM changed by 5 % in a month of 2025, "
+                  "FlashMLA's authors state 20 % more than was measured",
+                  {}});
   if (!has_load(scene.claim)) return;
-  add_assumption(prepared, {"utilization", 0.55, 0.35, 0.8, "prior", "share of a day at the kernels' limit; load is not published", {}});
+  add_assumption(
+      prepared,
+      {"utilization", 0.55, 0.35, 0.8, "prior", "share of a day at the kernels' limit; load is not published", {}});
   prepared.load_factor = "utilization";
 }
 
@@ -47,7 +67,8 @@ PrefillPlan prefill_plan(const Claim& claim) {
   plan.sequence = claim.workload.number("seq", plan.sequence);
   plan.micro_batches = static_cast<int>(claim.workload.number("microbatches", plan.micro_batches));
   plan.tokens = claim.workload.number("tokens_per_gpu", 2.0 * plan.tokens) / plan.micro_batches;
-  if (claim.kind == "serve_prefill") plan.placement.nodes = static_cast<std::int64_t>(claim.workload.number("ep", 32.0) / 8.0);
+  if (claim.kind == "serve_prefill")
+    plan.placement.nodes = static_cast<std::int64_t>(claim.workload.number("ep", 32.0) / 8.0);
   return plan;
 }
 
@@ -76,14 +97,13 @@ auto with_place(const Claim& claim, const Body& body) {
   }
 }
 
-void add_uses(Prepared& prepared) {
-  prepared.uses = {Resource::memory, Resource::network, Resource::link};
-}
+void add_uses(Prepared& prepared) { prepared.uses = {Resource::memory, Resource::network, Resource::link}; }
 
 }  // namespace
 
 std::vector<std::string> serving_assumption_keys() {
-  return {"ep_imbalance", "utilization", "aux_us_per_mb", "aux_ms_per_mb", "nodes_per_token"};
+  return {"ep_imbalance",    "utilization", "aux_us_per_mb", "aux_ms_per_mb",
+          "nodes_per_token", "builds",      "batch_per_gpu"};
 }
 
 Predict prefill_source(const Scene& scene, Prepared& prepared) {
@@ -98,13 +118,26 @@ Predict prefill_source(const Scene& scene, Prepared& prepared) {
   const PrefillRate rate = with_place(scene.claim, [&] { return prefill_rate(*table, *model, sms, plan, base); });
   add_kernel_inputs(*table, rate.layer.sources, prepared);
   add_shared(scene, prepared);
-  add_assumption(prepared, {"aux_ms_per_mb", 4.3, 3.6, 5.0, "derived",
-                            "norms, casts and permutes of 8192 tokens in a layer: the training trace's forward pass, twice its tokens", {}});
-  add_assumption(prepared, {"nodes_per_token", 22.0 / 7.0, 22.0 / 7.0, 4.0, "derived",
-                            "closed form: two groups on each of 4 nodes, or groups apart", {}});
+  add_assumption(
+      prepared,
+      {"aux_ms_per_mb",
+       4.3,
+       3.6,
+       5.0,
+       "derived",
+       "norms, casts and permutes of 8192 tokens in a layer: the training trace's forward pass, twice its tokens",
+       {}});
+  add_assumption(prepared, {"nodes_per_token",
+                            22.0 / 7.0,
+                            22.0 / 7.0,
+                            4.0,
+                            "derived",
+                            "closed form: two groups on each of 4 nodes, or groups apart",
+                            {}});
   add_uses(prepared);
-  prepared.notes.push_back(fmt::format("prefill: prompts of {:.0f} tokens, {:.0f} per micro-batch, {} GPUs share the experts; {} bound",
-                                       plan.sequence, plan.tokens, plan.placement.gpus(), to_string(rate.bound)));
+  prepared.notes.push_back(
+      fmt::format("prefill: prompts of {:.0f} tokens, {:.0f} per micro-batch, {} GPUs share the experts; {} bound",
+                  plan.sequence, plan.tokens, plan.placement.gpus(), to_string(rate.bound)));
   return [=, claim = scene.claim, load = prepared](const Drawn& drawn) {
     PrefillFactors factors = base;
     factors.expert_imbalance = imbalance_in(drawn);
@@ -112,7 +145,8 @@ Predict prefill_source(const Scene& scene, Prepared& prepared) {
     PrefillPlan drawn_plan = plan;
     drawn_plan.nodes_per_token = std::min(static_cast<double>(plan.placement.nodes), drawn["nodes_per_token"]);
     const PrefillRate drawn_rate = prefill_rate(*table, *model, sms, drawn_plan, factors);
-    return std::vector{per_gpu_or_node(claim, drawn_rate.tokens_per_s) * load_in(load, drawn)};
+    return std::vector{per_gpu_or_node(claim, per_build(drawn_rate.tokens_per_s, drawn_rate.bound, drawn)) *
+                       load_in(load, drawn)};
   };
 }
 
@@ -127,20 +161,33 @@ Predict decode_source(const Scene& scene, Prepared& prepared) {
   const DecodeRate rate = with_place(scene.claim, [&] { return decode_rate(*table, *model, machine, plan, base); });
   add_kernel_inputs(*table, rate.layer.sources, prepared);
   add_shared(scene, prepared);
-  add_assumption(prepared, {"aux_us_per_mb", 70, 50, 100, "trace-fit",
-                            "norms, casts and gate, per micro-batch and layer; 72 fits DeepSeek's decode profile", {}});
+  add_assumption(prepared, {"aux_us_per_mb",
+                            70,
+                            50,
+                            100,
+                            "trace-fit",
+                            "norms, casts and gate, per micro-batch and layer; 72 fits DeepSeek's decode profile",
+                            {}});
   add_uses(prepared);
-  prepared.notes.push_back(fmt::format("decode: {:.0f} sequences per GPU at a context of {:.0f} on {} GPUs{}; {} bound; cache {:.1f} GB, weights {:.1f} GB, {}",
-                                       plan.sequences, plan.context, plan.ranks,
-                                       plan.accepted_drafts > 0.0 ? ", with drafts" : ", without drafts", to_string(rate.bound),
-                                       rate.memory.cache_bytes / 1e9, rate.memory.weights_bytes / 1e9,
-                                       rate.memory.fits() ? "which fits" : "which does not fit"));
+  const bool draws_batch = assumes(scene.claim, "batch_per_gpu");
+  if (draws_batch)
+    add_assumption(prepared,
+                   {"batch_per_gpu", plan.sequences, plan.sequences, plan.sequences, "derived", "Little's law", {}});
+  prepared.notes.push_back(fmt::format(
+      "decode: {:.0f} sequences per GPU at a context of {:.0f} on {} GPUs{}; {} bound; cache {:.1f} GB, weights {:.1f} "
+      "GB, {}",
+      plan.sequences, plan.context, plan.ranks, plan.accepted_drafts > 0.0 ? ", with drafts" : ", without drafts",
+      to_string(rate.bound), rate.memory.cache_bytes / 1e9, rate.memory.weights_bytes / 1e9,
+      rate.memory.fits() ? "which fits" : "which does not fit"));
   return [=, claim = scene.claim, load = prepared](const Drawn& drawn) {
     DecodeFactors factors = base;
     factors.expert_imbalance = imbalance_in(drawn);
     factors.traffic_s = drawn["aux_us_per_mb"] * 1e-6;
-    const DecodeRate drawn_rate = decode_rate(*table, *model, machine, plan, factors);
-    return std::vector{per_gpu_or_node(claim, drawn_rate.tokens_per_s) * load_in(load, drawn)};
+    DecodePlan drawn_plan = plan;
+    if (draws_batch) drawn_plan.sequences = drawn["batch_per_gpu"];
+    const DecodeRate drawn_rate = decode_rate(*table, *model, machine, drawn_plan, factors);
+    return std::vector{per_gpu_or_node(claim, per_build(drawn_rate.tokens_per_s, drawn_rate.bound, drawn)) *
+                       load_in(load, drawn)};
   };
 }
 

@@ -12,9 +12,9 @@ namespace chokepoint {
 // Keys of a serving claim's assumptions, shared by the three kinds.
 std::vector<std::string> serving_assumption_keys();
 
-// Tokens per second and node, as kernels allow; times `utilization` where the claim assumes one, which makes it the load
-// factor. Each adds its inputs, assumptions and notes; `missing` where the claim lacks something. The predictions share
-// what is drawn.
+// Tokens per second and node, as kernels allow; times `utilization` where the claim assumes one, which makes it the
+// load factor. Each adds its inputs, assumptions and notes; `missing` where the claim lacks something. The predictions
+// share what is drawn.
 Predict prefill_source(const Scene& scene, Prepared& prepared);
 Predict decode_source(const Scene& scene, Prepared& prepared);
 

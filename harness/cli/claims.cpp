@@ -8,10 +8,10 @@
 #include "harness/base/error.hpp"
 #include "harness/base/files.hpp"
 #include "harness/base/units.hpp"
+#include "harness/claims/kernel_records.hpp"
 #include "harness/claims/outcome_json.hpp"
 #include "harness/cli/claims_flags.hpp"
 #include "harness/cli/claims_text.hpp"
-#include "harness/claims/kernel_records.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/run/environment.hpp"
 
@@ -134,7 +134,8 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->allow_extra_args(false)
       ->option_text("KEY=VALUE");
   app.add_option("--profile", flags.profile, "what if: another machine instead of the claim's own")->option_text("ID");
-  app.add_option("--records", flags.records, "folders of records: what they measured takes the place of published kernels")
+  app.add_option("--records", flags.records,
+                 "folders of records: what they measured takes the place of published kernels")
       ->allow_extra_args(false)
       ->option_text("DIR");
   app.add_option("--sweep", flags.sweep, "the sensitivity curve: link=40..450 or link=40..450:20")

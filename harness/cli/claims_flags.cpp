@@ -91,7 +91,7 @@ Sweep parse_sweep(const std::string& text) {
     bad_sweep(text, fmt::format("needs 2 to {} points", kMostSweepPoints));
   if (!(from < to)) bad_sweep(text, "goes from a rate to a smaller one or the same");
   Sweep sweep{*resource, {}};
-  for (int i = 0; i < static_cast<int>(points); ++i) sweep.rates.push_back(from + (to - from) * i / (points - 1));
+  for (int i = 0; i < static_cast<int>(points); ++i) sweep.rates.push_back(from * std::pow(to / from, i / (points - 1)));
   return sweep;
 }
 

@@ -13,7 +13,7 @@ namespace chokepoint {
 // Error{config} for what is neither, and for a key set twice.
 void apply_setting(const std::string& text, ClaimOptions& options);
 
-// "link=40..450", "link=40..450:12": a resource's rates, evenly spaced; without a unit GB/s, or TFLOP/s for compute.
+// "link=40..450", "link=40..450:12": a resource's rates, each the same factor above the last; without a unit GB/s, or TFLOP/s for compute.
 struct Sweep {
   Resource resource = Resource::link;
   std::vector<double> rates;

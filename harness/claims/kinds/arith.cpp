@@ -28,6 +28,8 @@ Prepared prepare(const Scene& scene) {
                                        return std::vector{value_of(claim, name)};
                                      }});
   }
+  if (claim.let.empty())
+    prepared.inputs.push_back({"expr", value_of(claim), claim.quantity.unit, EvidenceGrade::c, claim.source.cite});
   prepared.notes.push_back("from its own numbers: " + claim.expression);
   prepared.predict = [claim](const Drawn&) { return std::vector{value_of(claim)}; };
   return prepared;

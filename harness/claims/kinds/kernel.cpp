@@ -28,8 +28,12 @@ Shape gemm_shape(const Claim& claim) {
 }
 
 Shape mla_shape(const Claim& claim, double context) {
-  return {{"mode", "decode"}, {"batch", whole(claim.model.number("batch", 128.0))}, {"context", whole(context)},
-          {"heads_q", whole(claim.model.number("heads", 128.0))}, {"qk_dim", std::int64_t{576}}, {"v_dim", std::int64_t{512}}};
+  return {{"mode", "decode"},
+          {"batch", whole(claim.model.number("batch", 128.0))},
+          {"context", whole(context)},
+          {"heads_q", whole(claim.model.number("heads", 128.0))},
+          {"qk_dim", std::int64_t{576}},
+          {"v_dim", std::int64_t{512}}};
 }
 
 // FLOP of one launch: a product, or every head's scores and values over the cache.
@@ -40,8 +44,17 @@ double flop_in(const Claim& claim, const Shape& shape) {
          static_cast<double>(shape["context"]) * static_cast<double>(shape["qk_dim"] + shape["v_dim"]);
 }
 
+double bytes_in(const Claim& claim, const Shape& shape) {
+  const std::string op = claim.model.text("op");
+  const auto size = [&](const char* field) { return static_cast<double>(shape[field]); };
+  if (op == "mla_decode") return size("batch") * size("context") * 2.0 * size("qk_dim");
+  const double input = op == "gemm_fp8" ? 1.0 : 2.0;
+  return input * (size("m") + size("n")) * size("k") + 2.0 * size("m") * size("n");
+}
+
 struct Found {
   double time_s = 0.0, flop = 0.0;
+  double bytes = 0.0;  // of memory, every input read once and the output written once
   std::vector<const KernelRow*> rows;
 };
 
@@ -50,7 +63,7 @@ std::optional<Found> found_at(const Scene& scene, const KernelTable& table, cons
   try {
     const KernelTime time = is_mla ? table.between("attention", shape, Dtype::bf16, {"batch", "context"})
                                    : table.between("matmul", shape, dtype_of(scene.claim.model.text("op")), {"m"});
-    return Found{time.time_s, flop_in(scene.claim, shape), time.rows};
+    return Found{time.time_s, flop_in(scene.claim, shape), bytes_in(scene.claim, shape), time.rows};
   } catch (const Error&) {
     return std::nullopt;  // said as what is missing, with the shape
   }
@@ -82,6 +95,15 @@ void check(const Claim& claim) {
                  suggestion(claim.quantity.name, kNumbers));
 }
 
+// On a machine whose rates were set: what bound the kernel stretches its time, and the other one is a floor.
+double time_on(const Found& found, const Machine& machine) {
+  const double compute = set_ratio(machine, Resource::compute), memory = set_ratio(machine, Resource::memory);
+  const double memory_rate = machine.nominal(Resource::memory), floor_s = found.bytes / memory_rate;
+  const double ridge = machine.nominal(Resource::compute) / compute / (memory_rate / memory);
+  const bool is_compute_bound = found.flop / found.bytes > ridge;
+  return is_compute_bound ? std::max(found.time_s / compute, floor_s) : found.time_s / memory;
+}
+
 bool is_measured_here(const Found& found) {
   return std::all_of(found.rows.begin(), found.rows.end(),
                      [](const KernelRow* row) { return row->grade == Grade::a || row->grade == Grade::b; });
@@ -89,9 +111,15 @@ bool is_measured_here(const Found& found) {
 
 Assumption spread_of_builds(const Found& found) {
   if (is_measured_here(found))
-    return {"repeats", 1.0, 0.97, 1.03, "derived", "cards and clocks of one kind differ by a few percent between runs", {}};
-  return {"builds", 1.0, 0.9, 1.1, "prior",
-          "rate of the claim's build over the build that was measured: a month changed this by 5 % (DeepGEMM, 2025)", {}};
+    return {"repeats", 1.0, 0.97, 1.03, "derived", "cards and clocks of one kind differ by a few percent between runs",
+            {}};
+  return {"builds",
+          1.0,
+          0.9,
+          1.1,
+          "prior",
+          "rate of the claim's build over the build that was measured: a month changed this by 5 % (DeepGEMM, 2025)",
+          {}};
 }
 
 Prepared prepare(const Scene& scene) {
@@ -104,7 +132,8 @@ Prepared prepare(const Scene& scene) {
   const auto table = kernels_for(scene, false);
   const std::optional<Found> found = best_of(scene, *table);
   if (!found) {
-    prepared.missing.push_back(fmt::format("a row for this shape on {} that the claimant did not publish", scene.machine->id));
+    prepared.missing.push_back(
+        fmt::format("a row for this shape on {} that the claimant did not publish", scene.machine->id));
     return prepared;
   }
   const bool is_time = scene.claim.quantity.name == "seconds";
@@ -112,8 +141,12 @@ Prepared prepare(const Scene& scene) {
   add_kernel_inputs(*table, found->rows, prepared);
   const Assumption spread = spread_of_builds(*found);
   prepared.assumptions = {spread};
+  if (is_measured_here(*found))
+    prepared.notes.push_back(
+        "measured with a kernel of this program, which need not be the claimant's: see its source");
   prepared.notes.push_back("the claimant's own rows are left out: a claim is no evidence for itself");
-  const double rate = found->flop / found->time_s, flop = found->flop;
+  prepared.uses = {Resource::compute, Resource::memory};
+  const double flop = found->flop, rate = flop / time_on(*found, *scene.machine);
   prepared.predict = [=](const Drawn& drawn) {
     const double drawn_rate = rate * drawn[spread.key];
     return std::vector{is_time ? flop / drawn_rate : drawn_rate};
@@ -125,7 +158,12 @@ const Register<Derivation> derivation{
     {.name = "kernel",
      .summary = "rate of one kernel at one shape, as others measured it",
      .settings = {{"op", SettingKind::text, 0.0, {"gemm_fp8", "gemm_bf16", "mla_decode"}},
-                  {"m"}, {"n"}, {"k"}, {"heads"}, {"batch"}, {"ctx", SettingKind::numbers}},
+                  {"m"},
+                  {"n"},
+                  {"k"},
+                  {"heads"},
+                  {"batch"},
+                  {"ctx", SettingKind::numbers}},
      .assumption_keys = {"builds", "repeats"},
      .prepare = prepare}};
 

@@ -33,6 +33,7 @@ Prepared prepare(const Scene& scene) {
        std::nullopt},
       {"sync_ms", 1.0, 0.6, 1.8, "trace", "waits at a collective in the same trace", std::nullopt}};
   const PhaseSource source = scene.route == "kernels" ? kernel_source(scene, prepared) : trace_source(prepared);
+  if (!prepared.missing.empty()) return prepared;
   prepared.uses = {Resource::memory, Resource::link, Resource::network, Resource::compute};
   prepared.predict = [=](const Drawn& drawn) {
     return std::vector{layers * to_s(pair_of(source, conditions, drawn).period_ns) * drawn["gap"]};
@@ -48,7 +49,7 @@ const Register<Derivation> derivation{
      .summary = "overlapped chunks of expert layers, compute and transfers side by side",
      .settings = {{"layers"}, {"compute_sms"}, {"comm_sms", SettingKind::number, 0.0}},
      .assumption_keys = {"gap", "sync_ms", "compute_in_place", "aux_efficiency", "transfer_in_place"},
-                                       .routes = {"trace", "kernels"},
+     .routes = {"trace", "kernels"},
      .default_hardware = [](const Claim&) { return std::string("h800-sxm"); },
      .prepare = prepare}};
 

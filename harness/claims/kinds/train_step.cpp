@@ -37,9 +37,10 @@ const Register<Derivation> derivation{
                   {"routing", SettingKind::text, 0.0, {"limit4_of_8"}},
                   {"schedule", SettingKind::text, 0.0, {"1f1b", "interleaved_1f1b", "zbh1", "dualpipe", "dualpipev"}},
                   {"report_rank", SettingKind::number, 0.0}},
-     .assumption_keys = {"expert_imbalance", "jitter_rel", "sync_ms", "opt_s", "head_time", "code_age", "compute_in_place", "aux_efficiency", "transfer_in_place",
-                         "effective_time", "bf16_gemm_tflops", "clock_loss", "link_efficiency", "network_efficiency",
-                         "tp_shown", "dp_shown", "memory_ms"},
+     .assumption_keys = {"expert_imbalance", "jitter_rel", "sync_ms", "opt_s", "head_time", "code_age",
+                         "compute_in_place", "aux_efficiency", "transfer_in_place", "effective_time",
+                         "bf16_gemm_tflops", "clock_loss", "link_efficiency", "network_efficiency", "tp_shown",
+                         "dp_shown", "memory_ms"},
      .routes = {"trace", "kernels"},
      .default_hardware = default_hardware,
      .prepare = prepare}};
