@@ -94,6 +94,22 @@ void add_kernel_inputs(const KernelTable& table, const std::vector<const KernelR
   }
 }
 
+std::optional<double> measured_time_ratio(const std::string& configs, std::string_view operation,
+                                          const std::string& machine, const std::string& other) {
+  const auto& files = once_per_folder<std::vector<KernelFile>>(configs, load_kernel_files);
+  const KernelTable own(machine, files), its(other, files);
+  double own_s = 0.0, its_s = 0.0;
+  for (const KernelRow& row : own.rows()) {
+    if (row.operation != operation || row.in_place || row.machine != machine) continue;
+    const KernelRow* same = its.find(operation, row.shape, row.dtype);
+    const std::optional<double> own_time = time_s_of(row), its_time = same ? time_s_of(*same) : std::nullopt;
+    if (!own_time || !its_time || same->in_place) continue;
+    own_s += *own_time;
+    its_s += *its_time;
+  }
+  return its_s > 0.0 ? std::optional(own_s / its_s) : std::nullopt;
+}
+
 double set_ratio(const Machine& machine, Resource resource) {
   if (!machine.rate[resource].is_set) return 1.0;
   const Machine own = machine_of(machine.profile);

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/claims/derivation.hpp"
@@ -20,6 +22,11 @@ std::string input_key(const KernelRow& row);
 
 // Each row once, with grade, source and, where a record took a published row's place, by how much it differs.
 void add_kernel_inputs(const KernelTable& table, const std::vector<const KernelRow*>& rows, Prepared& prepared);
+
+// Time of a machine's kernels of one operation over that of the same kernels on another machine, alone: the sum over
+// all shapes that both were measured at; absent where there are none.
+std::optional<double> measured_time_ratio(const std::string& configs, std::string_view operation,
+                                          const std::string& machine, const std::string& other);
 
 // A machine's rate over that of its profile: 1 unless it was set.
 double set_ratio(const Machine& machine, Resource resource);

@@ -8,6 +8,7 @@
 
 #include "harness/base/error.hpp"
 #include "harness/claims/chrome_trace.hpp"
+#include "harness/claims/claim_kernels.hpp"
 #include "harness/claims/claim_model.hpp"
 #include "harness/claims/expert_imbalance.hpp"
 #include "harness/claims/nanoseconds.hpp"
@@ -18,6 +19,7 @@
 namespace chokepoint {
 namespace {
 
+const char* const kTracedMachine = "h800-sxm";
 const char* const kTrace = "DeepSeek profile-data 4496024, train.json";
 
 // Steps compiled for one plan. A step is for one thread at a time; draws run on several.
@@ -205,10 +207,16 @@ double rate_of(const Machine& machine, Dtype dtype) {
 
 }  // namespace
 
-Conditions conditions_of(const Machine& machine) {
+Conditions conditions_of(const Machine& machine, const std::string& configs) {
   Conditions conditions;
-  conditions.gemm_flop_per_s = rate_of(machine, Dtype::fp8_e4m3);
-  conditions.attention_flop_per_s = rate_of(machine, Dtype::bf16);
+  const double set = set_ratio(machine, Resource::compute);
+  const std::string& id = machine.profile.id;
+  const auto products = measured_time_ratio(configs, "matmul", id, kTracedMachine);
+  const auto attention = measured_time_ratio(configs, "attention", id, kTracedMachine);
+  const Conditions traced;
+  conditions.gemm_flop_per_s = products ? set * traced.gemm_flop_per_s / *products : rate_of(machine, Dtype::fp8_e4m3);
+  conditions.attention_flop_per_s =
+      attention ? set * traced.attention_flop_per_s / *attention : rate_of(machine, Dtype::bf16);
   conditions.memory_bytes_per_s = machine.nominal(Resource::memory);
   conditions.link_bytes_per_s = machine.nominal(Resource::link);
   conditions.network_bytes_per_s = machine.nominal(Resource::network);
@@ -271,7 +279,7 @@ void prepare_expert_step(const Scene& scene, const PhaseSource& phases, Prepared
   if (rank >= plan.pipeline.ranks)
     claim.reject("model/report_rank", fmt::format("is {}, but there are ranks 0 to {}", rank, plan.pipeline.ranks - 1),
                  "correct it");
-  const StepCase step{std::make_shared<Steps>(plan), phases,  conditions_of(*scene.machine),
+  const StepCase step{std::make_shared<Steps>(plan), phases,  conditions_of(*scene.machine, scene.configs),
                       facts_of(scene, plan),         &number, rank};
   prepared.rows = number.rows;
   prepared.base_unit = number.base_unit;

@@ -12,9 +12,10 @@ namespace chokepoint {
 // Phases under conditions, for what is assumed in one draw; without imbalance and jitter, which come after.
 using PhaseSource = std::function<TrainingPhases(const Conditions& conditions, const Drawn& drawn)>;
 
-// What the published phases hold for, moved to the rates of this machine. Throws Error{config} where the profile lacks
-// a figure.
-Conditions conditions_of(const Machine& machine);
+// What the published phases hold for, moved to the rates of this machine. Where the same kernels were measured on it and
+// on an H800, products and attention run at the ratio of those times, otherwise at that of the datasheets. Throws
+// Error{config} where the profile lacks a figure.
+Conditions conditions_of(const Machine& machine, const std::string& configs);
 
 // Fills assumptions, inputs, alternatives, trace and prediction of a whole step; `missing` where the claim lacks
 // something.

@@ -51,10 +51,10 @@ void add_assumptions(Prepared& prepared) {
 }
 
 // Absent where the table has no row for a kernel of the step, which `missing` then names.
-std::optional<StepParts> parts_of(const KernelTable& table, const ModelShapes& model, const Machine& machine,
+std::optional<StepParts> parts_of(const KernelTable& table, const ModelShapes& model, const Scene& scene,
                                   Prepared& prepared) {
   try {
-    return step_parts(table, model, StepPlan{}, machine_under(conditions_of(machine)));
+    return step_parts(table, model, StepPlan{}, machine_under(conditions_of(scene.machine.value(), scene.configs)));
   } catch (const Error& error) {
     prepared.missing.push_back(error.message());
     return std::nullopt;
@@ -66,7 +66,7 @@ std::optional<StepParts> parts_of(const KernelTable& table, const ModelShapes& m
 PhaseSource kernel_source(const Scene& scene, Prepared& prepared) {
   const std::shared_ptr<const KernelTable> table = kernels_for(scene);
   const ModelShapes model = model_of(scene.claim, scene.configs);
-  const std::optional<StepParts> found = parts_of(*table, model, *scene.machine, prepared);
+  const std::optional<StepParts> found = parts_of(*table, model, scene, prepared);
   if (!found) return {};
   const StepParts& parts = *found;
   add_kernel_inputs(*table, parts.sources, prepared);

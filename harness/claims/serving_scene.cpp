@@ -115,8 +115,9 @@ Predict prefill_source(const Scene& scene, Prepared& prepared) {
   base.network_ratio = set_ratio(*scene.machine, Resource::network);
   base.link_ratio = set_ratio(*scene.machine, Resource::link);
   base.memory_ratio = set_ratio(*scene.machine, Resource::memory);
-  const PrefillRate rate = with_place(scene.claim, [&] { return prefill_rate(*table, *model, sms, plan, base); });
-  add_kernel_inputs(*table, rate.layer.sources, prepared);
+  const PrefillKernels kernels = with_place(scene.claim, [&] { return prefill_kernels(*table, *model, sms, plan); });
+  const PrefillRate rate = prefill_rate(kernels, *model, sms, plan, base);
+  add_kernel_inputs(*table, kernels.sources, prepared);
   add_shared(scene, prepared);
   add_assumption(
       prepared,
@@ -144,7 +145,7 @@ Predict prefill_source(const Scene& scene, Prepared& prepared) {
     factors.traffic_s_per_token = drawn["aux_ms_per_mb"] * 1e-3 / 8192.0;
     PrefillPlan drawn_plan = plan;
     drawn_plan.nodes_per_token = std::min(static_cast<double>(plan.placement.nodes), drawn["nodes_per_token"]);
-    const PrefillRate drawn_rate = prefill_rate(*table, *model, sms, drawn_plan, factors);
+    const PrefillRate drawn_rate = prefill_rate(kernels, *model, sms, drawn_plan, factors);
     return std::vector{per_gpu_or_node(claim, per_build(drawn_rate.tokens_per_s, drawn_rate.bound, drawn)) *
                        load_in(load, drawn)};
   };
@@ -158,8 +159,9 @@ Predict decode_source(const Scene& scene, Prepared& prepared) {
   DecodeFactors base;
   base.memory_ratio = set_ratio(*scene.machine, Resource::memory);
   base.network_ratio = set_ratio(*scene.machine, Resource::network);
-  const DecodeRate rate = with_place(scene.claim, [&] { return decode_rate(*table, *model, machine, plan, base); });
-  add_kernel_inputs(*table, rate.layer.sources, prepared);
+  const DecodeKernels kernels = with_place(scene.claim, [&] { return decode_kernels(*table, *model, plan); });
+  const DecodeRate rate = decode_rate(kernels, *model, machine, plan, base);
+  add_kernel_inputs(*table, kernels.sources, prepared);
   add_shared(scene, prepared);
   add_assumption(prepared, {"aux_us_per_mb",
                             70,
@@ -183,9 +185,14 @@ Predict decode_source(const Scene& scene, Prepared& prepared) {
     DecodeFactors factors = base;
     factors.expert_imbalance = imbalance_in(drawn);
     factors.traffic_s = drawn["aux_us_per_mb"] * 1e-6;
-    DecodePlan drawn_plan = plan;
-    if (draws_batch) drawn_plan.sequences = drawn["batch_per_gpu"];
-    const DecodeRate drawn_rate = decode_rate(*table, *model, machine, drawn_plan, factors);
+    if (draws_batch) {
+      DecodePlan drawn_plan = plan;
+      drawn_plan.sequences = drawn["batch_per_gpu"];
+      const DecodeRate other = decode_rate(*table, *model, machine, drawn_plan, factors);
+      return std::vector{per_gpu_or_node(claim, per_build(other.tokens_per_s, other.bound, drawn)) *
+                         load_in(load, drawn)};
+    }
+    const DecodeRate drawn_rate = decode_rate(kernels, *model, machine, plan, factors);
     return std::vector{per_gpu_or_node(claim, per_build(drawn_rate.tokens_per_s, drawn_rate.bound, drawn)) *
                        load_in(load, drawn)};
   };

@@ -58,6 +58,11 @@ TEST(derived_claims, a_wider_link_changes_nothing_and_half_the_network_costs_44_
   EXPECT_NEAR(change_with(id, [](ClaimOptions& options) { options.profile = "h100-sxm"; }), 0.0, 1e-3);
 }
 
+// Published with the same measured ratios of products and attention.
+TEST(derived_claims, on_an_h20_it_takes_four_times_as_long) {
+  EXPECT_NEAR(change_with("dsv3.train.gpuh_per_T", [](ClaimOptions& options) { options.profile = "h20"; }), 3.09, 0.15);
+}
+
 TEST(derived_claims, an_h800s_link_costs_llama_18_5_percent) {
   EXPECT_NEAR(change_at("llama405.train.hours", Resource::link, 200e9), 0.185, 0.0005);
   EXPECT_NEAR(outcome_of_shipped("llama405.train.hours").rows[0].spread.unfitted, 29.2e6, 0.1e6);

@@ -22,7 +22,7 @@ Prepared prepare(const Scene& scene) {
     prepared.missing.push_back("hardware, the machine that trained");
     return prepared;
   }
-  Conditions conditions = conditions_of(*scene.machine);
+  Conditions conditions = conditions_of(*scene.machine, scene.configs);
   conditions.transfer_sms =
       static_cast<int>(std::lround(scene.claim.model.number("comm_sms", conditions.transfer_sms)));
   const double layers = scene.claim.model.number("layers", 4.0);
