@@ -12,6 +12,8 @@
 namespace chokepoint {
 namespace {
 
+constexpr std::int64_t kLeastRowsOfTraining = 4096;  // products of fewer are bound by memory
+
 // Read once per folder: every what-if asks again.
 template <class T>
 const T& once_per_folder(const std::string& configs, T (*load)(const std::string&)) {
@@ -96,11 +98,13 @@ void add_kernel_inputs(const KernelTable& table, const std::vector<const KernelR
 
 std::optional<double> measured_time_ratio(const std::string& configs, std::string_view operation,
                                           const std::string& machine, const std::string& other) {
+  if (machine == other) return std::nullopt;
   const auto& files = once_per_folder<std::vector<KernelFile>>(configs, load_kernel_files);
   const KernelTable own(machine, files), its(other, files);
   double own_s = 0.0, its_s = 0.0;
   for (const KernelRow& row : own.rows()) {
-    if (row.operation != operation || row.in_place || row.machine != machine) continue;
+    if (row.operation != operation || row.in_place || own.find(operation, row.shape, row.dtype) != &row) continue;
+    if (row.shape.has("m") && row.shape["m"] < kLeastRowsOfTraining) continue;
     const KernelRow* same = its.find(operation, row.shape, row.dtype);
     const std::optional<double> own_time = time_s_of(row), its_time = same ? time_s_of(*same) : std::nullopt;
     if (!own_time || !its_time || same->in_place) continue;

@@ -24,7 +24,7 @@ std::string input_key(const KernelRow& row);
 void add_kernel_inputs(const KernelTable& table, const std::vector<const KernelRow*>& rows, Prepared& prepared);
 
 // Time of a machine's kernels of one operation over that of the same kernels on another machine, alone: the sum over
-// all shapes that both were measured at; absent where there are none.
+// all shapes that both were measured at (products of 4096 rows and more); absent where there are none, or it is one machine.
 std::optional<double> measured_time_ratio(const std::string& configs, std::string_view operation,
                                           const std::string& machine, const std::string& other);
 
