@@ -23,8 +23,9 @@ std::string input_key(const KernelRow& row);
 // Each row once, with grade, source and, where a record took a published row's place, by how much it differs.
 void add_kernel_inputs(const KernelTable& table, const std::vector<const KernelRow*>& rows, Prepared& prepared);
 
-// Time of a machine's kernels of one operation over that of the same kernels on another machine, alone: the sum over
-// all shapes that both were measured at (products of 4096 rows and more); absent where there are none, or it is one machine.
+// Time of a machine's kernels of one operation over that of the same kernels on another machine, alone: the sum over all
+// shapes that both were measured at, of products those of 4096 rows and more. Absent where there are none, or the two
+// machines are one.
 std::optional<double> measured_time_ratio(const std::string& configs, std::string_view operation,
                                           const std::string& machine, const std::string& other);
 

@@ -227,7 +227,7 @@ Conditions conditions_of(const Machine& machine, const std::string& configs) {
   return conditions;
 }
 
-PhaseSource trace_source(Prepared& prepared) {
+PhaseSource trace_source(const Machine& machine, Prepared& prepared) {
   const TrainingPhases phases = trace_phases();
   const std::string in_trace = std::string(kTrace) + ", kernels of one layer pair in place";
   const auto add = [&](const std::string& key, double seconds, const std::string& source) {
@@ -245,8 +245,9 @@ PhaseSource trace_source(Prepared& prepared) {
       "2 x 4096 x 7168 x 129280 FLOP at an assumed 650 TFLOP/s");
   prepared.notes.push_back("phases: " + std::string(kTrace) +
                            ", one rank of 64, perfectly balanced, without transfers between stages");
-  return [phases, parts = trace_parts()](const Conditions& conditions, const Drawn&) {
-    return rescaled(phases, parts, Conditions{}, conditions);
+  const Reach reach = machine.profile.id == kTracedMachine ? Reach::expert_layers : Reach::whole_step;
+  return [phases, reach, parts = trace_parts()](const Conditions& conditions, const Drawn&) {
+    return rescaled(phases, parts, Conditions{}, conditions, reach);
   };
 }
 

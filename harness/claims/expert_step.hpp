@@ -24,7 +24,8 @@ void prepare_expert_step(const Scene& scene, const PhaseSource& phases, Prepared
 // The same with kernels of another age: the trace is newer than the run that claims are about.
 PhaseSource aged(PhaseSource source, Prepared& prepared);
 
-// The phases of the trace; adds what they take to inputs, assumptions and notes.
-PhaseSource trace_source(Prepared& prepared);
+// The phases of the trace; adds what they take to inputs and notes. On another machine than the traced one everything
+// changes; a rate that is set reaches the layers with experts, as in published sensitivities.
+PhaseSource trace_source(const Machine& machine, Prepared& prepared);
 
 }  // namespace chokepoint

@@ -58,9 +58,9 @@ TEST(derived_claims, a_wider_link_changes_nothing_and_half_the_network_costs_44_
   EXPECT_NEAR(change_with(id, [](ClaimOptions& options) { options.profile = "h100-sxm"; }), 0.0, 1e-3);
 }
 
-// Published with the same measured ratios of products and attention.
-TEST(derived_claims, on_an_h20_it_takes_four_times_as_long) {
-  EXPECT_NEAR(change_with("dsv3.train.gpuh_per_T", [](ClaimOptions& options) { options.profile = "h20"; }), 3.09, 0.15);
+// Products 4.7 times as long by the same kernels measured on both, memory 4.0 instead of 3.35 TB/s. A prototype had 309 %.
+TEST(derived_claims, on_an_h20_it_takes_nearly_four_times_as_long) {
+  EXPECT_NEAR(change_with("dsv3.train.gpuh_per_T", [](ClaimOptions& options) { options.profile = "h20"; }), 2.78, 0.05);
 }
 
 TEST(derived_claims, an_h800s_link_costs_llama_18_5_percent) {

@@ -32,7 +32,7 @@ Prepared prepare(const Scene& scene) {
        "wall time of a layer pair over its kernels: 32.25 over 31.35 ms in DeepSeek profile-data 4496024, train.json",
        std::nullopt},
       {"sync_ms", 1.0, 0.6, 1.8, "trace", "waits at a collective in the same trace", std::nullopt}};
-  const PhaseSource source = scene.route == "kernels" ? kernel_source(scene, prepared) : trace_source(prepared);
+  const PhaseSource source = scene.route == "kernels" ? kernel_source(scene, prepared) : trace_source(*scene.machine, prepared);
   if (!prepared.missing.empty()) return prepared;
   prepared.uses = {Resource::memory, Resource::link, Resource::network, Resource::compute};
   prepared.predict = [=](const Drawn& drawn) {

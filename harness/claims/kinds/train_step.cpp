@@ -19,7 +19,7 @@ Prepared prepare(const Scene& scene) {
   else if (model.architecture->experts && scene.route == "kernels")
     prepare_expert_step(scene, kernel_source(scene, prepared), prepared);
   else if (model.architecture->experts)
-    prepare_expert_step(scene, aged(trace_source(prepared), prepared), prepared);
+    prepare_expert_step(scene, aged(trace_source(*scene.machine, prepared), prepared), prepared);
   else
     prepare_dense_step(scene, model, prepared);
   return prepared;
