@@ -99,18 +99,18 @@ std::string_view to_string(PairTask task) {
 
 bool is_transfer(PairTask task) { return task >= PairTask::combine_backward; }
 
-// Only two times lead from one pair to the next, so the slowest cycle is one of three: through the compute
-// stream's end, through the transfer stream's, or through both in turn. (The largest cycle mean of a max-plus
-// matrix; Baccelli, Cohen, Olsder and Quadrat 1992, theorem 3.23.) From an eigenvector of it every pair runs
-// like the one before.
+// Only two times lead from one pair to the next: when either stream is through. So the slowest cycle goes
+// through the compute stream's end, or through the transfer stream's. (The largest cycle mean of a max-plus
+// matrix; Baccelli, Cohen, Olsder and Quadrat 1992, theorem 3.23.) A cycle through both in turn is never
+// slower than the slower of these: where its two ways meet they can swap tails, and where they do not, no
+// task is on both. From an eigenvector every pair runs like the one before.
 PairSchedule schedule_pair(const ExpertLayerTimes& layer) {
   const Durations times = durations_of(layer);
   const Ends from_compute = one_pair(times, 0, kNever), from_transfer = one_pair(times, kNever, 0);
-  const std::int64_t both = from_transfer.compute() + from_compute.transfer();
   PairSchedule pair;
   for (int task = 0; task < kPairTasks; ++task)
     (is_transfer(PairTask{task}) ? pair.transfer_ns : pair.compute_ns) += times[task];
-  pair.period_ns = std::max({from_compute.compute(), from_transfer.transfer(), (both + 1) / 2});
+  pair.period_ns = std::max(from_compute.compute(), from_transfer.transfer());
   const bool transfers_decide = pair.period_ns == from_transfer.transfer();
   const Ends ends = transfers_decide ? one_pair(times, 0, pair.period_ns - from_transfer.compute())
                                      : one_pair(times, 0, from_compute.transfer() - pair.period_ns);

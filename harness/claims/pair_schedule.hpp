@@ -36,7 +36,7 @@ struct PairTaskTimes {
 struct PairSchedule {
   std::int64_t compute_ns = 0;   // what the compute stream is busy
   std::int64_t transfer_ns = 0;  // what the transfer stream is busy, waits for other ranks included
-  std::int64_t period_ns = 0;  // from one layer pair to the next; rounded up where two pairs take an odd sum
+  std::int64_t period_ns = 0;    // from one layer pair to the next
   std::array<PairTaskTimes, kPairTasks>
       tasks;  // by PairTask; 0 is when the compute stream takes up this pair
   // How long what a transfer brings lies there before the compute stream takes it. No promise that this one

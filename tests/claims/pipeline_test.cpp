@@ -103,6 +103,14 @@ TEST(pipeline, no_rank_holds_more_activations_than_published) {
   EXPECT_EQ(held({Schedule::interleaved, 16, 128, 2}), 47);
 }
 
+TEST(pipeline, activations_are_held_until_the_weight_pass) {
+  // The last of 16 ranks starts backward at once, but puts off 15 weight passes.
+  const Pipeline put_off(PipelinePlan{Schedule::zb_h1, 16, 120}),
+      at_once(PipelinePlan{Schedule::one_f_one_b, 16, 120});
+  EXPECT_EQ(put_off.counts()[15].held, 16);
+  EXPECT_EQ(at_once.counts()[15].held, 1);
+}
+
 // Times for which the closed forms hold; `longer_ns` is what a forward pass takes beyond a backward one of
 // the input.
 EvenPasses random_passes(std::uint64_t seed, Schedule schedule, std::int64_t longer_ns = 0) {

@@ -139,6 +139,21 @@ TEST(train_step, transfers_that_no_longer_fit_show) {
   EXPECT_GT(slow_s - fits_s, 120 * 4 * 8.5e-3);
 }
 
+TEST(train_step, a_pair_of_chunks_takes_at_least_its_transfers_and_their_waits) {
+  TrainingPhases phases;
+  phases.expert_layer = {.dispatch_forward_s = 1,
+                         .combine_forward_s = 1,
+                         .combine_backward_s = 1,
+                         .dispatch_backward_s = 1,
+                         .sync_s = 0.5};
+  TrainStep step({{{.expert_layers = 2}, {.dense_layers = 1}}, {Schedule::dualpipe, 2, 4}});
+  step.run(phases);
+  // Two layers of two transfers of 1 s and as many waits of 0.5 s, either way; the other stage transfers
+  // nothing.
+  EXPECT_EQ(step.stage_times().overlapped_ns[0], 6'000'000'000);
+  EXPECT_EQ(step.stage_times().overlapped_ns[1], 6'000'000'000);
+}
+
 std::string refusal(const TrainPlan& plan, const TrainingPhases& phases) {
   try {
     TrainStep(plan).run(phases);
