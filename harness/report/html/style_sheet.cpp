@@ -82,7 +82,7 @@ dd{margin:0;min-width:0}
 @media print{body{max-width:none;padding:0;font-size:10pt}.panels{columns:2;column-gap:8mm}figure{margin-bottom:6mm;border:0;padding:0}svg{max-width:120mm}h3{break-after:avoid}
 nav,#what-if,.script-only,.scripted .script-only,.scripted form.script-only,.skip,#tip,figure details:not([open]){display:none}.scroll{overflow:visible}table{font-size:7.5pt;min-width:0;width:100%}
 th,td{padding:.2em .4em;white-space:normal!important;overflow-wrap:anywhere;min-width:4.6em}thead{display:table-header-group}thead th{position:static}th button::after{content:none!important}tr{break-inside:avoid}
-h2{break-after:avoid;margin-top:1.2em}a{color:inherit}}
+h2,section>p{break-after:avoid}h2{margin-top:1.2em}a{color:inherit}}
 @media (max-width:520px){body{padding:0 10px 40px}h1{font-size:1.4rem}.lead{font-size:1.15rem}.follow{font-size:1rem}figure{padding:8px}dl{grid-template-columns:1fr}dd{margin-bottom:.4em}}
 @media (prefers-contrast:more){:root{--soft:var(--fg);--line:var(--fg)}}
 )css";
