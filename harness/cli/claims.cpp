@@ -11,6 +11,7 @@
 #include "harness/claims/kernel_records.hpp"
 #include "harness/claims/outcome_json.hpp"
 #include "harness/cli/claims_flags.hpp"
+#include "harness/cli/claims_rule.hpp"
 #include "harness/cli/claims_text.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/run/environment.hpp"
@@ -20,7 +21,7 @@ namespace {
 
 struct Flags {
   std::vector<std::string> names, settings, records;
-  std::string format = "table", output, profile, sweep, trace;
+  std::string format = "table", output, profile, sweep, trace, rule;
   std::uint64_t seed = DrawPlan{}.seed;
   std::int64_t draws = DrawPlan{}.draws;
   bool is_strict = false;
@@ -114,7 +115,21 @@ void write_trace(const std::vector<Claim>& claims, const ClaimOptions& options, 
   fmt::print(stderr, "{}: open it at chrome://tracing or ui.perfetto.dev\n", path);
 }
 
+// What an export rule cost is no claim of anybody's, but the same models answer it.
+void cost_of_rule(const Flags& flags, Session& session) {
+  if (!flags.names.empty() || !flags.settings.empty() || !flags.profile.empty() || !flags.sweep.empty() ||
+      !flags.records.empty() || !flags.trace.empty())
+    throw Error(Fault::config, "--rule asks about an export rule, not about claims",
+                "leave out claims, --set, --profile, --records, --sweep and --trace");
+  const RuleCost cost = rule_cost(find_rule(load_rules(session.configs), flags.rule),
+                                  load_rule_cost_inputs(session.configs));
+  const std::string format = session.json ? "json" : flags.format;
+  if (format == "json") return write(rule_cost_json(cost).dump(2) + "\n", flags.output);
+  write(format == "markdown" ? rule_cost_markdown(cost) : rule_cost_table(cost, style_of(STDOUT_FILENO)), flags.output);
+}
+
 void claims(const Flags& flags, Session& session) {
+  if (!flags.rule.empty()) return cost_of_rule(flags, session);
   const ClaimOptions options = options_of(flags, session);
   const std::vector<Claim> chosen = chosen_claims(session.configs, flags.names);
   require_settable(chosen, options);
@@ -140,6 +155,8 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->option_text("DIR");
   app.add_option("--sweep", flags.sweep, "the sensitivity curve: link=40..450 or link=40..450:20")
       ->option_text("RESOURCE=FROM..TO");
+  app.add_option("--rule", flags.rule, "what did this export rule cost? Its date or id: 2022-10-07 (`list rules`)")
+      ->option_text("RULE");
   app.add_option("--format", flags.format, "table, markdown or json")
       ->check(CLI::IsMember({"table", "markdown", "json"}))
       ->option_text("NAME");

@@ -1,5 +1,6 @@
 // `list`: the parts of this program and the data files it knows.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -11,12 +12,15 @@
 #include "harness/claims/claim.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/metrics/metric.hpp"
+#include "harness/model/cost_book.hpp"
 #include "harness/model/model_shapes.hpp"
 #include "harness/model/price.hpp"
 #include "harness/model/profile.hpp"
+#include "harness/model/rule.hpp"
 #include "harness/model/suite.hpp"
 #include "harness/report/gpu_evidence.hpp"
 #include "harness/report/report.hpp"
+#include "harness/report/rules.hpp"
 
 namespace chokepoint {
 namespace {
@@ -104,6 +108,46 @@ Listing prices(const Session& session) {
   return listing;
 }
 
+std::string estimate_text(const Estimate& estimate) {
+  return fmt::format("{:.6g}{}{}", estimate.mid,
+                     estimate.is_exact() ? "" : fmt::format(" ({:.6g} to {:.6g})", estimate.low, estimate.high),
+                     estimate.verified ? "" : " (unverified)");
+}
+
+Listing costs(const Session& session) {
+  Listing listing{{"book", "figure", "value", "source"}, {}};
+  for (const CostBook& book : load_cost_books(session.configs)) {
+    const auto add = [&](const std::string& figure, const Estimate& estimate) {
+      listing.rows.push_back({book.id, figure, estimate_text(estimate), estimate.source});
+    };
+    add("electricity, USD per kWh", book.electricity_usd_per_kwh);
+    add("load share", book.load_share);
+    for (const Facility& facility : book.facilities) add("PUE, " + facility.id, facility.pue);
+    add("residual share", book.ownership.residual_share);
+    add("discount rate per year", book.ownership.discount_rate_per_year);
+    add("life, years", book.ownership.life_years);
+    add("availability", book.ownership.availability);
+    add("running costs, USD per GPU-hour", book.ownership.opex_usd_per_gpu_h);
+    for (const CostMachine& machine : book.machines) {
+      add("host power, W, " + machine.profile, machine.host_w);
+      if (machine.capex_usd) add("purchase, USD, " + machine.profile, *machine.capex_usd);
+    }
+  }
+  return listing;
+}
+
+Listing rules(const Session& session) {
+  Listing listing{{"rule", "evidence", "categories", "title", "source"}, {}};
+  for (const Rule& rule : load_rules(session.configs)) {
+    std::vector<std::string> categories;
+    for (const RuleCategory& category : rule.categories) categories.push_back(category.id);
+    listing.rows.push_back({rule.id, rule.evidence,
+                            categories.empty() ? "left out: " + rule.left_out : joined(categories, " "), rule.title,
+                            rule.source});
+  }
+  return listing;
+}
+
 Listing suites(const Session& session) {
   Listing listing{{"suite", "device", "targets", "summary"}, {}};
   std::vector<std::string> paths;
@@ -161,8 +205,8 @@ Listing formats(const Session&) {
 
 const std::vector<std::pair<std::string, Listing (*)(const Session&)>> kKinds = {
     {"operations", operations}, {"kernels", kernels}, {"profiles", profiles}, {"prices", prices},
-    {"suites", suites},         {"models", models},   {"claims", claims},     {"caps", caps},
-    {"metrics", metrics},       {"formats", formats}};
+    {"costs", costs},           {"rules", rules},     {"suites", suites},     {"models", models},
+    {"claims", claims},         {"caps", caps},       {"metrics", metrics},   {"formats", formats}};
 
 // All columns but the last are padded; the last one runs on.
 void print_text(const Listing& listing) {
@@ -197,14 +241,28 @@ void list(const std::string& kind, Session& session) {
   throw Error(Fault::config, fmt::format("there is no list of \"{}\"", kind), suggestion(kind, known));
 }
 
+void list_profiles_by_rules(const std::string& kind, Session& session) {
+  if (kind != "profiles")
+    throw Error(Fault::config, fmt::format("--rules says which rules profiles fall under, not {}", kind),
+                "write `list profiles --rules`");
+  const std::vector<Profile> all = load_profiles(session.configs);
+  const std::vector<Rule> known = load_rules(session.configs);
+  if (session.json) return print_json(rules_json(all, known));
+  fmt::print("{}", render_rules(all, known, style_of(STDOUT_FILENO)));
+}
+
 const Register<Command> command{
     {.name = "list",
      .place = 3,
-     .summary = "operations, kernels, profiles, prices, suites, models, claims, caps, metrics, formats",
+     .summary = "operations, kernels, profiles, prices, costs, rules, suites, models, claims, caps, metrics, formats",
      .add = [](CLI::App& app, Session& session) {
        auto kind = std::make_shared<std::string>();
        app.add_option("kind", *kind, "what to list")->required()->option_text("KIND");
-       app.callback([kind, &session] { list(*kind, session); });
+       auto by_rules = std::make_shared<bool>(false);
+       app.add_flag("--rules", *by_rules, "with `profiles`: which export rules each falls under");
+       app.callback([kind, by_rules, &session] {
+         *by_rules ? list_profiles_by_rules(*kind, session) : list(*kind, session);
+       });
      }}};
 
 }  // namespace

@@ -36,7 +36,39 @@ const std::string& telling(const Fields& fields, const std::string& key, const s
   return text;
 }
 
+bool is_number_between(std::string_view text, int low, int high) {
+  int value = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return false;
+    value = 10 * value + (c - '0');
+  }
+  return text.size() <= 4 && low <= value && value <= high;
+}
+
+bool is_date(std::string_view text) {
+  if (text.size() != 7 && text.size() != 10) return false;
+  return is_number_between(text.substr(0, 4), 2000, 2999) && text[4] == '-' &&
+         is_number_between(text.substr(5, 2), 1, 12) &&
+         (text.size() == 7 || (text[7] == '-' && is_number_between(text.substr(8), 1, 31)));
+}
+
 }  // namespace
+
+std::string date_text(Fields& fields, const std::string& key) {
+  const std::string date = fields.text(key);
+  if (!is_date(date))
+    fields.reject(key, fmt::format("is \"{}\", not a date", date), "write it like 2026-05 or 2026-05-20");
+  return date;
+}
+
+std::string dated_id(const Fields& fields, const std::string& date, const std::string& name,
+                     std::string_view name_key) {
+  const std::string id = date + "_" + name, stem = config_stem(fields.file());
+  if (id != stem)
+    fields.reject("date", fmt::format("and {} make \"{}\", but the file is called {}", name_key, id, stem),
+                  fmt::format("call the file <date>_<{}>.json", name_key));
+  return id;
+}
 
 std::string telling_text(Fields& fields, const std::string& key) {
   return telling(fields, key, fields.text(key));

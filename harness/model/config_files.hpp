@@ -28,6 +28,12 @@ std::string telling_text(Fields& fields, const std::string& key);
 std::optional<std::string> maybe_telling_text(Fields& fields, const std::string& key);
 std::vector<std::string> maybe_telling_texts(Fields& fields, const std::string& key);
 
+// "2026-05" or "2026-05-20".
+std::string date_text(Fields& fields, const std::string& key);
+
+// `date`_`name`, which has to be the file's stem; `name_key` is the key that `name` stands under.
+std::string dated_id(const Fields& fields, const std::string& date, const std::string& name, std::string_view name_key);
+
 // The entry with this id. Throws Error{config} "<what> "x" is not known; did you mean ...".
 template <class T>
 const T& find_by_id(const std::vector<T>& entries, const std::string& id, std::string_view what) {

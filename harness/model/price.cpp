@@ -11,23 +11,6 @@
 namespace chokepoint {
 namespace {
 
-bool is_number_between(std::string_view text, int low, int high) {
-  int value = 0;
-  for (const char c : text) {
-    if (c < '0' || c > '9') return false;
-    value = 10 * value + (c - '0');
-  }
-  return text.size() <= 4 && low <= value && value <= high;
-}
-
-// "2026-05" or "2026-05-20".
-bool is_date(std::string_view text) {
-  if (text.size() != 7 && text.size() != 10) return false;
-  return is_number_between(text.substr(0, 4), 2000, 2999) && text[4] == '-' &&
-         is_number_between(text.substr(5, 2), 1, 12) &&
-         (text.size() == 7 || (text[7] == '-' && is_number_between(text.substr(8), 1, 31)));
-}
-
 PriceItem decode_item(Fields fields) {
   PriceItem item;
   item.profile = telling_text(fields, "profile");
@@ -85,17 +68,9 @@ PriceBook decode_price_book(const JsonFile& file) {
   static const std::vector<std::string> source_kinds = {"quote", "survey", "model", "assumption", "hearsay"};
   Fields fields(file);
   PriceBook book;
-  book.date = fields.text("date");
-  if (!is_date(book.date))
-    fields.reject("date", fmt::format("is \"{}\", not a date", book.date),
-                  "write it like 2026-05 or 2026-05-20");
+  book.date = date_text(fields, "date");
   book.seller = telling_text(fields, "seller");
-  book.id = book.date + "_" + book.seller;
-  if (book.id != config_stem(file.path))
-    fields.reject(
-        "date",
-        fmt::format("and seller make \"{}\", but the file is called {}", book.id, config_stem(file.path)),
-        "call the file <date>_<seller>.json");
+  book.id = dated_id(fields, book.date, book.seller, "seller");
   if (const std::string currency = fields.text("currency"); currency != "USD")
     fields.reject("currency", fmt::format("is \"{}\"", currency),
                   "convert to USD and say how in each source");
@@ -136,6 +111,11 @@ const PriceItem* find(const PriceBook& book, const std::string& profile, const s
 std::string PriceQuote::text() const {
   return fmt::format("${:.2f}/h ({} {}, {}, {}{})", item.usd_per_gpu_h, date, seller, item.term, source_kind,
                      item.verified ? "" : ", unverified");
+}
+
+Estimate PriceQuote::usd_per_h() const {
+  return {item.usd_per_gpu_h, item.low.value_or(item.usd_per_gpu_h), item.high.value_or(item.usd_per_gpu_h), text(),
+          item.verified};
 }
 
 std::optional<PriceQuote> quote(const std::vector<PriceBook>& books, const std::string& profile) {

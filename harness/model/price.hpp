@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "harness/base/json.hpp"
+#include "harness/model/estimate.hpp"
 
 namespace chokepoint {
 
@@ -60,6 +61,9 @@ struct PriceQuote {
 
   // "$2.95/h (2026-05 market, rental_on_demand, survey)"
   std::string text() const;
+
+  // Of an hour; exact where the book gives no range.
+  Estimate usd_per_h() const;
 };
 
 // The newest market price of `profile` on demand; absent when no book of quotes or surveys has one. A model's

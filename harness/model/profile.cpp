@@ -105,6 +105,8 @@ Profile decode_profile(const JsonFile& file) {
   profile.memory_size = maybe_figure(fields, "memory_size", "B");
   profile.l2_size = maybe_figure(fields, "l2_size", "B");
   profile.boost_clock = maybe_figure(fields, "boost_clock", "Hz");
+  profile.die_area = maybe_figure(fields, "die_area", "mm2");
+  profile.host_link = maybe_figure(fields, "host_link", "B/s");
   fields.finish();
   profile.path = file.path;
   profile.hash = sha256_hex(file.text);

@@ -29,6 +29,8 @@ struct Profile {
   std::optional<Figure> link_latency, network_latency;  // s per message
   std::optional<Figure> tdp, all_in;                    // W of the board; W of all it needs in a data centre
   std::optional<Figure> sm_count, gpus_per_node, memory_size, l2_size, boost_clock;
+  std::optional<Figure> die_area;   // mm2, of all dies that compute together
+  std::optional<Figure> host_link;  // B/s of PCIe, per direction; no resource of ours, but export rules count it
   std::string path;
   std::string hash;  // SHA-256 of the file
 };

@@ -69,7 +69,7 @@ class Help(Folder):
         self.assertEqual(run().returncode, 2)
 
     def test_lists_are_there_as_text_and_as_json(self):
-        for kind in ("operations", "kernels", "profiles", "prices", "suites", "models", "claims", "caps", "metrics", "formats"):
+        for kind in ("operations", "kernels", "profiles", "prices", "costs", "rules", "suites", "models", "claims", "caps", "metrics", "formats"):
             self.assertEqual(run("list", kind).returncode, 0, kind)
             self.assertTrue(json.loads(run("list", kind, "--json").stdout), kind)
         self.assert_refused(run("list", "kernel"), 'did you mean "kernels"')
@@ -297,6 +297,52 @@ class Records(Folder):
         self.assertEqual([r["shape"]["elements"] for r in self.records()], [2000])
         self.assertEqual(self.records()[0]["provenance"]["seed"], 7)
         self.assert_refused(run("run", suite, "--out", self.path("none"), "--filter", "nothing*"), "no case")
+
+
+class RulesAndCosts(Folder):
+    RESULTS = f"{SOURCE}/results/2026-11-26_h100_h800-vs-h100"
+
+    def test_machines_by_rule_as_text_and_as_json(self):
+        text = run("list", "profiles", "--rules").stdout
+        self.assertIn("not controlled", text)
+        h800 = next(entry for entry in json.loads(run("list", "profiles", "--rules", "--json").stdout)["profiles"]
+                    if entry["profile"] == "h800-sxm")
+        self.assertEqual([rule["verdict"] for rule in h800["rules"]], ["not controlled", "controlled", None, "case by case"])
+        self.assert_refused(run("list", "kernels", "--rules"), "not kernels")
+
+    def test_what_a_rule_cost(self):
+        rows = json.loads(run("claims", "--rule", "2022-10-07", "--json").stdout)["rows"]
+        hours = {(row["cut"], row["parallel"]): row["gpu_hours_ratio"]["mid"] for row in rows}
+        self.assertAlmostEqual(hours["h800-sxm", "expert"], 1.0, places=9)
+        self.assertAlmostEqual(hours["h800-sxm", "tensor"], 1.185, places=3)
+        self.assertIn("h800-sxm instead of h100-sxm", run("claims", "--rule", "2022-10-07").stdout)
+        self.assert_refused(run("claims", "--rule", "2026-01-15"), "names no machine that was cut for it")
+        self.assert_refused(run("claims", "--rule", "2022-10-06"), "is not known")
+        self.assert_refused(run("claims", "dsv3.train.mfu", "--rule", "2022-10-07"), "not about claims")
+
+    def test_the_same_records_cost_something_else_at_another_price(self):
+        def ratio(*flags):
+            row = json.loads(run("cost", self.RESULTS, "--json", *flags).stdout)["rows"][0]
+            return row["cost_ratio"] and row["cost_ratio"]["mid"], row
+        self.assertIsNone(ratio()[0])  # nobody offers an H800
+        once, row = ratio("--price", "h800-sxm=1.5")
+        self.assertAlmostEqual(ratio("--price", "h800-sxm=3")[0], 2 * once, places=9)
+        self.assertAlmostEqual(once, 1.5 / row["break_even_usd_per_h"]["mid"], places=9)
+        owned, row = ratio("--owned", "--purchase", "h800-sxm=30000", "--purchase", "h100-sxm=40000")
+        self.assertIn("electricity price", row["assumptions"])
+        self.assertGreater(owned, 0)
+
+    def test_costs_in_every_format_and_mistakes_named(self):
+        for format in ("table", "markdown", "json"):
+            self.assertEqual(run("cost", self.RESULTS, "--format", format).returncode, 0, format)
+        self.assert_refused(run("cost", self.RESULTS, "--format", "csv"), 'format "csv" is unknown')
+        self.assert_refused(run("cost", self.RESULTS, "--price", "h800-sxm"), "gives nothing a value")
+        self.assert_refused(run("cost", self.RESULTS, "--price", "h800-sxm=cheap"), "--price h800-sxm")
+        self.assert_refused(run("cost", self.RESULTS, "--price", "h20=1"), "no record ran on")
+        self.assert_refused(run("cost", self.RESULTS, "--set", "peu=1.1"), 'did you mean "pue"')
+        self.assert_refused(run("cost", self.RESULTS, "--purchase", "h800-sxm=30000"), "add --owned")
+        self.assert_refused(run("cost", self.RESULTS, "--prices", "2026-05_markt"), "did you mean")
+        self.assert_refused(run("cost", self.path("nowhere")))
 
 
 class Faulty(Folder):

@@ -13,10 +13,12 @@
 #include "harness/base/error.hpp"
 #include "harness/claims/claim.hpp"
 #include "harness/claims/kernel_table.hpp"
+#include "harness/model/cost_book.hpp"
 #include "harness/model/model_shapes.hpp"
 #include "harness/model/price.hpp"
 #include "harness/model/profile.hpp"
 #include "harness/model/record.hpp"
+#include "harness/model/rule.hpp"
 #include "harness/model/suite.hpp"
 #include "harness/run/environment.hpp"
 #include "harness/run/plan.hpp"
@@ -29,6 +31,8 @@ int decode(const std::string& kind, int count, char** paths) {
   const std::map<std::string, std::function<void(const std::string&)>> readers = {
       {"profile", [](const std::string& path) { load_profile(path); }},
       {"price", [](const std::string& path) { load_price_book(path); }},
+      {"rule", [](const std::string& path) { decode_rule(read_json(path)); }},
+      {"cost", [](const std::string& path) { decode_cost_book(read_json(path)); }},
       {"model", [](const std::string& path) { load_model(path); }},
       {"suite", [](const std::string& path) { load_suite(path); }},
       {"claims", [](const std::string& path) { load_claims_file(path); }},

@@ -23,8 +23,8 @@ except ImportError:
     sys.exit(77)
 
 SOURCE, PROBE = sys.argv[1:3]
-FOLDER_OF = {"profile": "profiles", "price": "prices", "model": "models", "suite": "suites", "trace": "traces",
-             "claims": "claims", "kernel": "kernels"}
+FOLDER_OF = {"profile": "profiles", "price": "prices", "rule": "rules", "cost": "costs", "model": "models",
+             "suite": "suites", "trace": "traces", "claims": "claims", "kernel": "kernels"}
 MUTATIONS_PER_FILE = 60
 
 
@@ -108,7 +108,7 @@ class Schemas(unittest.TestCase):
         for kind in FOLDER_OF:
             for path in shipped(kind):
                 self.assertEqual(complaints(kind, read(path)), [], path)
-        for kind in ("profile", "price", "model", "suite", "claims"):
+        for kind in ("profile", "price", "rule", "cost", "model", "suite", "claims"):
             self.assertTrue(shipped(kind), kind)
 
     def test_records_as_written_are_valid(self):
@@ -164,6 +164,28 @@ class Mistakes(unittest.TestCase):
             lambda p: p["items"][0].update(usd_per_gpu_h=2.95),
             lambda p: p["items"][0]["usd_per_gpu_h"].pop("low"),
             lambda p: p["items"][0].update(source=""))
+
+    def test_in_a_rule(self):
+        self.each(
+            "rule", "2023-10-17_3a090",
+            lambda r: r.pop("source"),
+            lambda r: r.update(evidence="hearsay"),
+            lambda r: r["categories"][0].pop("when_not"),
+            lambda r: r["categories"][0].update(any_of=[]),
+            lambda r: r["categories"][0]["any_of"][0]["all_of"][0].pop("at_least"),
+            lambda r: r["categories"][0]["any_of"][0]["all_of"][0].update(quantity="ttp"),
+            lambda r: r["categories"][0]["any_of"][0]["all_of"][0].update(at_least=0))
+
+    def test_in_a_cost_book(self):
+        self.each(
+            "cost", "2026-11_estimates",
+            lambda c: c.update(currency="EUR"),
+            lambda c: c["load_share"].pop("low"),
+            lambda c: c["load_share"].pop("source"),
+            lambda c: c["load_share"].update(mid=-1),
+            lambda c: c.update(facilities=[]),
+            lambda c: c["machines"][0].pop("host_w"),
+            lambda c: c["ownership"].pop("life_years"))
 
     def test_in_a_model(self):
         self.each(
@@ -241,7 +263,7 @@ class Agreement(unittest.TestCase):
 
     def test_what_the_program_accepts_the_schema_accepts(self):
         accepted = rejected = 0
-        for kind in ("profile", "price", "model", "suite", "claims", "kernel", "record"):
+        for kind in ("profile", "price", "rule", "cost", "model", "suite", "claims", "kernel", "record"):
             originals = {os.path.basename(path): read(path) for path in (shipped(kind) if kind in FOLDER_OF else [])}
             if kind == "record":
                 originals = {f"{i}.json": json.loads(line) for i, line in enumerate(probe("records"))}

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "harness/report/markdown.hpp"
 #include "harness/report/notes.hpp"
 #include "harness/report/report.hpp"
 #include "harness/report/rows.hpp"
@@ -13,33 +14,6 @@
 
 namespace chokepoint {
 namespace {
-
-// Text of any origin as text: nothing in it is markup, a link, a tag or the end of a cell (GitHub Flavored Markdown,
-// section 2.4: every ASCII punctuation may be escaped). A name's underscores and an interval's brackets stay
-// readable.
-std::string escaped(std::string_view text) {
-  const std::string clean = printable(text);
-  std::string out;
-  for (std::size_t i = 0; i < clean.size(); ++i) {
-    const char c = clean[i];
-    const auto is_word = [&](std::size_t at) {
-      return at < clean.size() && std::isalnum(static_cast<unsigned char>(clean[at]));
-    };
-    if (c == '<')
-      out += "&lt;";
-    else if (c == '&')
-      out += "&amp;";
-    else if (std::string_view("\\|`*~$").find(c) != std::string_view::npos)
-      out += std::string("\\") + c;
-    else if (c == '_' && !(i > 0 && is_word(i - 1) && is_word(i + 1)))
-      out += "\\_";
-    else if (c == '[' || (c == ']' && i + 1 < clean.size() && (clean[i + 1] == '(' || clean[i + 1] == '[')))
-      out += std::string("\\") + c;
-    else
-      out += c;
-  }
-  return out;
-}
 
 std::string table_row(const std::vector<std::string>& cells) {
   std::string line = "|";
@@ -55,11 +29,11 @@ std::string table(const ReportInput& input, const ReportGroup& group) {
   bool has_titles = false;
   for (const ReportCase& report_case : group.cases)
     for (const std::size_t record : report_case.records) {
-      std::vector<std::string> row = {escaped(report_case.title)};
+      std::vector<std::string> row = {markdown_escaped(report_case.title)};
       has_titles = has_titles || !report_case.title.empty();
       const std::vector<Cell> cells = cells_of(group, input, record);
       for (std::size_t i = 0; i < columns.size(); ++i) {
-        row.push_back(cells[i].forms.empty() ? "" : escaped(cells[i].forms.front()));
+        row.push_back(cells[i].forms.empty() ? "" : markdown_escaped(cells[i].forms.front()));
         used[i] = used[i] || !row.back().empty();
       }
       rows.push_back(std::move(row));
@@ -71,7 +45,7 @@ std::string table(const ReportInput& input, const ReportGroup& group) {
   }
   for (std::size_t i = 0; i < columns.size(); ++i)
     if (used[i]) {
-      titles.push_back(escaped(columns[i].title));
+      titles.push_back(markdown_escaped(columns[i].title));
       rules.emplace_back(columns[i].align == Align::right ? "---:" : "---");
     }
   std::string out = table_row(titles) + table_row(rules);
@@ -93,11 +67,11 @@ std::string comparisons(const ReportInput& input, const ReportGroup& group) {
       const Comparison& comparison = input.comparisons[i];
       std::string line = report_case.short_title.empty() ? "" : report_case.short_title + ": ";
       if (group.has_several_kernels) line += records[comparison.a].kernel + ": ";
-      out += "- " + escaped(line + ratio_sentence(comparison, records)) + '\n';
+      out += "- " + markdown_escaped(line + ratio_sentence(comparison, records)) + '\n';
       for (const std::string& sentence : price_sentences(comparison, records))
-        out += "  - " + escaped(sentence) + '\n';
+        out += "  - " + markdown_escaped(sentence) + '\n';
       if (const std::string energy = energy_sentence(comparison, records); !energy.empty())
-        out += "  - " + escaped(energy) + '\n';
+        out += "  - " + markdown_escaped(energy) + '\n';
     }
     if (report_case.comparisons_left_out > 0)
       out += fmt::format("- {} more pairs of targets: `--format json`\n", report_case.comparisons_left_out);
@@ -130,19 +104,19 @@ std::string within_limit(const std::string& head, const std::string& tables, con
 std::string render(const ReportInput& input, const Style&) {
   const std::vector<ReportGroup> groups = groups_of(input);
   std::string head, tables, notes;
-  for (const std::string& sentence : summary_of(input, groups)) head += fmt::format("**{}.**\n\n", escaped(sentence));
+  for (const std::string& sentence : summary_of(input, groups)) head += fmt::format("**{}.**\n\n", markdown_escaped(sentence));
   for (const HeaderLine& line : header_of(input))
-    head += fmt::format("- {}: {}\n", escaped(line.label), escaped(line.text));
+    head += fmt::format("- {}: {}\n", markdown_escaped(line.label), markdown_escaped(line.text));
   for (const ReportGroup& group : groups) {
-    tables += fmt::format("\n### {}\n\n", escaped(group.operation));
-    if (!group.common.empty()) tables += escaped(group.common) + "\n\n";
-    if (!group.energy_basis.empty()) tables += fmt::format("Energy is {}.\n\n", escaped(group.energy_basis));
+    tables += fmt::format("\n### {}\n\n", markdown_escaped(group.operation));
+    if (!group.common.empty()) tables += markdown_escaped(group.common) + "\n\n";
+    if (!group.energy_basis.empty()) tables += fmt::format("Energy is {}.\n\n", markdown_escaped(group.energy_basis));
     tables += table(input, group);
     if (const std::string pairs = comparisons(input, group); !pairs.empty()) tables += '\n' + pairs;
   }
   const std::vector<std::string> sentences = notes_of(input);
   if (!sentences.empty()) notes += "\n### Notes\n\n";
-  for (const std::string& note : sentences) notes += "- " + escaped(note) + '\n';
+  for (const std::string& note : sentences) notes += "- " + markdown_escaped(note) + '\n';
   return within_limit(head, tables, notes);
 }
 
