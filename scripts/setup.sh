@@ -30,5 +30,5 @@ install_missing() {
 }
 
 build_packages=(g++ cmake ninja-build pkg-config git libfmt-dev nlohmann-json3-dev libcli11-dev libhwy-dev
-                libbenchmark-dev libopenblas0-pthread libdnnl2)
+                libbenchmark-dev libsqlite3-dev libopenblas0-pthread libdnnl2)
 test_packages=(libgtest-dev python3 python3-numpy python3-jsonschema)

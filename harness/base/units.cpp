@@ -59,6 +59,13 @@ double parse_duration_s(std::string_view text) {
               "write it like 60s, 250ms or 2min");
 }
 
+double parse_share(std::string_view text) {
+  const Number number = leading_number(text, "2% or 0.02");
+  if (number.value < 0.0 || (!number.rest.empty() && number.rest != "%"))
+    throw Error(Fault::config, fmt::format("\"{}\" is not a share", text), "write it like 2% or 0.02");
+  return number.rest.empty() ? number.value : number.value / 100.0;
+}
+
 long long parse_integer(std::string_view text) {
   long long value = 0;
   const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);

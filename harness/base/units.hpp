@@ -16,6 +16,9 @@ double parse_rate(std::string_view text, std::string_view unit);  // unit: "B/s"
 // "60s", "250ms", "5us", "2min" -> seconds. A bare number is seconds. Throws Error{config}.
 double parse_duration_s(std::string_view text);
 
+// "2%", "2 %", "0.02" -> 0.02. Throws Error{config} when the text is neither, or negative.
+double parse_share(std::string_view text);
+
 // "8K", "64M" -> 8192, 67108864 (binary, as sizes are); a bare integer stays itself. Throws Error{config}.
 long long parse_integer(std::string_view text);
 

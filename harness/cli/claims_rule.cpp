@@ -6,9 +6,8 @@
 #include <cmath>
 
 #include "harness/report/cost_text.hpp"
-#include "harness/report/markdown.hpp"
-#include "harness/report/table.hpp"
 #include "harness/report/text.hpp"
+#include "harness/report/table.hpp"
 
 namespace chokepoint {
 namespace {
@@ -125,16 +124,16 @@ std::string rule_cost_table(const RuleCost& cost, const Style& style) {
 
 std::string rule_cost_markdown(const RuleCost& cost) {
   std::string out = fmt::format("### What {} cost\n\n{} (projected)\n\n| machines | plan |", cost.rule,
-                                markdown_escaped(cost.title));
-  for (const RuleColumn& column : kColumns) out += fmt::format(" {} |", markdown_escaped(column.title));
+                                markdown_text(cost.title));
+  for (const RuleColumn& column : kColumns) out += fmt::format(" {} |", markdown_text(column.title));
   out += "\n| --- | --- | ---: | ---: | ---: | ---: | ---: |\n";
   for (const RuleCostRow& row : cost.rows) {
-    out += fmt::format("| {} | {} |", markdown_escaped(pair_text(row)), markdown_escaped(row.plan));
-    for (const RuleColumn& column : kColumns) out += fmt::format(" {} |", markdown_escaped(column.cell(row)));
+    out += fmt::format("| {} | {} |", markdown_text(pair_text(row)), markdown_text(row.plan));
+    for (const RuleColumn& column : kColumns) out += fmt::format(" {} |", markdown_text(column.cell(row)));
     out += '\n';
   }
   out += '\n';
-  for (const std::string& note : notes_of(cost)) out += "- " + markdown_escaped(note) + '\n';
+  for (const std::string& note : notes_of(cost)) out += "- " + markdown_text(note) + '\n';
   return out;
 }
 

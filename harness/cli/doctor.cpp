@@ -12,6 +12,7 @@
 #include "harness/meters/meter.hpp"
 #include "harness/model/suite.hpp"
 #include "harness/run/environment.hpp"
+#include "harness/track/history.hpp"
 #include "kernels/kernel.hpp"
 
 namespace chokepoint {
@@ -63,6 +64,7 @@ void examine(Session& session) {
   for (const EnergyMeter& meter : Registry<EnergyMeter>::instance().all())
     findings.push_back({meter.name, meter.describe()});
   for (Finding& finding : library_findings()) findings.push_back(std::move(finding));
+  findings.push_back({"sqlite", history_support()});
   findings.push_back({"workers", fmt::format("{} (CHOKEPOINT_THREADS changes that)", parallel_workers())});
   findings.push_back({"configs", configs_text(session.configs)});
   findings.push_back({"output", folder_text()});

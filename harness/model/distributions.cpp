@@ -64,6 +64,12 @@ void require_probability(double probability) {
                 "give a confidence above 0 and below 1, 0.95 for 95 %");
 }
 
+void require_degrees(double df) {
+  if (!(df > 0.0))
+    throw Error(Fault::config, fmt::format("{} degrees of freedom are not above 0", df),
+                "estimate from more samples");
+}
+
 // Cornish-Fisher expansion of t about the normal quantile (Abramowitz and Stegun 26.7.5), to 1/df^2.
 double expanded_quantile(double z, double df) {
   const double z2 = z * z;
@@ -81,13 +87,18 @@ double normal_quantile(double probability) {
   return upper_quantile([](double x) { return normal_cdf(-x); }, 1.0 - probability);
 }
 
+double student_t_cdf(double t, double degrees_of_freedom) {
+  require_degrees(degrees_of_freedom);
+  if (std::isinf(degrees_of_freedom)) return normal_cdf(t);
+  return t < 0.0 ? student_t_tail(-t, degrees_of_freedom) : 1.0 - student_t_tail(t, degrees_of_freedom);
+}
+
 double student_t_quantile(double probability, double degrees_of_freedom) {
   require_probability(probability);
   const double df = degrees_of_freedom;
-  if (!(df > 0.0))
-    throw Error(Fault::config, fmt::format("{} degrees of freedom are not above 0", df),
-                "estimate from more samples");
+  require_degrees(df);
   if (probability == 0.5) return 0.0;
+  if (std::isinf(df)) return normal_quantile(probability);
   if (df > 1e5) return expanded_quantile(normal_quantile(probability), df);
   const auto tail = [df](double t) { return student_t_tail(t, df); };
   return probability < 0.5 ? -upper_quantile(tail, probability) : upper_quantile(tail, 1.0 - probability);

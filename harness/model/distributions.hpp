@@ -5,8 +5,11 @@ namespace chokepoint {
 
 double normal_cdf(double x);
 
-// Inverses of the distribution functions for `probability` in (0, 1) and any real degrees of freedom > 0;
-// relative error below 1e-9. Throw Error{config} outside these ranges.
+// P(T <= t) for any real degrees of freedom > 0, infinity included. Error{config} outside that range.
+double student_t_cdf(double t, double degrees_of_freedom);
+
+// Inverses of the distribution functions for `probability` in (0, 1) and any real degrees of freedom > 0,
+// infinity included; relative error below 1e-9. Throw Error{config} outside these ranges.
 double normal_quantile(double probability);
 double student_t_quantile(double probability, double degrees_of_freedom);
 

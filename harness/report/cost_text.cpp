@@ -8,11 +8,10 @@
 #include <map>
 
 #include "harness/base/strings.hpp"
-#include "harness/report/markdown.hpp"
+#include "harness/report/text.hpp"
 #include "harness/report/rows.hpp"
 #include "harness/report/sentences.hpp"
 #include "harness/report/table.hpp"
-#include "harness/report/text.hpp"
 
 namespace chokepoint {
 namespace {
@@ -184,10 +183,10 @@ std::string rows_markdown(const CostReport& report, const std::vector<const Cost
     }
   std::string out = markdown_row(titles) + markdown_row(rules);
   for (const CostRow* row : rows) {
-    std::vector<std::string> cells = {markdown_escaped(case_text(report.set.records[row->target]))};
+    std::vector<std::string> cells = {markdown_text(case_text(report.set.records[row->target]))};
     for (const CostColumn* column : used) {
       const Forms forms = column->cell(*row);
-      cells.push_back(forms.empty() ? "" : markdown_escaped(forms.front()));
+      cells.push_back(forms.empty() ? "" : markdown_text(forms.front()));
     }
     out += markdown_row(cells);
   }
@@ -198,13 +197,13 @@ std::string tornado_markdown(const CostReport& report) {
   const CostRow& row = median_row(report);
   if (row.answer.swings.empty()) return "";
   std::string out = fmt::format("\n### What the {} hangs on\n\n{}: {}\n\n", row.answer.swings_of,
-                                markdown_escaped(pair_text(row)),
-                                markdown_escaped(case_text(report.set.records[row.target])));
+                                markdown_text(pair_text(row)),
+                                markdown_text(case_text(report.set.records[row.target])));
   out += markdown_row({"variable", "with its low end", "with its high end"}) +
          markdown_row({"---", "---:", "---:"});
   for (std::size_t i = 0; i < std::min(kMostSwings, row.answer.swings.size()); ++i) {
     const CostSwing& swing = row.answer.swings[i];
-    out += markdown_row({markdown_escaped(swing.variable), end_text(swing.low, swing.outcome_low),
+    out += markdown_row({markdown_text(swing.variable), end_text(swing.low, swing.outcome_low),
                          end_text(swing.high, swing.outcome_high)});
   }
   return out;
@@ -331,11 +330,11 @@ std::string cost_table(const CostReport& report, const Style& style) {
 std::string cost_markdown(const CostReport& report) {
   std::string out;
   for (const std::string& sentence : cost_summary(report))
-    out += fmt::format("**{}.**\n\n", markdown_escaped(sentence));
+    out += fmt::format("**{}.**\n\n", markdown_text(sentence));
   for (const auto& [name, rows] : by_pair(report))
-    out += fmt::format("### {} (projected)\n\n{}\n", markdown_escaped(name), rows_markdown(report, rows));
+    out += fmt::format("### {} (projected)\n\n{}\n", markdown_text(name), rows_markdown(report, rows));
   out += tornado_markdown(report) + "\n### Notes\n\n";
-  for (const std::string& note : report.notes) out += "- " + markdown_escaped(note) + '\n';
+  for (const std::string& note : report.notes) out += "- " + markdown_text(note) + '\n';
   return out;
 }
 

@@ -62,12 +62,12 @@ Record decode(const std::string& file, int line_number, std::string_view line, J
   }
 }
 
-std::string identity(const Record& record) {
+std::string identity(const Record& record, const ReadOptions& options) {
   const auto text = [&](const char* key) {
     const auto found = record.device.is_object() ? record.device.find(key) : record.device.end();
     return found != record.device.end() && found->is_string() ? found->get<std::string>() : std::string();
   };
-  return fmt::format("{}\n{}\n{}", record.case_id, text("kind"), text("name"));
+  return fmt::format("{}\n{}\n{}\n{}", record.case_id, text("kind"), text("name"), options.each_run ? record.run_id : "");
 }
 
 std::string file_of(const std::string& path) {
@@ -83,12 +83,27 @@ std::string file_of(const std::string& path) {
               nearby.empty() ? "name a folder that `chokepoint run` wrote" : fmt::format("did you mean {}?", nearby));
 }
 
+// The record on a line; absent where the line is the beginning of one.
+std::optional<Record> record_on(std::string_view line, bool is_closed, const Place& place) {
+  if (const int depth = nesting_of(line); depth > kDeepestNesting)
+    throw Error(Fault::config,
+                fmt::format("{}:{}: nested {} deep, at most {} are read", place.file, place.line, depth, kDeepestNesting),
+                "this is no record; take the line out");
+  Parsed parsed = parse(line);
+  if (!parsed.value && (parsed.ends_too_soon || !is_closed)) return std::nullopt;
+  if (!parsed.value)
+    throw Error(Fault::config,
+                fmt::format("{}:{}: not valid JSON at byte {}", place.file, place.line, parsed.fault_byte),
+                "restore the line from a copy, or take it out to lose that case alone");
+  return decode(place.file, place.line, line, std::move(*parsed.value));
+}
+
 }  // namespace
 
-void add_records(std::string_view text, const std::string& file, RecordSet& set) {
+void add_records(std::string_view text, const std::string& file, RecordSet& set, const ReadOptions& options) {
   set.files.push_back(file);
   std::map<std::string, std::size_t> known;
-  for (std::size_t i = 0; i < set.records.size(); ++i) known[identity(set.records[i])] = i;
+  for (std::size_t i = 0; i < set.records.size(); ++i) known[identity(set.records[i], options)] = i;
   std::vector<bool> from_here(set.records.size(), false);  // whether a record comes from this text
 
   for (int line_number = 1; !text.empty(); ++line_number) {
@@ -98,43 +113,42 @@ void add_records(std::string_view text, const std::string& file, RecordSet& set)
     text.remove_prefix(is_closed ? newline + 1 : text.size());
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const Place place{file, line_number};
-    if (const int depth = nesting_of(line); depth > kDeepestNesting)
-      throw Error(Fault::config,
-                  fmt::format("{}:{}: nested {} deep, at most {} are read", file, line_number, depth, kDeepestNesting),
-                  "this is no record; take the line out");
-    Parsed parsed = parse(line);
-    if (!parsed.value && (parsed.ends_too_soon || !is_closed)) {
+    std::optional<Record> record;
+    try {
+      record = record_on(line, is_closed, place);
+    } catch (const Error& error) {
+      if (!options.skip_unreadable) throw;
+      set.unreadable.push_back({place, error.message()});
+      continue;
+    }
+    if (!record) {
       set.cut_lines.push_back(place);
       continue;
     }
-    if (!parsed.value)
-      throw Error(Fault::config, fmt::format("{}:{}: not valid JSON at byte {}", file, line_number, parsed.fault_byte),
-                  "restore the line from a copy, or take it out to lose that case alone");
-    Record record = decode(file, line_number, line, std::move(*parsed.value));
-    const auto [at, is_new] = known.emplace(identity(record), set.records.size());
+    const auto [at, is_new] = known.emplace(identity(*record, options), set.records.size());
     if (is_new) {
-      set.records.push_back(std::move(record));
+      set.records.push_back(std::move(*record));
       set.places.push_back(place);
       from_here.push_back(true);
       continue;
     }
     ++set.superseded;
     const std::size_t i = at->second;
-    if (from_here[i] && record.attempt < set.records[i].attempt) continue;
-    set.records[i] = std::move(record);
+    if (from_here[i] && record->attempt < set.records[i].attempt) continue;
+    set.records[i] = std::move(*record);
     set.places[i] = place;
     from_here[i] = true;
   }
 }
 
-RecordSet read_records(const std::vector<std::string>& paths) {
+RecordSet read_records(const std::vector<std::string>& paths, const ReadOptions& options) {
   RecordSet set;
   std::set<std::string> seen;
   for (const std::string& path : paths) {
     const std::string file = file_of(path);
     std::error_code code;
     const fs::path canonical = fs::weakly_canonical(file, code);
-    if (seen.insert(code ? file : canonical.string()).second) add_records(read_file(file), file, set);
+    if (seen.insert(code ? file : canonical.string()).second) add_records(read_file(file), file, set, options);
   }
   return set;
 }

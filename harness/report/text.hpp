@@ -16,6 +16,10 @@ int display_width(std::string_view text);
 // space, the rest of them `?`. With `unicode` off, every character beyond ASCII becomes a near ASCII one or `?`.
 std::string printable(std::string_view text, bool unicode = true);
 
+// As text in Markdown, printable: nothing in it is markup, a link, a tag or the end of a cell (GitHub Flavored Markdown,
+// section 2.4: every ASCII punctuation may be escaped). A name's underscores and an interval's brackets stay readable.
+std::string markdown_text(std::string_view text);
+
 // At most `width` columns; what is cut out of the middle becomes an ellipsis and the last `tail` columns stay (all of
 // `width` when `tail` is that large).
 std::string shortened(std::string_view text, int width, bool unicode, int tail = 0);

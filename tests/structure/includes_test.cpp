@@ -92,6 +92,7 @@ const std::map<std::string, std::set<std::string>> kLibraries = {
     {"cuda", {"kernels/", "harness/device/cuda/"}},
     {"cudnn", {"kernels/"}},
     {"cublas", {"kernels/"}},
+    {"sqlite3", {"harness/track/"}},
     {"gtest/", {}},
 };
 

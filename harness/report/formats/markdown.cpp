@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <string>
 
-#include "harness/report/markdown.hpp"
 #include "harness/report/notes.hpp"
 #include "harness/report/report.hpp"
 #include "harness/report/rows.hpp"
@@ -29,11 +28,11 @@ std::string table(const ReportInput& input, const ReportGroup& group) {
   bool has_titles = false;
   for (const ReportCase& report_case : group.cases)
     for (const std::size_t record : report_case.records) {
-      std::vector<std::string> row = {markdown_escaped(report_case.title)};
+      std::vector<std::string> row = {markdown_text(report_case.title)};
       has_titles = has_titles || !report_case.title.empty();
       const std::vector<Cell> cells = cells_of(group, input, record);
       for (std::size_t i = 0; i < columns.size(); ++i) {
-        row.push_back(cells[i].forms.empty() ? "" : markdown_escaped(cells[i].forms.front()));
+        row.push_back(cells[i].forms.empty() ? "" : markdown_text(cells[i].forms.front()));
         used[i] = used[i] || !row.back().empty();
       }
       rows.push_back(std::move(row));
@@ -45,7 +44,7 @@ std::string table(const ReportInput& input, const ReportGroup& group) {
   }
   for (std::size_t i = 0; i < columns.size(); ++i)
     if (used[i]) {
-      titles.push_back(markdown_escaped(columns[i].title));
+      titles.push_back(markdown_text(columns[i].title));
       rules.emplace_back(columns[i].align == Align::right ? "---:" : "---");
     }
   std::string out = table_row(titles) + table_row(rules);
@@ -67,11 +66,11 @@ std::string comparisons(const ReportInput& input, const ReportGroup& group) {
       const Comparison& comparison = input.comparisons[i];
       std::string line = report_case.short_title.empty() ? "" : report_case.short_title + ": ";
       if (group.has_several_kernels) line += records[comparison.a].kernel + ": ";
-      out += "- " + markdown_escaped(line + ratio_sentence(comparison, records)) + '\n';
+      out += "- " + markdown_text(line + ratio_sentence(comparison, records)) + '\n';
       for (const std::string& sentence : price_sentences(comparison, records))
-        out += "  - " + markdown_escaped(sentence) + '\n';
+        out += "  - " + markdown_text(sentence) + '\n';
       if (const std::string energy = energy_sentence(comparison, records); !energy.empty())
-        out += "  - " + markdown_escaped(energy) + '\n';
+        out += "  - " + markdown_text(energy) + '\n';
     }
     if (report_case.comparisons_left_out > 0)
       out += fmt::format("- {} more pairs of targets: `--format json`\n", report_case.comparisons_left_out);
@@ -104,19 +103,19 @@ std::string within_limit(const std::string& head, const std::string& tables, con
 std::string render(const ReportInput& input, const Style&) {
   const std::vector<ReportGroup> groups = groups_of(input);
   std::string head, tables, notes;
-  for (const std::string& sentence : summary_of(input, groups)) head += fmt::format("**{}.**\n\n", markdown_escaped(sentence));
+  for (const std::string& sentence : summary_of(input, groups)) head += fmt::format("**{}.**\n\n", markdown_text(sentence));
   for (const HeaderLine& line : header_of(input))
-    head += fmt::format("- {}: {}\n", markdown_escaped(line.label), markdown_escaped(line.text));
+    head += fmt::format("- {}: {}\n", markdown_text(line.label), markdown_text(line.text));
   for (const ReportGroup& group : groups) {
-    tables += fmt::format("\n### {}\n\n", markdown_escaped(group.operation));
-    if (!group.common.empty()) tables += markdown_escaped(group.common) + "\n\n";
-    if (!group.energy_basis.empty()) tables += fmt::format("Energy is {}.\n\n", markdown_escaped(group.energy_basis));
+    tables += fmt::format("\n### {}\n\n", markdown_text(group.operation));
+    if (!group.common.empty()) tables += markdown_text(group.common) + "\n\n";
+    if (!group.energy_basis.empty()) tables += fmt::format("Energy is {}.\n\n", markdown_text(group.energy_basis));
     tables += table(input, group);
     if (const std::string pairs = comparisons(input, group); !pairs.empty()) tables += '\n' + pairs;
   }
   const std::vector<std::string> sentences = notes_of(input);
   if (!sentences.empty()) notes += "\n### Notes\n\n";
-  for (const std::string& note : sentences) notes += "- " + markdown_escaped(note) + '\n';
+  for (const std::string& note : sentences) notes += "- " + markdown_text(note) + '\n';
   return within_limit(head, tables, notes);
 }
 
