@@ -104,6 +104,8 @@ Segmentation find_segments(std::span<const double> series, double deviation, dou
                 "give the deviation of one value");
   const std::size_t n = series.size();
   if (n == 0) return {};
+  if (std::all_of(series.begin(), series.end(), [&](double x) { return x == series.front(); }))
+    return {.segments = {{0, n, series.front()}}, .cost = 0.0};
   std::vector<double> scaled(series.begin(), series.end());
   const double origin = series.front();  // small numbers square without loss
   for (double& value : scaled) value = (value - origin) / deviation;
@@ -122,7 +124,10 @@ Segmentation find_segments(std::span<const double> series, double deviation, dou
   return result;
 }
 
-double default_penalty(std::size_t n) { return 4 + 3 * std::log(static_cast<double>(std::max<std::size_t>(n, 2))); }
+double default_penalty(std::size_t n) {
+  constexpr double kMoreThanTwoOutliers = 2 * kOutlier * kOutlier + 1;
+  return std::max(kMoreThanTwoOutliers, 4 + 3 * std::log(static_cast<double>(std::max<std::size_t>(n, 1))));
+}
 
 double neighbour_deviation(std::span<const double> series) {
   std::vector<double> distances;

@@ -280,7 +280,8 @@ TEST(calibration, what_cannot_be_calibrated_is_refused) {
   for (Record& record : runs[1].records) record.device["name"] = "test machine", record.provenance["git"] = "def5678";
   EXPECT_NE(calibrate_noise(runs, {}).warnings.at(0).find("different commits"), std::string::npos);
   EXPECT_THROW(noise_from_json(parse_json(R"({"schema": "chokepoint/noise/9"})", "noise.json")), Error);
-  const StoredNoise other{.noise = {}, .device = "gpu"};
+  StoredNoise other;
+  other.device = "gpu";
   EXPECT_THROW(require_same_device(other, runs, {}), Error);
   EXPECT_NO_THROW(require_same_device(other, runs, {.allowed = {"device"}}));
 }

@@ -133,7 +133,7 @@ TEST(run_noise, other_cases_stand_for_the_noise_of_one) {
   const std::optional<Spread> spread = spread_from_other_cases(ratios, variances, 0);
   ASSERT_TRUE(spread);
   EXPECT_NEAR(spread->own_variance, 1e-4, 1e-6);
-  ratios[9] = 1.0;  // a real change of another case leaves this one's noise as it is
+  ratios[9] = -1.0;  // a real change of another case leaves this one's noise as it is
   EXPECT_NEAR(spread_from_other_cases(ratios, variances, 0)->own_variance, 1e-4, 3e-6);
   ratios.resize(4);
   EXPECT_FALSE(spread_from_other_cases(ratios, variances, 0));
