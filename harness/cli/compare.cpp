@@ -61,7 +61,8 @@ void write_markdown(const std::string& path, const ComparisonText& text) {
   const std::size_t taken = code ? 0 : static_cast<std::size_t>(size);
   const std::string page = render_markdown(text, kMostSummaryBytes - std::min(taken + 2, kMostSummaryBytes));
   if (page.empty())
-    fmt::print(stderr, "warning: the step's summary already holds {} bytes of GitHub's {}: nothing added\n", taken, kMostSummaryBytes);
+    fmt::print(stderr, "warning: the step's summary already holds {} bytes of GitHub's {}: nothing added\n", taken,
+               kMostSummaryBytes);
   else
     append_line(path, page);
 }
@@ -74,7 +75,8 @@ void put(const std::string& output, const std::string& text) {
 }
 
 std::string rendered(const ComparisonText& text, const Flags& flags, const Session& session) {
-  if (session.json || flags.format == "json") return render_json(text).dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+  if (session.json || flags.format == "json")
+    return render_json(text).dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
   if (flags.format == "markdown") return render_markdown(text, kMostSummaryBytes);
   if (flags.format == "junit") return render_junit(text);
   return render_table(text, style_of(STDOUT_FILENO), flags.all);
@@ -82,14 +84,16 @@ std::string rendered(const ComparisonText& text, const Flags& flags, const Sessi
 
 // Nothing compared is no comparison: the first obstacle, and how to lift it.
 void require_something(const ComparisonReport& report) {
-  if (report.count(Verdict::not_comparable) < report.cases.size() || report.broken() > 0) return;
+  if (report.count(CaseVerdict::not_comparable) < report.cases.size() || report.broken() > 0) return;
   for (const ConditionChange& change : report.changes)
     if (!change.is_allowed)
       throw Error(Fault::config,
-                  fmt::format("no case can be compared: {} differs in {} cases ({} and {})", change.mismatch.name, change.cases,
-                              change.mismatch.base, change.mismatch.now),
+                  fmt::format("no case can be compared: {} differs in {} cases ({} and {})", change.mismatch.name,
+                              change.cases, change.mismatch.base, change.mismatch.now),
                   fmt::format("compare runs made under equal conditions, or give --allow {}", change.mismatch.name));
-  throw Error(Fault::config, fmt::format("no case can be compared; the first one, {}, is not since it is {}", report.cases.front().case_id, report.cases.front().reason),
+  throw Error(Fault::config,
+              fmt::format("no case can be compared; the first one, {}, is not since it is {}",
+                          report.cases.front().case_id, report.cases.front().reason),
               "compare two runs of one suite with the same --target");
 }
 
@@ -103,9 +107,10 @@ void calibrate(const Flags& flags, const CompareOptions& options, Session& sessi
   const Calibration calibration = calibrate_noise(runs, options);
   const std::string json = to_json(calibration).dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
   if (!flags.save.empty()) replace_file(flags.save, json);
-  put(flags.output, session.json || flags.format == "json" ? json : render_calibration(calibration, options, style_of(STDOUT_FILENO), flags.all));
-  if (flags.save.empty())
-    fmt::print(stderr, "to use this: --save FILE here, then --noise FILE when comparing\n");
+  put(flags.output, session.json || flags.format == "json"
+                        ? json
+                        : render_calibration(calibration, options, style_of(STDOUT_FILENO), flags.all));
+  if (flags.save.empty()) fmt::print(stderr, "to use this: --save FILE here, then --noise FILE when comparing\n");
 }
 
 void compare(const Flags& flags, const CompareOptions& wanted, Session& session) {
@@ -113,7 +118,8 @@ void compare(const Flags& flags, const CompareOptions& wanted, Session& session)
     throw Error(Fault::config, fmt::format("compare takes BASE and NEW, and got {} paths", flags.paths.size()),
                 "put several runs of one side into one argument: BASE1,BASE2 NEW1,NEW2");
   CompareOptions options = wanted;
-  const RunSet base = read_runs(flags.paths[0], flags.skip_unreadable), now = read_runs(flags.paths[1], flags.skip_unreadable);
+  const RunSet base = read_runs(flags.paths[0], flags.skip_unreadable),
+               now = read_runs(flags.paths[1], flags.skip_unreadable);
   tell_unreadable(base);
   tell_unreadable(now);
   if (!flags.noise.empty()) {
@@ -123,13 +129,14 @@ void compare(const Flags& flags, const CompareOptions& wanted, Session& session)
   }
   const ComparisonReport report = compare_runs(base.runs, now.runs, options);
   require_something(report);
-  const ComparisonText text{&report, side_text(flags.paths[0], base), side_text(flags.paths[1], now), judge(report, flags.strict), flags.strict};
+  const ComparisonText text{&report, side_text(flags.paths[0], base), side_text(flags.paths[1], now),
+                            judge(report, flags.strict), flags.strict};
   put(flags.output, rendered(text, flags, session));
   if (!flags.markdown.empty()) write_markdown(flags.markdown, text);
   if (!flags.junit.empty()) replace_file(flags.junit, render_junit(text));
   if (is_set("GITHUB_ACTIONS")) fmt::print(stderr, "{}", render_annotations(text));
-  if (flags.gate && text.gate == Gate::regression) session.exit_code = kInvalid;
-  if (flags.gate && text.gate == Gate::undecided) session.exit_code = kInconclusive;
+  if (flags.gate && text.gate == GateOutcome::regression) session.exit_code = kInvalid;
+  if (flags.gate && text.gate == GateOutcome::undecided) session.exit_code = kInconclusive;
 }
 
 const Register<Command> command{
@@ -138,26 +145,32 @@ const Register<Command> command{
      .summary = "did cases become faster or slower: a verdict each, and a gate for CI",
      .add = [](CLI::App& app, Session& session) {
        auto flags = std::make_shared<Flags>();
-       app.add_option("paths", flags->paths, "BASE and NEW: a folder with records.jsonl, a folder of such folders, or several with commas")
+       app.add_option("paths", flags->paths,
+                      "BASE and NEW: a folder with records.jsonl, a folder of such folders, or several with commas")
            ->required()
            ->option_text("BASE NEW");
        app.add_flag("--gate", flags->gate, "exit 3 when a case is slower or broke, 4 when undecided with --strict");
        app.add_flag("--strict", flags->strict, "ambiguous and not comparable do not pass either");
        app.add_option("--margin", flags->margin, "a change below it is none (default 2%)")->option_text("SHARE");
-       app.add_option("--allow", flags->allow, "compare although this differs: " + joined(condition_names(), ", "))->option_text("KEY[,KEY]");
-       app.add_flag("--calibrate", flags->calibrate, "all runs are of one code: tell how much runs differ and which slow-down would be found");
+       app.add_option("--allow", flags->allow, "compare although this differs: " + joined(condition_names(), ", "))
+           ->option_text("KEY[,KEY]");
+       app.add_flag("--calibrate", flags->calibrate,
+                    "all runs are of one code: tell how much runs differ and which slow-down would be found");
        app.add_option("--save", flags->save, "with --calibrate: keep the noise for --noise")->option_text("FILE");
        app.add_option("--noise", flags->noise, "how much runs differ, from --calibrate --save")->option_text("FILE");
-       app.add_option("--run-noise", flags->run_noise, "standard deviation of a run where nothing shows it (default: from the other cases, else 1%)")
+       app.add_option("--run-noise", flags->run_noise,
+                      "standard deviation of a run where nothing shows it (default: from the other cases, else 1%)")
            ->option_text("SHARE");
        app.add_option("--format", flags->format, "table, markdown, json, junit")
            ->check(CLI::IsMember({"table", "markdown", "json", "junit"}))
            ->option_text("NAME");
        app.add_option("-o,--output", flags->output, "file to write instead of stdout")->option_text("FILE");
-       app.add_option("--markdown", flags->markdown, "write Markdown too; $GITHUB_STEP_SUMMARY is added to")->option_text("FILE");
+       app.add_option("--markdown", flags->markdown, "write Markdown too; $GITHUB_STEP_SUMMARY is added to")
+           ->option_text("FILE");
        app.add_option("--junit", flags->junit, "write JUnit XML too")->option_text("FILE");
        app.add_flag("--all", flags->all, "every case in the table");
-       app.add_flag("--skip-unreadable", flags->skip_unreadable, "use the records that can be read, and name the lines that cannot");
+       app.add_flag("--skip-unreadable", flags->skip_unreadable,
+                    "use the records that can be read, and name the lines that cannot");
        app.callback([flags, &session] {
          const CompareOptions options = options_of(*flags);
          if (flags->calibrate)

@@ -17,7 +17,8 @@ std::string code(const std::string& text) {
   std::string out = "<code>";
   for (const char c : printable(text)) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool is_safe = byte >= 0x80 || std::isalnum(byte) != 0 || std::string_view(" ,.=/@-").find(c) != std::string_view::npos;
+    const bool is_safe =
+        byte >= 0x80 || std::isalnum(byte) != 0 || std::string_view(" ,.=/@-").find(c) != std::string_view::npos;
     out += is_safe ? std::string(1, c) : fmt::format("&#{};", byte);
   }
   return out + "</code>";
@@ -27,11 +28,20 @@ std::string code(const std::string& text) {
 std::string xml(const std::string& text) {
   std::string out;
   for (const char c : printable(text)) switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
     }
   return out;
 }
@@ -50,47 +60,51 @@ std::string command_data(const std::string& text, bool is_property) {
 std::string why(const CaseComparison& one) {
   std::string text = one.time_ratio ? change_text(one) + " of the time" : one.reason;
   if (one.is_broken) text = "worked before: " + (one.reason.empty() ? std::string("a run of it failed") : one.reason);
-  if (one.verdict == Verdict::ambiguous) text += "; " + one.reason;
+  if (one.verdict == CaseVerdict::ambiguous) text += "; " + one.reason;
   for (const std::string& remark : one.remarks) text += "; " + remark;
   return text;
 }
 
-bool is_bad(const CaseComparison& one) { return one.is_broken || one.verdict == Verdict::slower; }
+bool is_bad(const CaseComparison& one) { return one.is_broken || one.verdict == CaseVerdict::slower; }
 
 std::string verdict_text(const CaseComparison& one) {
   if (one.is_broken) return "**broken**";
-  if (one.verdict == Verdict::slower) return "**slower**";
-  return one.verdict == Verdict::not_comparable ? "not comparable" : std::string(to_string(one.verdict));
+  if (one.verdict == CaseVerdict::slower) return "**slower**";
+  return one.verdict == CaseVerdict::not_comparable ? "not comparable" : std::string(to_string(one.verdict));
 }
 
 std::string gate_sentence(const ComparisonText& text) {
-  if (text.gate == Gate::regression) return "A regression.";
-  return text.gate == Gate::undecided ? "Undecided, which --strict does not let pass." : "No regression.";
+  if (text.gate == GateOutcome::regression) return "A regression.";
+  return text.gate == GateOutcome::undecided ? "Undecided, which --strict does not let pass." : "No regression.";
 }
 
 }  // namespace
 
 std::string render_markdown(const ComparisonText& text, std::size_t most_bytes) {
   const ComparisonReport& report = *text.report;
-  std::string head = fmt::format("### chokepoint compare: {}\n\n{}; margin {:.3g} %, false discoveries at most {:.3g} %.\n\n",
-                                 gate_sentence(text), counts_text(report), 100 * report.options.margin, 100 * report.options.false_discoveries);
+  std::string head = fmt::format(
+      "### chokepoint compare: {}\n\n{}; margin {:.3g} %, false discoveries at most {:.3g} %.\n\n", gate_sentence(text),
+      counts_text(report), 100 * report.options.margin, 100 * report.options.false_discoveries);
   head += fmt::format("- base: {} ({} runs{}{})\n- new: {} ({} runs{}{})\n", code(text.base.name), text.base.runs,
-                      text.base.commit.empty() ? "" : ", git ", markdown_text(text.base.commit), code(text.now.name), text.now.runs,
-                      text.now.commit.empty() ? "" : ", git ", markdown_text(text.now.commit));
+                      text.base.commit.empty() ? "" : ", git ", markdown_text(text.base.commit), code(text.now.name),
+                      text.now.runs, text.now.commit.empty() ? "" : ", git ", markdown_text(text.now.commit));
   std::string notes;
   for (const ConditionChange& change : report.changes)
     notes += fmt::format("- {} differs in {} cases{}: {} and {}\n", markdown_text(change.mismatch.name), change.cases,
-                         change.is_allowed ? " (allowed)" : ", which were not compared", markdown_text(change.mismatch.base), markdown_text(change.mismatch.now));
+                         change.is_allowed ? " (allowed)" : ", which were not compared",
+                         markdown_text(change.mismatch.base), markdown_text(change.mismatch.now));
   for (const std::string& warning : report.warnings) notes += fmt::format("- {}\n", markdown_text(warning));
   std::string rows;
   std::size_t shown = 0, worth = 0;
-  const std::size_t room = most_bytes > head.size() + notes.size() + 400 ? most_bytes - head.size() - notes.size() - 400 : 0;
+  const std::size_t room =
+      most_bytes > head.size() + notes.size() + 400 ? most_bytes - head.size() - notes.size() - 400 : 0;
   for (const std::size_t i : worst_first(report)) {
     const CaseComparison& one = report.cases[i];
-    if (one.verdict == Verdict::same && !one.is_broken) continue;
+    if (one.verdict == CaseVerdict::same && !one.is_broken) continue;
     ++worth;
-    const std::string row = fmt::format("| {} | {} | {} | {} |\n", verdict_text(one), code(short_name(one.case_id)),
-                                        markdown_text(change_text(one)), one.time_ratio && one.verdict != Verdict::ambiguous ? "" : markdown_text(one.reason));
+    const std::string row = fmt::format(
+        "| {} | {} | {} | {} |\n", verdict_text(one), code(short_name(one.case_id)), markdown_text(change_text(one)),
+        one.time_ratio && one.verdict != CaseVerdict::ambiguous ? "" : markdown_text(one.reason));
     if (shown < kMarkdownRows && rows.size() + row.size() <= room) {
       rows += row;
       ++shown;
@@ -108,22 +122,25 @@ std::string render_junit(const ComparisonText& text) {
   std::size_t failures = 0, skipped = 0;
   std::string cases;
   for (const CaseComparison& one : report.cases) {
-    cases += fmt::format("    <testcase classname=\"{}\" name=\"{}\"", xml(one.case_id.substr(0, one.case_id.find('/'))), xml(one.case_id));
-    const bool is_open = one.verdict == Verdict::ambiguous || one.verdict == Verdict::not_comparable;
+    cases += fmt::format("    <testcase classname=\"{}\" name=\"{}\"",
+                         xml(one.case_id.substr(0, one.case_id.find('/'))), xml(one.case_id));
+    const bool is_open = one.verdict == CaseVerdict::ambiguous || one.verdict == CaseVerdict::not_comparable;
     if (is_bad(one) || (is_open && text.strict)) {
       ++failures;
       cases += fmt::format(">\n      <failure type=\"{}\" message=\"{}\"/>\n    </testcase>\n",
                            one.is_broken ? "broken" : to_string(one.verdict), xml(why(one)));
     } else if (is_open) {
       ++skipped;
-      cases += fmt::format(">\n      <skipped message=\"{}: {}\"/>\n    </testcase>\n", to_string(one.verdict), xml(why(one)));
+      cases += fmt::format(">\n      <skipped message=\"{}: {}\"/>\n    </testcase>\n", to_string(one.verdict),
+                           xml(why(one)));
     } else {
       cases += "/>\n";
     }
   }
-  return fmt::format("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"chokepoint compare\" tests=\"{}\" "
-                     "failures=\"{}\" errors=\"0\" skipped=\"{}\">\n{}  </testsuite>\n</testsuites>\n",
-                     report.cases.size(), failures, skipped, cases);
+  return fmt::format(
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"chokepoint compare\" tests=\"{}\" "
+      "failures=\"{}\" errors=\"0\" skipped=\"{}\">\n{}  </testsuite>\n</testsuites>\n",
+      report.cases.size(), failures, skipped, cases);
 }
 
 std::string render_annotations(const ComparisonText& text) {
@@ -132,15 +149,17 @@ std::string render_annotations(const ComparisonText& text) {
   std::size_t written = 0, bad = 0;
   for (const std::size_t i : worst_first(report)) {
     const CaseComparison& one = report.cases[i];
-    const bool is_open = one.verdict == Verdict::ambiguous || one.verdict == Verdict::not_comparable;
+    const bool is_open = one.verdict == CaseVerdict::ambiguous || one.verdict == CaseVerdict::not_comparable;
     if (is_bad(one)) ++bad;
     if (written == kMostAnnotations || (!is_bad(one) && !(is_open && text.strict))) continue;
     ++written;
-    out += fmt::format("::{} title={}::{}: {}\n", is_bad(one) ? "error" : "warning",
-                       command_data(fmt::format("chokepoint: {}", one.is_broken ? "broken" : to_string(one.verdict)), true),
-                       command_data(short_name(one.case_id), false), command_data(why(one), false));
+    out += fmt::format(
+        "::{} title={}::{}: {}\n", is_bad(one) ? "error" : "warning",
+        command_data(fmt::format("chokepoint: {}", one.is_broken ? "broken" : to_string(one.verdict)), true),
+        command_data(short_name(one.case_id), false), command_data(why(one), false));
   }
-  if (bad > kMostAnnotations) out += fmt::format("::notice title=chokepoint::{} more regressions are in the summary\n", bad - kMostAnnotations);
+  if (bad > kMostAnnotations)
+    out += fmt::format("::notice title=chokepoint::{} more regressions are in the summary\n", bad - kMostAnnotations);
   return out;
 }
 

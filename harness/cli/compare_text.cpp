@@ -16,14 +16,14 @@ namespace {
 constexpr std::size_t kRowsShown = 40;
 
 Paint paint_of(const CaseComparison& one) {
-  if (one.verdict == Verdict::slower || one.is_broken) return Paint::bad;
-  return one.verdict == Verdict::faster ? Paint::good : Paint::plain;
+  if (one.verdict == CaseVerdict::slower || one.is_broken) return Paint::bad;
+  return one.verdict == CaseVerdict::faster ? Paint::good : Paint::plain;
 }
 
 std::string time_text(const std::optional<double>& seconds) { return seconds ? duration_text(*seconds, 4) : ""; }
 
 std::string note_of(const CaseComparison& one) {
-  std::string note = one.is_broken && one.verdict == Verdict::not_comparable ? "broken: " + one.reason : one.reason;
+  std::string note = one.is_broken && one.verdict == CaseVerdict::not_comparable ? "broken: " + one.reason : one.reason;
   if (one.runs_needed) note += fmt::format("; {} runs a side would tell", *one.runs_needed);
   for (const std::string& remark : one.remarks) note += (note.empty() ? "" : "; ") + remark;
   return note;
@@ -40,7 +40,9 @@ std::string paragraph(const std::string& text, const Style& style, const std::st
   return out;
 }
 
-std::string share_text(const std::optional<double>& share) { return share ? fmt::format("{:.2f} %", 100 * *share) : ""; }
+std::string share_text(const std::optional<double>& share) {
+  return share ? fmt::format("{:.2f} %", 100 * *share) : "";
+}
 
 Json maybe(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 
@@ -86,8 +88,9 @@ std::vector<std::size_t> worst_first(const ComparisonReport& report) {
 
 std::string counts_text(const ComparisonReport& report) {
   std::string text = fmt::format("{} slower, {} faster, {} ambiguous, {} same, {} not comparable of {} cases",
-                                 report.count(Verdict::slower), report.count(Verdict::faster), report.count(Verdict::ambiguous),
-                                 report.count(Verdict::same), report.count(Verdict::not_comparable), report.cases.size());
+                                 report.count(CaseVerdict::slower), report.count(CaseVerdict::faster),
+                                 report.count(CaseVerdict::ambiguous), report.count(CaseVerdict::same),
+                                 report.count(CaseVerdict::not_comparable), report.cases.size());
   if (report.broken() > 0) text += fmt::format("; {} worked before and no longer do", report.broken());
   return text;
 }
@@ -104,31 +107,40 @@ std::string render_table(const ComparisonText& text, const Style& style, bool al
   const ComparisonReport& report = *text.report;
   std::string out = paragraph(side_text(text.base), style, "base  ") + paragraph(side_text(text.now), style, "new   ");
   out += paragraph(counts_text(report), style, "");
-  out += paragraph(fmt::format("time on the target, new over base; intervals {:.3g} %, margin {:.3g} %, false discoveries at most {:.3g} %",
-                               100 * report.options.confidence, 100 * report.options.margin, 100 * report.options.false_discoveries),
-                   style, "");
-  Table table({{.title = "verdict"}, {.title = "case", .tail = 24}, {.title = "base", .align = Align::right, .rank = 3},
-               {.title = "new", .align = Align::right, .rank = 2}, {.title = "change", .align = Align::right},
-               {.title = "q", .align = Align::right, .rank = 4}, {.title = "runs", .align = Align::right, .rank = 5},
-               {.title = "noise from", .rank = 6}, {.title = "note", .rank = 1}});
+  out += paragraph(
+      fmt::format(
+          "time on the target, new over base; intervals {:.3g} %, margin {:.3g} %, false discoveries at most {:.3g} %",
+          100 * report.options.confidence, 100 * report.options.margin, 100 * report.options.false_discoveries),
+      style, "");
+  Table table({{.title = "verdict"},
+               {.title = "case", .tail = 24},
+               {.title = "base", .align = Align::right, .rank = 3},
+               {.title = "new", .align = Align::right, .rank = 2},
+               {.title = "change", .align = Align::right},
+               {.title = "q", .align = Align::right, .rank = 4},
+               {.title = "runs", .align = Align::right, .rank = 5},
+               {.title = "noise from", .rank = 6},
+               {.title = "note", .rank = 1}});
   std::size_t shown = 0;
   const std::vector<std::size_t> order = worst_first(report);
   for (const std::size_t i : order) {
     const CaseComparison& one = report.cases[i];
     if (!all && shown == kRowsShown) break;
     ++shown;
-    table.row({Cell(std::string(to_string(one.verdict)), paint_of(one)), Cell(short_name(one.case_id)), Cell(time_text(one.base_s)),
-               Cell(time_text(one.new_s)), Cell(change_text(one), paint_of(one)), Cell(one.q ? fmt::format("{:.2g}", *one.q) : ""),
-               Cell(fmt::format("{}+{}", one.base_runs, one.new_runs)), Cell(one.noise ? std::string(to_string(*one.noise)) : ""),
-               Cell(note_of(one))});
+    table.row({Cell(std::string(to_string(one.verdict)), paint_of(one)), Cell(short_name(one.case_id)),
+               Cell(time_text(one.base_s)), Cell(time_text(one.new_s)), Cell(change_text(one), paint_of(one)),
+               Cell(one.q ? fmt::format("{:.2g}", *one.q) : ""),
+               Cell(fmt::format("{}+{}", one.base_runs, one.new_runs)),
+               Cell(one.noise ? std::string(to_string(*one.noise)) : ""), Cell(note_of(one))});
   }
   out += '\n' + table.render(style);
   if (shown < order.size()) out += fmt::format("{} more: --all\n", order.size() - shown);
   if (!report.changes.empty() || !report.warnings.empty()) out += '\n';
   for (const ConditionChange& change : report.changes)
-    out += paragraph(fmt::format("{} differs in {} cases ({}): {} and {}", change.mismatch.name, change.cases,
-                                 change.is_allowed ? "allowed" : "not compared", change.mismatch.base, change.mismatch.now),
-                     style, "note: ");
+    out += paragraph(
+        fmt::format("{} differs in {} cases ({}): {} and {}", change.mismatch.name, change.cases,
+                    change.is_allowed ? "allowed" : "not compared", change.mismatch.base, change.mismatch.now),
+        style, "note: ");
   for (const std::string& warning : report.warnings) out += paragraph(warning, style, "note: ");
   return out;
 }
@@ -138,11 +150,17 @@ Json render_json(const ComparisonText& text) {
   Json cases = Json::array(), changes = Json::array(), verdicts = Json::object();
   for (const CaseComparison& one : report.cases) cases.push_back(case_json(one));
   for (const ConditionChange& change : report.changes)
-    changes.push_back({{"name", change.mismatch.name}, {"base", change.mismatch.base}, {"new", change.mismatch.now},
-                       {"cases", change.cases}, {"is_allowed", change.is_allowed}});
-  for (const Verdict verdict : {Verdict::slower, Verdict::faster, Verdict::ambiguous, Verdict::not_comparable, Verdict::same})
+    changes.push_back({{"name", change.mismatch.name},
+                       {"base", change.mismatch.base},
+                       {"new", change.mismatch.now},
+                       {"cases", change.cases},
+                       {"is_allowed", change.is_allowed}});
+  for (const CaseVerdict verdict : {CaseVerdict::slower, CaseVerdict::faster, CaseVerdict::ambiguous,
+                                    CaseVerdict::not_comparable, CaseVerdict::same})
     verdicts[std::string(to_string(verdict))] = report.count(verdict);
-  const char* gate = text.gate == Gate::passed ? "passed" : text.gate == Gate::regression ? "regression" : "undecided";
+  const char* gate = text.gate == GateOutcome::passed       ? "passed"
+                     : text.gate == GateOutcome::regression ? "regression"
+                                                            : "undecided";
   return {{"schema", "chokepoint/compare/1"},
           {"base", side_json(text.base)},
           {"new", side_json(text.now)},
@@ -160,18 +178,27 @@ Json render_json(const ComparisonText& text) {
           {"cases", cases}};
 }
 
-std::string render_calibration(const Calibration& calibration, const CompareOptions& options, const Style& style, bool all) {
+std::string render_calibration(const Calibration& calibration, const CompareOptions& options, const Style& style,
+                               bool all) {
   std::string out = paragraph(fmt::format("{} runs on {}", calibration.runs, calibration.device), style, "");
   const RunNoise& noise = calibration.noise;
   if (noise.common.df > 0.0)
-    out += paragraph(fmt::format("a run moves all of its cases together by {:.2f} % (standard deviation)", 100 * std::sqrt(noise.common.value)), style, "");
+    out += paragraph(fmt::format("a run moves all of its cases together by {:.2f} % (standard deviation)",
+                                 100 * std::sqrt(noise.common.value)),
+                     style, "");
   if (noise.prior.df > 0.0)
     out += paragraph(fmt::format("and each case by {:.2f} % more", 100 * std::sqrt(noise.prior.value)), style, "");
-  out += paragraph(fmt::format("\"found\" is the least slow-down that a comparison with a margin of {:.3g} % calls slower with 95 %, by runs a side",
-                               100 * options.margin), style, "");
-  Table table({{.title = "case", .tail = 24}, {.title = "runs", .align = Align::right, .rank = 3},
-               {.title = "run to run", .align = Align::right}, {.title = "samples alone", .align = Align::right, .rank = 2},
-               {.title = "found 1+1", .align = Align::right}, {.title = "3+3", .align = Align::right}, {.title = "5+5", .align = Align::right},
+  out += paragraph(fmt::format("\"found\" is the least slow-down that a comparison with a margin of {:.3g} % calls "
+                               "slower with 95 %, by runs a side",
+                               100 * options.margin),
+                   style, "");
+  Table table({{.title = "case", .tail = 24},
+               {.title = "runs", .align = Align::right, .rank = 3},
+               {.title = "run to run", .align = Align::right},
+               {.title = "samples alone", .align = Align::right, .rank = 2},
+               {.title = "found 1+1", .align = Align::right},
+               {.title = "3+3", .align = Align::right},
+               {.title = "5+5", .align = Align::right},
                {.title = "note", .rank = 1}});
   std::vector<std::size_t> order(calibration.cases.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -184,8 +211,8 @@ std::string render_calibration(const Calibration& calibration, const CompareOpti
     if (!all && shown == kRowsShown) break;
     ++shown;
     table.row({Cell(short_name(one.case_id)), Cell(fmt::format("{}", one.runs)), Cell(share_text(one.run_deviation)),
-               Cell(share_text(one.sample_deviation)), Cell(share_text(one.detectable[0])), Cell(share_text(one.detectable[1])),
-               Cell(share_text(one.detectable[2])), Cell(one.obstacle)});
+               Cell(share_text(one.sample_deviation)), Cell(share_text(one.detectable[0])),
+               Cell(share_text(one.detectable[1])), Cell(share_text(one.detectable[2])), Cell(one.obstacle)});
   }
   out += '\n' + table.render(style);
   if (shown < order.size()) out += fmt::format("{} more: --all\n", order.size() - shown);

@@ -13,7 +13,7 @@ namespace chokepoint {
 
 // What a page of output says about either side.
 struct SideText {
-  std::string name;    // as the user gave it
+  std::string name;  // as the user gave it
   std::size_t runs = 0;
   std::string commit;  // of the program that ran, "" where runs differ
 };
@@ -21,7 +21,7 @@ struct SideText {
 struct ComparisonText {
   const ComparisonReport* report = nullptr;
   SideText base, now;
-  Gate gate = Gate::passed;
+  GateOutcome gate = GateOutcome::passed;
   bool strict = false;
 };
 
@@ -51,6 +51,7 @@ std::string render_junit(const ComparisonText& text);
 inline constexpr std::size_t kMostAnnotations = 8;
 std::string render_annotations(const ComparisonText& text);
 
-std::string render_calibration(const Calibration& calibration, const CompareOptions& options, const Style& style, bool all);
+std::string render_calibration(const Calibration& calibration, const CompareOptions& options, const Style& style,
+                               bool all);
 
 }  // namespace chokepoint

@@ -53,10 +53,16 @@ void add(const Flags& flags, const Session& session) {
   const std::vector<HistoryRun> runs = runs_in(flags);
   const ImportCounts counts = open(flags, true)->add(runs);
   if (session.json)
-    return print_json({{"schema", "chokepoint/history_add/1"}, {"db", flags.database}, {"new_runs", counts.runs}, {"new_results", counts.results},
-                       {"newer_attempts", counts.newer_attempts}, {"known_runs", counts.known_runs}, {"known_results", counts.known_results}});
-  fmt::print("{}: {} runs with {} results are new, {} are later attempts; {} runs and {} results were there already\n", flags.database,
-             counts.runs, counts.results, counts.newer_attempts, counts.known_runs, counts.known_results);
+    return print_json({{"schema", "chokepoint/history_add/1"},
+                       {"db", flags.database},
+                       {"new_runs", counts.runs},
+                       {"new_results", counts.results},
+                       {"newer_attempts", counts.newer_attempts},
+                       {"known_runs", counts.known_runs},
+                       {"known_results", counts.known_results}});
+  fmt::print("{}: {} runs with {} results are new, {} are later attempts; {} runs and {} results were there already\n",
+             flags.database, counts.runs, counts.results, counts.newer_attempts, counts.known_runs,
+             counts.known_results);
 }
 
 // By id, by name without digest, or by glob.
@@ -64,11 +70,13 @@ std::vector<std::string> matching_cases(History& history, const std::string& his
   const std::vector<std::string> known = history.case_ids();
   std::vector<std::string> found;
   for (const std::string& id : known)
-    if (id == name || short_name(id) == name || glob_matches(name, id) || glob_matches(name, short_name(id))) found.push_back(id);
+    if (id == name || short_name(id) == name || glob_matches(name, id) || glob_matches(name, short_name(id)))
+      found.push_back(id);
   if (!found.empty()) return found;
   const std::string nearest = nearest_word(name, known);
-  throw Error(Fault::config, fmt::format("none of the {} cases in {} is called \"{}\"", known.size(), history_file, name),
-              known.empty()      ? "add runs with `chokepoint history add DIR`"
+  throw Error(Fault::config,
+              fmt::format("none of the {} cases in {} is called \"{}\"", known.size(), history_file, name),
+              known.empty()     ? "add runs with `chokepoint history add DIR`"
               : nearest.empty() ? "`chokepoint history show '*'` shows all"
                                 : fmt::format("did you mean \"{}\"?", nearest));
 }
@@ -79,7 +87,8 @@ std::vector<AnalysedSeries> analysed(History& history, const std::vector<std::st
     for (HistorySeries& one : history.series_of(id)) series.push_back(std::move(one));
   std::vector<AnalysedSeries> result(series.size());
   parallel_for(static_cast<std::int64_t>(series.size()), 8, [&](std::int64_t begin, std::int64_t end, int) {
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) result[i] = analyse(std::move(series[i]));
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
+      result[i] = analyse(std::move(series[i]));
   });
   return result;
 }
@@ -94,7 +103,8 @@ void show(const Flags& flags, const Session& session) {
   const std::unique_ptr<History> history = open(flags, false);
   const std::vector<AnalysedSeries> all = analysed(*history, matching_cases(*history, flags.database, flags.name));
   if (session.json) return print_json(document(flags, all));
-  for (std::size_t i = 0; i < all.size(); ++i) fmt::print("{}{}", i > 0 ? "\n" : "", render_series(all[i], style_of(STDOUT_FILENO)));
+  for (std::size_t i = 0; i < all.size(); ++i)
+    fmt::print("{}{}", i > 0 ? "\n" : "", render_series(all[i], style_of(STDOUT_FILENO)));
 }
 
 void detect(const Flags& flags, const Session& session) {
@@ -106,33 +116,58 @@ void detect(const Flags& flags, const Session& session) {
 }
 
 void add_database_flags(CLI::App& app, Flags& flags) {
-  app.add_option("--db", flags.database, "the history's file (default chokepoint-history.sqlite)")->envname("CHOKEPOINT_HISTORY")->option_text("FILE");
+  app.add_option("--db", flags.database, "the history's file (default chokepoint-history.sqlite)")
+      ->envname("CHOKEPOINT_HISTORY")
+      ->option_text("FILE");
   app.add_option("--wait", flags.wait, "for another writer (default 30s)")->option_text("TIME");
 }
 
-const Register<Command> command{
-    {.name = "history",
-     .place = 6,
-     .summary = "what cases took from commit to commit, and where that changed",
-     .add = [](CLI::App& app, Session& session) {
-       auto flags = std::make_shared<Flags>();
-       app.require_subcommand(1);
-       CLI::App* add_app = app.add_subcommand("add", "add runs: all of them or, when one cannot be read, none; twice is once");
-       add_app->add_option("paths", flags->paths, "folders with records.jsonl, such files, or folders of such folders")->required()->option_text("DIR..");
-       add_app->add_option("--commit", flags->commit, "what was measured, instead of the commit chokepoint was built from")->option_text("SHA");
-       add_app->add_flag("--skip-unreadable", flags->skip_unreadable, "use the records that can be read, and name the lines that cannot");
-       add_database_flags(*add_app, *flags);
-       add_app->callback([flags, &session] { add(*flags, session); });
-       CLI::App* show_app = app.add_subcommand("show", "every run of a case, with changes of level, spikes and drifts");
-       show_app->add_option("case", flags->name, "case_id, with or without its digest, or a glob")->required()->option_text("CASE");
-       add_database_flags(*show_app, *flags);
-       show_app->callback([flags, &session] { show(*flags, session); });
-       CLI::App* detect_app = app.add_subcommand("detect", "changes of level in all series; a spike is none, a drift is called one");
-       detect_app->add_option("--filter", flags->filter, "only cases whose name matches")->option_text("GLOB");
-       detect_app->add_option("--margin", flags->margin, "smaller changes are counted, not listed (default 2%)")->option_text("SHARE");
-       add_database_flags(*detect_app, *flags);
-       detect_app->callback([flags, &session] { detect(*flags, session); });
-     }}};
+// Each has flags of its own: a variable that several share would be set by the environment for those not called.
+void declare_add(CLI::App& parent, Session& session) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* app =
+      parent.add_subcommand("add", "add runs: all of them or, when one cannot be read, none; twice is once");
+  app->add_option("paths", flags->paths, "folders with records.jsonl, such files, or folders of such folders")
+      ->required()
+      ->option_text("DIR..");
+  app->add_option("--commit", flags->commit, "what was measured, instead of the commit chokepoint was built from")
+      ->option_text("SHA");
+  app->add_flag("--skip-unreadable", flags->skip_unreadable,
+                "use the records that can be read, and name the lines that cannot");
+  add_database_flags(*app, *flags);
+  app->callback([flags, &session] { add(*flags, session); });
+}
+
+void declare_show(CLI::App& parent, Session& session) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* app = parent.add_subcommand("show", "every run of a case, with changes of level, spikes and drifts");
+  app->add_option("case", flags->name, "case_id, with or without its digest, or a glob")
+      ->required()
+      ->option_text("CASE");
+  add_database_flags(*app, *flags);
+  app->callback([flags, &session] { show(*flags, session); });
+}
+
+void declare_detect(CLI::App& parent, Session& session) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* app =
+      parent.add_subcommand("detect", "changes of level in all series; a spike is none, a drift is called one");
+  app->add_option("--filter", flags->filter, "only cases whose name matches")->option_text("GLOB");
+  app->add_option("--margin", flags->margin, "smaller changes are counted, not listed (default 2%)")
+      ->option_text("SHARE");
+  add_database_flags(*app, *flags);
+  app->callback([flags, &session] { detect(*flags, session); });
+}
+
+const Register<Command> command{{.name = "history",
+                                 .place = 6,
+                                 .summary = "what cases took from commit to commit, and where that changed",
+                                 .add = [](CLI::App& app, Session& session) {
+                                   app.require_subcommand(1);
+                                   declare_add(app, session);
+                                   declare_show(app, session);
+                                   declare_detect(app, session);
+                                 }}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -18,10 +18,13 @@ Json maybe(const std::optional<double>& value) { return value ? Json(*value) : J
 std::string percent(double ratio) { return fmt::format("{:+.2f} %", 100 * (ratio - 1)); }
 
 std::string change_text(const LevelChange& change) {
-  return fmt::format("{} [{:+.2f}, {:+.2f}]", percent(change.time_ratio), 100 * (change.interval.low - 1), 100 * (change.interval.high - 1));
+  return fmt::format("{} [{:+.2f}, {:+.2f}]", percent(change.time_ratio), 100 * (change.interval.low - 1),
+                     100 * (change.interval.high - 1));
 }
 
-const HistoryPoint& point(const AnalysedSeries& analysed, std::size_t i) { return analysed.series.points[analysed.points[i]]; }
+const HistoryPoint& point(const AnalysedSeries& analysed, std::size_t i) {
+  return analysed.series.points[analysed.points[i]];
+}
 
 // "slower +3.1 %", "spike" for each point of the series; empty where nothing happened.
 std::vector<std::string> marks_of(const AnalysedSeries& analysed) {
@@ -70,25 +73,38 @@ AnalysedSeries analyse(HistorySeries series) {
 std::string doubt_about(const AnalysedSeries& analysed, const LevelChange& change) {
   const HistoryPoint &before = point(analysed, change.at - 1), &after = point(analysed, change.at);
   std::string doubt;
-  if (before.environment != after.environment) doubt = fmt::format("environment changed: {} to {}", before.environment, after.environment);
-  if (before.commit == after.commit) doubt += fmt::format("{}same commit before and after: the machine, not the code", doubt.empty() ? "" : "; ");
+  if (before.environment != after.environment)
+    doubt = fmt::format("environment changed: {} to {}", before.environment, after.environment);
+  if (before.commit == after.commit)
+    doubt += fmt::format("{}same commit before and after: the machine, not the code", doubt.empty() ? "" : "; ");
   return doubt;
 }
 
 std::string render_series(const AnalysedSeries& analysed, const Style& style) {
   const HistorySeries& series = analysed.series;
-  std::string out = paragraph(fmt::format("{} on {}: {} runs", series.case_id, series.machine, series.points.size()), style);
+  std::string out =
+      paragraph(fmt::format("{} on {}: {} runs", series.case_id, series.machine, series.points.size()), style);
   if (!analysed.findings)
-    out += paragraph(fmt::format("{} runs with a time; changes are looked for from {} on", analysed.points.size(), kLeastPoints), style);
-  if (analysed.findings && analysed.findings->drift) out += paragraph(drift_text(*analysed.findings, analysed.points.size()), style);
-  Table table({{.title = "finished"}, {.title = "commit"}, {.title = "run", .rank = 3}, {.title = "time", .align = Align::right},
-               {.title = "samples alone", .align = Align::right, .rank = 2}, {.title = "status", .rank = 1}, {.title = "what happened"}});
+    out += paragraph(
+        fmt::format("{} runs with a time; changes are looked for from {} on", analysed.points.size(), kLeastPoints),
+        style);
+  if (analysed.findings && analysed.findings->drift)
+    out += paragraph(drift_text(*analysed.findings, analysed.points.size()), style);
+  Table table({{.title = "finished"},
+               {.title = "commit"},
+               {.title = "run", .rank = 3},
+               {.title = "time", .align = Align::right},
+               {.title = "samples alone", .align = Align::right, .rank = 2},
+               {.title = "status", .rank = 1},
+               {.title = "what happened"}});
   const std::vector<std::string> marks = marks_of(analysed);
   for (std::size_t i = 0; i < series.points.size(); ++i) {
     const HistoryPoint& one = series.points[i];
-    table.row({Cell(one.finished), Cell(one.commit), Cell(one.run_id), Cell(one.log_s ? duration_text(std::exp(*one.log_s), 4) : ""),
+    table.row({Cell(one.finished), Cell(one.commit), Cell(one.run_id),
+               Cell(one.log_s ? duration_text(std::exp(*one.log_s), 4) : ""),
                Cell(one.deviation ? fmt::format("{:.2f} %", 100 * *one.deviation) : ""),
-               Cell(one.status == "ok" ? "" : one.status + (one.reason.empty() ? "" : ": " + one.reason)), Cell(marks[i])});
+               Cell(one.status == "ok" ? "" : one.status + (one.reason.empty() ? "" : ": " + one.reason)),
+               Cell(marks[i])});
   }
   return out + table.render(style);
 }
@@ -111,42 +127,72 @@ std::string render_changes(const std::vector<AnalysedSeries>& all, double margin
       else
         ++small;
   }
-  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.change->time_ratio > b.change->time_ratio; });
-  std::string out = paragraph(fmt::format("{} changes of {:.3g} % or more in {} series (a case on a machine); {} smaller ones, {} drifts, {} series of fewer than {} runs",
-                                          rows.size(), 100 * margin, all.size(), small, drifting.size(), short_ones, kLeastPoints), style);
-  Table table({{.title = "change"}, {.title = "time, new over old", .align = Align::right}, {.title = "case", .tail = 24}, {.title = "first commit"},
-               {.title = "last before", .rank = 2}, {.title = "finished", .rank = 1}, {.title = "machine", .rank = 4}, {.title = "doubt", .rank = 3}});
+  std::sort(rows.begin(), rows.end(),
+            [](const Row& a, const Row& b) { return a.change->time_ratio > b.change->time_ratio; });
+  std::string out =
+      paragraph(fmt::format("{} changes of {:.3g} % or more in {} series (a case on a machine); {} smaller ones, {} "
+                            "drifts, {} series of fewer than {} runs",
+                            rows.size(), 100 * margin, all.size(), small, drifting.size(), short_ones, kLeastPoints),
+                style);
+  Table table({{.title = "change"},
+               {.title = "time, new over old", .align = Align::right},
+               {.title = "case", .tail = 24},
+               {.title = "first commit"},
+               {.title = "last before", .rank = 2},
+               {.title = "finished", .rank = 1},
+               {.title = "machine", .rank = 4},
+               {.title = "doubt", .rank = 3}});
   for (const Row& row : rows)
-    table.row({Cell(row.change->time_ratio > 1 ? "slower" : "faster", row.change->time_ratio > 1 ? Paint::bad : Paint::good),
-               Cell(change_text(*row.change)), Cell(short_name(row.analysed->series.case_id)), Cell(point(*row.analysed, row.change->at).commit),
-               Cell(point(*row.analysed, row.change->at - 1).commit), Cell(point(*row.analysed, row.change->at).finished),
-               Cell(row.analysed->series.machine), Cell(doubt_about(*row.analysed, *row.change))});
+    table.row(
+        {Cell(row.change->time_ratio > 1 ? "slower" : "faster", row.change->time_ratio > 1 ? Paint::bad : Paint::good),
+         Cell(change_text(*row.change)), Cell(short_name(row.analysed->series.case_id)),
+         Cell(point(*row.analysed, row.change->at).commit), Cell(point(*row.analysed, row.change->at - 1).commit),
+         Cell(point(*row.analysed, row.change->at).finished), Cell(row.analysed->series.machine),
+         Cell(doubt_about(*row.analysed, *row.change))});
   if (!rows.empty()) out += '\n' + table.render(style);
   if (!drifting.empty()) out += '\n';
   for (const AnalysedSeries* one : drifting)
-    out += paragraph(fmt::format("{} on {} {}", short_name(one->series.case_id), one->series.machine, drift_text(*one->findings, one->points.size())), style);
+    out += paragraph(fmt::format("{} on {} {}", short_name(one->series.case_id), one->series.machine,
+                                 drift_text(*one->findings, one->points.size())),
+                     style);
   return out;
 }
 
 Json series_json(const AnalysedSeries& analysed) {
   Json points = Json::array(), changes = Json::array(), spikes = Json::array();
   for (const HistoryPoint& one : analysed.series.points)
-    points.push_back({{"run_id", one.run_id}, {"git", one.commit}, {"finished", one.finished}, {"environment", one.environment},
-                      {"status", one.status}, {"reason", one.reason},
-                      {"target_time_s", one.log_s ? Json(std::exp(*one.log_s)) : Json(nullptr)}, {"sample_deviation", maybe(one.deviation)}});
+    points.push_back({{"run_id", one.run_id},
+                      {"git", one.commit},
+                      {"finished", one.finished},
+                      {"environment", one.environment},
+                      {"status", one.status},
+                      {"reason", one.reason},
+                      {"target_time_s", one.log_s ? Json(std::exp(*one.log_s)) : Json(nullptr)},
+                      {"sample_deviation", maybe(one.deviation)}});
   Json drift = nullptr, deviation = nullptr;
   if (analysed.findings) {
     const SeriesFindings& findings = *analysed.findings;
     for (const LevelChange& change : findings.changes)
-      changes.push_back({{"point", analysed.points[change.at]}, {"git", point(analysed, change.at).commit}, {"git_before", point(analysed, change.at - 1).commit},
-                         {"finished", point(analysed, change.at).finished}, {"time_ratio_new_over_old", change.time_ratio},
-                         {"ci_low", change.interval.low}, {"ci_high", change.interval.high}, {"doubt", doubt_about(analysed, change)}});
+      changes.push_back({{"point", analysed.points[change.at]},
+                         {"git", point(analysed, change.at).commit},
+                         {"git_before", point(analysed, change.at - 1).commit},
+                         {"finished", point(analysed, change.at).finished},
+                         {"time_ratio_new_over_old", change.time_ratio},
+                         {"ci_low", change.interval.low},
+                         {"ci_high", change.interval.high},
+                         {"doubt", doubt_about(analysed, change)}});
     for (const std::size_t spike : findings.spikes) spikes.push_back(analysed.points[spike]);
     drift = maybe(findings.drift);
     deviation = findings.deviation;
   }
-  return {{"case_id", analysed.series.case_id}, {"machine", analysed.series.machine}, {"is_analysed", analysed.findings.has_value()},
-          {"deviation", deviation}, {"drift_per_run", drift}, {"changes", changes}, {"spikes", spikes}, {"points", points}};
+  return {{"case_id", analysed.series.case_id},
+          {"machine", analysed.series.machine},
+          {"is_analysed", analysed.findings.has_value()},
+          {"deviation", deviation},
+          {"drift_per_run", drift},
+          {"changes", changes},
+          {"spikes", spikes},
+          {"points", points}};
 }
 
 }  // namespace chokepoint

@@ -62,8 +62,9 @@ void add_runs(RecordSet set, RunSet& all) {
 }
 
 [[noreturn]] void refuse_cut(const Place& place) {
-  throw Error(Fault::config, fmt::format("{}:{}: the record ends too soon (a crash or a full disk)", place.file, place.line),
-              "finish that run with `chokepoint run SUITE --out DIR --resume`, or use what is there with --skip-unreadable");
+  throw Error(
+      Fault::config, fmt::format("{}:{}: the record ends too soon (a crash or a full disk)", place.file, place.line),
+      "finish that run with `chokepoint run SUITE --out DIR --resume`, or use what is there with --skip-unreadable");
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 namespace chokepoint {
 
 struct RunSet {
-  std::vector<RunRecords> runs;                // one per run_id and device, in the order of the paths
+  std::vector<RunRecords> runs;         // one per run_id and device, in the order of the paths
   std::vector<std::string> files;       // that were read
   std::vector<std::string> unreadable;  // "file:line: why" of lines that were skipped
 };

@@ -12,12 +12,15 @@
 namespace chokepoint {
 namespace {
 
-std::string device_of(const RunRecords& run) { return conditions_of(run.records.front(), run.environment).at("device").text; }
+std::string device_of(const RunRecords& run) {
+  return conditions_of(run.records.front(), run.environment).at("device").text;
+}
 
 bool differs(const std::vector<Mismatch>& mismatches, const CompareOptions& options, std::string& obstacle) {
   for (const Mismatch& mismatch : mismatches)
     if (!options.allowed.contains(mismatch.name))
-      obstacle += fmt::format("{}{} differs ({} and {})", obstacle.empty() ? "" : "; ", mismatch.name, mismatch.base, mismatch.now);
+      obstacle += fmt::format("{}{} differs ({} and {})", obstacle.empty() ? "" : "; ", mismatch.name, mismatch.base,
+                              mismatch.now);
   return !obstacle.empty();
 }
 
@@ -33,7 +36,7 @@ std::string commits_of(const std::vector<RunRecords>& runs) {
 // A relative deviation; variances are of logarithms.
 double deviation(double variance) { return std::expm1(std::sqrt(variance)); }
 
-void describe(const Spread& one_run, std::size_t cases, const CompareOptions& options, CaseCalibration& one) {
+void describe(const TwoPartNoise& one_run, std::size_t cases, const CompareOptions& options, CaseCalibration& one) {
   one.run_deviation = deviation(one_run.common_variance + one_run.own_variance);
   for (std::size_t i = 0; i < kRunsASide.size(); ++i)
     one.detectable[i] = detectable_change(one_run, kRunsASide[i], cases, options);
@@ -68,7 +71,8 @@ Calibration calibrate_noise(const std::vector<RunRecords>& runs, const CompareOp
     if (one.runs == 0) one.obstacle = obstacle_of(matched.base);
     if (one.runs == 1) one.obstacle = "was run once";
     if (!differs(mismatches_of(matched), options, one.obstacle) && one.runs > 1) {
-      if (times.has_scatter()) one.sample_deviation = deviation(times.sample_variance() * static_cast<double>(one.runs));
+      if (times.has_scatter())
+        one.sample_deviation = deviation(times.sample_variance() * static_cast<double>(one.runs));
       for (std::size_t i = 0; i < times.times.size(); ++i)
         group[static_cast<std::size_t>(times.runs[i] - runs.data())].log_s[matched.case_id] = times.times[i].log_s;
     }
@@ -78,17 +82,20 @@ Calibration calibrate_noise(const std::vector<RunRecords>& runs, const CompareOp
   const std::size_t usable = calibration.noise.own.size();
   if (usable == 0)
     throw Error(Fault::config,
-                calibration.cases.empty() ? std::string("the runs hold no cases")
-                                          : fmt::format("no case was run twice under equal conditions; the first one: {}",
-                                                        calibration.cases.front().obstacle),
+                calibration.cases.empty()
+                    ? std::string("the runs hold no cases")
+                    : fmt::format("no case was run twice under equal conditions; the first one: {}",
+                                  calibration.cases.front().obstacle),
                 "name runs of one suite on one machine, or --allow what differs");
   for (CaseCalibration& one : calibration.cases)
     if (const auto spread = spread_of(calibration.noise, one.case_id); spread && one.obstacle.empty())
       describe(*spread, usable, options, one);
   if (const std::string commits = commits_of(runs); !commits.empty())
-    calibration.warnings.push_back(fmt::format("the runs are of different commits ({}); what these changed counts as noise", commits));
+    calibration.warnings.push_back(
+        fmt::format("the runs are of different commits ({}); what these changed counts as noise", commits));
   if (runs.size() < 5)
-    calibration.warnings.push_back(fmt::format("{} runs tell little about noise; detectable slow-downs shrink with more", runs.size()));
+    calibration.warnings.push_back(
+        fmt::format("{} runs tell little about noise; detectable slow-downs shrink with more", runs.size()));
   return calibration;
 }
 
@@ -132,11 +139,13 @@ StoredNoise noise_from_json(const JsonFile& file) {
   return stored;
 }
 
-void require_same_device(const StoredNoise& stored, const std::vector<RunRecords>& runs, const CompareOptions& options) {
+void require_same_device(const StoredNoise& stored, const std::vector<RunRecords>& runs,
+                         const CompareOptions& options) {
   if (options.allowed.contains("device")) return;
   for (const RunRecords& run : runs)
     if (!run.records.empty() && device_of(run) != stored.device)
-      throw Error(Fault::config, fmt::format("the noise is that of {}, the records are of {}", stored.device, device_of(run)),
+      throw Error(Fault::config,
+                  fmt::format("the noise is that of {}, the records are of {}", stored.device, device_of(run)),
                   "calibrate on this machine, or give --allow device");
 }
 

@@ -29,9 +29,9 @@ struct Segmentation {
 // Error{config} unless deviation and penalty are above 0. An empty series has no segments.
 Segmentation find_segments(std::span<const double> series, double deviation, double penalty);
 
-// max(19, 4 + 3 log n). Above the 2 log n of the literature, since thousands of series are looked at; and above what two
-// outliers cost (2 * kOutlier^2 = 18), so that two far points in a row, at the end of a series too, are no change, and
-// three are one. On independent normal noise below one series in a hundred shows a change (a test).
+// max(19, 4 + 3 log n). Above the 2 log n of the literature, since thousands of series are looked at; and above what
+// two outliers cost (2 * kOutlier^2 = 18), so that two far points in a row, at the end of a series too, are no change,
+// and three are one. On independent normal noise below one series in a hundred shows a change (a test).
 double default_penalty(std::size_t n);
 
 // Of one value around its level: the median distance of neighbours, which steps, spikes and drift hardly move, over

@@ -63,17 +63,23 @@ std::string caps_text(const Record& record) {
 
 // What a record tells beside results; conditions and what differs in every run are left out.
 const std::set<std::string>& no_remark() {
-  static const std::set<std::string> names = {
-      "seed", "input_distribution", "profile_hash", "driver", "power_limit_w", "privileged", "clocks", "step_s", "argv",
-      "finished", "price", "price_hash", "label", "suite", "suite_hash", "git", "copies"};
+  static const std::set<std::string> names = {"seed",          "input_distribution",
+                                              "profile_hash",  "driver",
+                                              "power_limit_w", "privileged",
+                                              "clocks",        "step_s",
+                                              "argv",          "finished",
+                                              "price",         "price_hash",
+                                              "label",         "suite",
+                                              "suite_hash",    "git",
+                                              "copies"};
   return names;
 }
 
 }  // namespace
 
 const std::vector<std::string>& condition_names() {
-  static const std::vector<std::string> names = {"basis",  "caps",    "clocks",      "device", "driver",
-                                                 "input_distribution", "power_limit", "profile", "seed"};
+  static const std::vector<std::string> names = {
+      "basis", "caps", "clocks", "device", "driver", "input_distribution", "power_limit", "profile", "seed"};
   return names;
 }
 
@@ -101,7 +107,8 @@ Conditions conditions_of(const Record& record, const Json& environment) {
   put(conditions, "input_distribution", at(provenance, {"input_distribution"}));
   for (const char* clock : {"sm_clock_hz", "memory_clock_hz"}) {
     const Json* lock = at(provenance, {"privileged", clock});
-    conditions[fmt::format("clocks lock {}", clock)] = {lock == nullptr ? "not locked" : text_of(*lock), std::nullopt, 0.0};
+    conditions[fmt::format("clocks lock {}", clock)] = {lock == nullptr ? "not locked" : text_of(*lock), std::nullopt,
+                                                        0.0};
   }
   if (const Json* clocks = at(provenance, {"clocks"}); clocks != nullptr && !clocks->is_object())
     put(conditions, "clocks", clocks);
@@ -143,7 +150,8 @@ std::vector<std::string> remarks_on(const Record& base, const Record& now) {
   for (const auto& [key, was] : base.provenance.items()) {
     if (no_remark().contains(key) || !now.provenance.contains(key) || was.is_structured()) continue;
     const Json& is = now.provenance[key];
-    if (is != was && !is.is_structured()) remarks.push_back(fmt::format("{}: {}, now {}", key, text_of(was), text_of(is)));
+    if (is != was && !is.is_structured())
+      remarks.push_back(fmt::format("{}: {}, now {}", key, text_of(was), text_of(is)));
   }
   return remarks;
 }

@@ -13,16 +13,16 @@
 namespace chokepoint {
 
 struct Condition {
-  std::string text;                  // for people, and for equality where there is no number
-  std::optional<double> value;       // where there is one: an observed clock
-  double tolerance = 0.0;            // relative difference of values that is no difference
+  std::string text;             // for people, and for equality where there is no number
+  std::optional<double> value;  // where there is one: an observed clock
+  double tolerance = 0.0;       // relative difference of values that is no difference
 };
 
 // By key: what `--allow` takes. A condition that is not recorded is absent.
 using Conditions = std::map<std::string, Condition>;
 
-// device, driver, clocks, power_limit, profile, seed, input_distribution, basis, caps. The record's own word goes before
-// that of environment.json (null when there is none), which knows the driver.
+// device, driver, clocks, power_limit, profile, seed, input_distribution, basis, caps. The record's own word goes
+// before that of environment.json (null when there is none), which knows the driver.
 Conditions conditions_of(const Record& record, const Json& environment);
 
 const std::vector<std::string>& condition_names();

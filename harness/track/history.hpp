@@ -38,7 +38,7 @@ struct HistoryRun {
 HistoryRun history_run(const RunRecords& run, const std::optional<std::string>& commit);
 
 struct ImportCounts {
-  std::size_t runs = 0, results = 0;     // new ones
+  std::size_t runs = 0, results = 0;  // new ones
   std::size_t known_runs = 0, known_results = 0, newer_attempts = 0;
 };
 
@@ -61,7 +61,7 @@ class History {
   // Error{config} for a run that is there with another commit.
   virtual ImportCounts add(const std::vector<HistoryRun>& runs) = 0;
 
-  virtual std::vector<std::string> case_ids() = 0;  // sorted
+  virtual std::vector<std::string> case_ids() = 0;                               // sorted
   virtual std::vector<HistorySeries> series_of(const std::string& case_id) = 0;  // by machine
 };
 

@@ -24,8 +24,8 @@ std::string commit_of(const RunRecords& run) {
   if (commits.size() == 1) return *commits.begin();
   throw Error(Fault::config,
               commits.empty() ? fmt::format("{}: the records of run {} name no commit", run.source, run.id)
-                              : fmt::format("{}: the records of run {} name several commits, {} and {}", run.source, run.id,
-                                            *commits.begin(), *commits.rbegin()),
+                              : fmt::format("{}: the records of run {} name several commits, {} and {}", run.source,
+                                            run.id, *commits.begin(), *commits.rbegin()),
               "give --commit");
 }
 
@@ -49,7 +49,10 @@ std::string environment_text(const Conditions& conditions) {
 }
 
 HistoryResult result_of(const Record& record) {
-  HistoryResult result{.case_id = record.case_id, .attempt = record.attempt, .status = std::string(to_string(record.status)), .reason = record.reason};
+  HistoryResult result{.case_id = record.case_id,
+                       .attempt = record.attempt,
+                       .status = std::string(to_string(record.status)),
+                       .reason = record.reason};
   if (const std::optional<RunTime> time = recorded_run_time_of(record)) {
     result.log_s = time->log_s;
     if (time->variance) result.deviation = std::sqrt(*time->variance);
@@ -60,7 +63,8 @@ HistoryResult result_of(const Record& record) {
 }  // namespace
 
 HistoryRun history_run(const RunRecords& run, const std::optional<std::string>& commit) {
-  if (run.records.empty()) throw Error(Fault::config, fmt::format("{}: run {} holds no records", run.source, run.id), "name another folder");
+  if (run.records.empty())
+    throw Error(Fault::config, fmt::format("{}: run {} holds no records", run.source, run.id), "name another folder");
   const Conditions conditions = conditions_of(run.records.front(), run.environment);
   HistoryRun result{.run_id = run.id,
                     .commit = commit ? *commit : commit_of(run),

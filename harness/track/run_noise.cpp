@@ -11,8 +11,9 @@
 namespace chokepoint {
 namespace {
 
-constexpr double kFarthestUnchanged = 10;     // deviations: cases may differ in noise, but not by that
-constexpr double kHeavyTailed = 2;            // variance of all over that of the middle: cases do differ in noise
+constexpr double kFarthestUnchanged = 10;  // deviations: cases may differ in noise, but not by that
+constexpr std::size_t kFewValues = 12;
+constexpr double kHeavyTailed = 2;  // variance of all over that of the middle: cases do differ in noise
 constexpr double kLeastShareExplained = 0.25;
 
 using Runs = std::vector<RunTimes>;
@@ -89,24 +90,24 @@ Variance fit(const std::map<std::string, Variance>& own) {
   return fit_prior(all);
 }
 
-// The variance of a normal without its outer part, relative to the whole (truncated normal, at the quantile that
-// leaves `kept`).
-double share_of_variance(double kept) {
-  if (kept >= 1.0) return 1.0;
-  const double z = normal_quantile((1 + kept) / 2), density = std::exp(-z * z / 2) / std::sqrt(2 * std::acos(-1.0));
-  return 1 - 2 * z * density / kept;
-}
-
-struct Other {
-  double square = 0.0, explained = 0.0;  // distance from the middle, squared; the variance that samples give it
+struct Middle {
+  double centre = 0.0, variance = 0.0;
 };
 
-// From the smaller three quarters of sorted distances, whatever the others are.
-double trimmed_variance(const std::vector<Other>& others) {
-  const std::size_t kept = others.size() - others.size() / 4;
-  double squares = 0.0;
-  for (std::size_t i = 0; i < kept; ++i) squares += others[i].square / static_cast<double>(kept);
-  return squares / share_of_variance(static_cast<double>(kept) / static_cast<double>(others.size()));
+// Of most of the values, whatever the others are: from the shortest interval that holds half of them (the shorth, of
+// which Rousseeuw and Leroy 1988 make a scale); of few values three quarters, since half of them can lie close by
+// chance.
+Middle middle_of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size(), held = n < kFewValues ? n - n / 4 : n / 2 + 1;
+  std::size_t best = 0;
+  for (std::size_t i = 0; i + held <= n; ++i)
+    if (values[i + held - 1] - values[i] < values[best + held - 1] - values[best]) best = i;
+  const std::span<const double> inside = std::span(values).subspan(best, held);
+  // The largest distance is that of the quantile between the last one inside and the next.
+  const double share = (static_cast<double>(held) - 0.5) / static_cast<double>(n);
+  const double deviation = (inside.back() - inside.front()) / 2 / normal_quantile((1 + share) / 2);
+  return {*median(inside), deviation * deviation};
 }
 
 }  // namespace
@@ -139,11 +140,11 @@ RunNoise joined(const RunNoise& a, const RunNoise& b) {
   return both;
 }
 
-std::optional<Spread> spread_of(const RunNoise& noise, const std::string& case_id) {
+std::optional<TwoPartNoise> spread_of(const RunNoise& noise, const std::string& case_id) {
   const auto found = noise.own.find(case_id);
   const Variance own = moderated(noise.prior, found == noise.own.end() ? Variance{} : found->second);
   if (own.df <= 0.0) return std::nullopt;
-  Spread spread{.own_variance = own.value, .own_df = own.df};
+  TwoPartNoise spread{.own_variance = own.value, .own_df = own.df};
   if (noise.common.df > 0.0) {
     spread.common_variance = noise.common.value;
     spread.common_df = noise.common.df;
@@ -151,27 +152,27 @@ std::optional<Spread> spread_of(const RunNoise& noise, const std::string& case_i
   return spread;
 }
 
-std::optional<Spread> spread_from_other_cases(const std::vector<double>& log_ratios,
-                                              const std::vector<double>& sample_variances, std::size_t which) {
+std::optional<TwoPartNoise> spread_from_other_cases(const std::vector<double>& log_ratios,
+                                                    const std::vector<double>& sample_variances, std::size_t which) {
   if (log_ratios.size() < kLeastSharedCases) return std::nullopt;
-  const double centre = *median(log_ratios);
-  std::vector<Other> others;
+  std::vector<double> others;
   for (std::size_t i = 0; i < log_ratios.size(); ++i)
-    if (i != which) others.push_back({(log_ratios[i] - centre) * (log_ratios[i] - centre), sample_variances[i]});
-  std::sort(others.begin(), others.end(), [](const Other& a, const Other& b) { return a.square < b.square; });
-  const double middle = trimmed_variance(others), farthest = kFarthestUnchanged * kFarthestUnchanged * middle;
+    if (i != which) others.push_back(log_ratios[i]);
+  const Middle middle = middle_of(others);
+  const double farthest = kFarthestUnchanged * kFarthestUnchanged * middle.variance;
   double squares = 0.0, explained = 0.0, count = 0.0;
-  for (const Other& other : others)
-    if (other.square <= farthest) squares += other.square, explained += other.explained, ++count;
+  for (std::size_t i = 0; i < log_ratios.size(); ++i)
+    if (const double distance = log_ratios[i] - middle.centre; i != which && distance * distance <= farthest)
+      squares += distance * distance, explained += sample_variances[i], ++count;
   const double sampled = sample_variances[which];
-  const double common = std::min(centre * centre, 2 * kAssumedRunDeviation * kAssumedRunDeviation);
+  const double common = std::min(middle.centre * middle.centre, 2 * kAssumedRunDeviation * kAssumedRunDeviation);
   // Less than samples explain: their intervals are wider than they had to be.
   const double own = squares >= explained ? sampled + (squares - explained) / count
                                           : sampled * std::max(kLeastShareExplained, squares / explained);
-  const bool is_heavy = squares > kHeavyTailed * count * middle;
-  return Spread{.common_variance = common,
-                .own_variance = own,
-                .own_df = std::min(is_heavy ? kMostSharedDegrees / 2 : kMostSharedDegrees, count)};
+  const bool is_heavy = squares > kHeavyTailed * count * middle.variance;
+  return TwoPartNoise{.common_variance = common,
+                      .own_variance = own,
+                      .own_df = std::min(is_heavy ? kMostSharedDegrees / 2 : kMostSharedDegrees, count)};
 }
 
 }  // namespace chokepoint

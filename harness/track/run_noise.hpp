@@ -4,6 +4,10 @@
 // All variances are of logarithms of seconds, of a single run. Where several runs are equal in everything but chance,
 // their medians tell: what a run has in common over its cases (known from as many values as there are runs) is kept
 // apart from what each case adds (known from all cases together).
+//
+// Over runs this takes variances and Student's t instead of a bootstrap: with 2, 3, 5 and 10 runs a side the percentile
+// bootstrap's 95 % intervals of a difference hold the truth in 67, 80, 88 and 92 % (normal noise, 1,500 replicates
+// each).
 #pragma once
 
 #include <cstddef>
@@ -39,15 +43,16 @@ RunNoise estimate_run_noise(const std::vector<std::vector<RunTimes>>& groups);
 RunNoise joined(const RunNoise& a, const RunNoise& b);
 
 // Of a single run of this case; absent where neither the case nor its likes were run more than once.
-std::optional<Spread> spread_of(const RunNoise& noise, const std::string& case_id);
+std::optional<TwoPartNoise> spread_of(const RunNoise& noise, const std::string& case_id);
 
 // With one run a side nothing above applies. Then the differences of the other cases stand for the noise of one: most
 // cases have not changed. `log_ratios` and the variances that samples alone give them; the result is that of the
-// difference, not of a run. Cases ten robust deviations away have changed and are left out; the degrees of freedom stay
-// below kMostSharedDegrees, since cases may differ in noise, and below half of that where tails say they do. What all cases have in common may be the machine's doing,
-// up to the noise that runs are assumed to have. Absent below kLeastSharedCases.
-std::optional<Spread> spread_from_other_cases(const std::vector<double>& log_ratios,
-                                              const std::vector<double>& sample_variances, std::size_t which);
+// difference, not of a run. Cases ten robust deviations away from most have changed and are left out; the degrees of
+// freedom stay below kMostSharedDegrees, since cases may differ in noise, and below half of that where tails say they
+// do. What all cases have in common may be the machine's doing, up to the noise that runs are assumed to have. Absent
+// below kLeastSharedCases.
+std::optional<TwoPartNoise> spread_from_other_cases(const std::vector<double>& log_ratios,
+                                                    const std::vector<double>& sample_variances, std::size_t which);
 
 inline constexpr std::size_t kLeastSharedCases = 5;
 inline constexpr double kMostSharedDegrees = 8;

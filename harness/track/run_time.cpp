@@ -12,8 +12,8 @@
 namespace chokepoint {
 namespace {
 
-constexpr double kNearlyNormal = 200;  // degrees of freedom from which a t is taken for a normal
-constexpr double kFarthest = 8;        // deviations of the beta beyond which no draw's median lands
+constexpr double kNearlyNormal = 200;                    // degrees of freedom from which a t is taken for a normal
+constexpr double kFarthest = 8;                          // deviations of the beta beyond which no draw's median lands
 constexpr double kRecordedQuantile = 1.959963984540054;  // recorded intervals have 95 %
 
 // P(median of `ess` draws <= the value at `share` of the sorted samples): a beta with both parameters (ess + 1)/2,
@@ -61,7 +61,8 @@ std::optional<RunTime> run_time_of(const Record& record) {
   if (has_usable_samples(samples)) {
     const double variance = bootstrap_variance_of_log_median(samples, effective_sample_size(samples));
     const bool has_scatter = samples.size() > 1;
-    return RunTime{std::log(*median(samples) / record.dilation), has_scatter ? std::optional(variance) : std::nullopt, true};
+    return RunTime{std::log(*median(samples) / record.dilation), has_scatter ? std::optional(variance) : std::nullopt,
+                   true};
   }
   return samples.empty() ? recorded_run_time_of(record) : std::nullopt;
 }

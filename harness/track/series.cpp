@@ -8,7 +8,7 @@
 namespace chokepoint {
 namespace {
 
-constexpr double kLeastDeviation = 1e-4;   // relative: what rounding and timers leave
+constexpr double kLeastDeviation = 1e-4;    // relative: what rounding and timers leave
 constexpr std::size_t kMostPairs = 200000;  // of points for a slope
 constexpr int kSlopeRounds = 5;
 constexpr double kQuantile = 1.959963984540054;  // 95 %, both sides
@@ -22,7 +22,8 @@ std::vector<double> without_slope(const std::vector<double>& values, double slop
 // The median of the slopes between pairs of points of one segment (Sen 1968); of long series every k-th point.
 double slope_within(const std::vector<double>& values, const std::vector<Segment>& segments) {
   const std::size_t n = values.size();
-  const std::size_t step = std::max<std::size_t>(1, static_cast<std::size_t>(std::sqrt(static_cast<double>(n * n / 2) / kMostPairs)));
+  const std::size_t step =
+      std::max<std::size_t>(1, static_cast<std::size_t>(std::sqrt(static_cast<double>(n * n / 2) / kMostPairs)));
   std::vector<double> slopes;
   for (const Segment& segment : segments)
     for (std::size_t i = segment.begin; i < segment.end; i += step)
@@ -53,12 +54,14 @@ Fit fit_with_slope(const std::vector<double>& values, double deviation, double p
 
 // Points of a segment that are no outliers.
 std::size_t inliers(const std::vector<double>& rest, const Segment& segment, double deviation) {
-  return static_cast<std::size_t>(std::count_if(
-      rest.begin() + static_cast<std::ptrdiff_t>(segment.begin), rest.begin() + static_cast<std::ptrdiff_t>(segment.end),
-      [&](double value) { return std::abs(value - segment.level) <= kOutlier * deviation; }));
+  return static_cast<std::size_t>(
+      std::count_if(rest.begin() + static_cast<std::ptrdiff_t>(segment.begin),
+                    rest.begin() + static_cast<std::ptrdiff_t>(segment.end),
+                    [&](double value) { return std::abs(value - segment.level) <= kOutlier * deviation; }));
 }
 
-LevelChange change_between(const std::vector<double>& rest, const Segment& before, const Segment& after, double deviation) {
+LevelChange change_between(const std::vector<double>& rest, const Segment& before, const Segment& after,
+                           double deviation) {
   const double a = static_cast<double>(std::max<std::size_t>(1, inliers(rest, before, deviation)));
   const double b = static_cast<double>(std::max<std::size_t>(1, inliers(rest, after, deviation)));
   const double change = after.level - before.level, reach = kQuantile * deviation * std::sqrt(1 / a + 1 / b);
@@ -67,14 +70,17 @@ LevelChange change_between(const std::vector<double>& rest, const Segment& befor
 
 }  // namespace
 
-std::optional<SeriesFindings> analyse_series(const std::vector<double>& log_s, const std::vector<double>& sample_deviations) {
+std::optional<SeriesFindings> analyse_series(const std::vector<double>& log_s,
+                                             const std::vector<double>& sample_deviations) {
   const std::size_t n = log_s.size();
   if (n < kLeastPoints) return std::nullopt;
   const double sampled = sample_deviations.empty() ? 0.0 : *median(sample_deviations);
-  const double deviation = std::max({neighbour_deviation(log_s), sampled, kLeastDeviation}), penalty = default_penalty(n);
+  const double deviation = std::max({neighbour_deviation(log_s), sampled, kLeastDeviation}),
+               penalty = default_penalty(n);
   Fit fit{0.0, find_segments(log_s, deviation, penalty)};
   if (fit.segmentation.segments.size() > 1)
-    if (Fit sloped = fit_with_slope(log_s, deviation, penalty); sloped.segmentation.cost < fit.segmentation.cost) fit = sloped;
+    if (Fit sloped = fit_with_slope(log_s, deviation, penalty); sloped.segmentation.cost < fit.segmentation.cost)
+      fit = sloped;
   SeriesFindings findings{.deviation = deviation, .segments = fit.segmentation.segments};
   if (fit.slope != 0.0) findings.drift = std::expm1(fit.slope);
   const std::vector<double> rest = without_slope(log_s, fit.slope);

@@ -26,11 +26,14 @@ Sightings sightings_of(const std::vector<RunRecords>& runs, std::vector<std::str
 std::string name_of(const std::string& case_id) { return case_id.substr(0, case_id.rfind('#')); }
 
 const Sighting& first_with_time(const std::vector<Sighting>& side) {
-  const auto found = std::find_if(side.begin(), side.end(), [](const Sighting& s) { return s.record->status == Status::ok; });
+  const auto found =
+      std::find_if(side.begin(), side.end(), [](const Sighting& s) { return s.record->status == Status::ok; });
   return found == side.end() ? side.front() : *found;
 }
 
-Conditions conditions_of(const Sighting& sighting) { return conditions_of(*sighting.record, sighting.run->environment); }
+Conditions conditions_of(const Sighting& sighting) {
+  return conditions_of(*sighting.record, sighting.run->environment);
+}
 
 }  // namespace
 
@@ -86,7 +89,8 @@ std::string obstacle_of(const std::vector<Sighting>& side) {
   if (side.empty()) return "absent";
   const Record& last = *side.back().record;
   if (last.status == Status::ok) return "has no time above 0";
-  return last.reason.empty() ? std::string(to_string(last.status)) : fmt::format("{}: {}", to_string(last.status), last.reason);
+  return last.reason.empty() ? std::string(to_string(last.status))
+                             : fmt::format("{}: {}", to_string(last.status), last.reason);
 }
 
 std::size_t broken_in(const std::vector<Sighting>& side) {
@@ -103,7 +107,8 @@ std::vector<Mismatch> mismatches_of(const MatchedCase& matched) {
         found.push_back(mismatch);
   };
   if (matched.base.empty() || matched.now.empty()) return found;
-  const Conditions base = conditions_of(first_with_time(matched.base)), now = conditions_of(first_with_time(matched.now));
+  const Conditions base = conditions_of(first_with_time(matched.base)),
+                   now = conditions_of(first_with_time(matched.now));
   add(mismatches(base, now));
   for (const auto& [side, conditions] : {std::pair(&matched.base, &base), std::pair(&matched.now, &now)})
     for (const Sighting& sighting : *side)

@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kStep = 0.25, kSmallestLog2Tail = -100.0;  // of the tables, in log2 of the tail
 
-double joined_width(double common_t, double own_t, const Spread& spread) {
+double joined_width(double common_t, double own_t, const TwoPartNoise& spread) {
   return std::sqrt(common_t * common_t * spread.common_variance + own_t * own_t * spread.own_variance);
 }
 
@@ -18,7 +18,7 @@ double upper_tail(double t, double df) { return student_t_cdf(-t, df); }
 
 }  // namespace
 
-double half_width(const Spread& spread, double confidence) {
+double half_width(const TwoPartNoise& spread, double confidence) {
   const double below = 0.5 + confidence / 2;
   const double common = spread.common_variance > 0.0 ? student_t_quantile(below, spread.common_df) : 0.0;
   const double own = spread.own_variance > 0.0 ? student_t_quantile(below, spread.own_df) : 0.0;
@@ -41,7 +41,7 @@ double Tails::common_quantile(double log2_tail, double df) {
   return std::lerp(table[below], table[below + 1], std::min(1.0, position - static_cast<double>(below)));
 }
 
-double Tails::tail(double difference, const Spread& spread) {
+double Tails::tail(double difference, const TwoPartNoise& spread) {
   if (difference < 0.0) return 1.0 - tail(-difference, spread);
   if (!(spread.common_variance > 0.0))
     return spread.own_variance > 0.0 ? upper_tail(difference / std::sqrt(spread.own_variance), spread.own_df) : 0.5;

@@ -15,18 +15,18 @@ namespace chokepoint {
 
 inline constexpr double kManyDegrees = std::numeric_limits<double>::infinity();
 
-struct Spread {
+struct TwoPartNoise {
   double common_variance = 0.0, common_df = kManyDegrees;
   double own_variance = 0.0, own_df = kManyDegrees;
 };
 
 // Half the width of the two-sided interval with this confidence.
-double half_width(const Spread& spread, double confidence);
+double half_width(const TwoPartNoise& spread, double confidence);
 
 // The tails alpha at which the half width is the difference, for many differences; 0.5 for 0, above it below 0.
 class Tails {
  public:
-  double tail(double difference, const Spread& spread);
+  double tail(double difference, const TwoPartNoise& spread);
 
  private:
   const std::vector<double>& quantiles_for(double df);

@@ -53,6 +53,13 @@ TEST(units, durations_and_sizes_are_read) {
   EXPECT_THROW(parse_integer("9223372036854775807G"), Error);
 }
 
+TEST(units, shares_are_read_with_and_without_percent) {
+  EXPECT_DOUBLE_EQ(parse_share("2%"), 0.02);
+  EXPECT_DOUBLE_EQ(parse_share("0.5 %"), 0.005);
+  EXPECT_DOUBLE_EQ(parse_share("0.02"), 0.02);
+  for (const char* wrong : {"much", "-1%", "2 percent", "2%%", "nan"}) EXPECT_THROW(parse_share(wrong), Error) << wrong;
+}
+
 TEST(units, numbers_are_shown_with_three_digits_and_a_prefix) {
   EXPECT_EQ(with_unit(1.2345e9, "B/s"), "1.23 GB/s");
   EXPECT_EQ(with_unit(999.9e6, "B/s"), "1.00 GB/s");

@@ -55,8 +55,8 @@ void bench_compare(const fs::path& folder) {
   const double read_s = seconds([&] { sides[0].push_back(read_run(base)), sides[1].push_back(read_run(now)); });
   ComparisonReport report;
   const double compare_s = seconds([&] { report = compare_runs(sides[0], sides[1], {}); });
-  fmt::print("compare 2 x {} cases of {} samples: read {:.2f} s, compared {:.2f} s ({} same, {} ambiguous)\n", kCases, kSamples,
-             read_s, compare_s, report.count(Verdict::same), report.count(Verdict::ambiguous));
+  fmt::print("compare 2 x {} cases of {} samples: read {:.2f} s, compared {:.2f} s ({} same, {} ambiguous)\n", kCases,
+             kSamples, read_s, compare_s, report.count(CaseVerdict::same), report.count(CaseVerdict::ambiguous));
 }
 
 void bench_history(const fs::path& folder) {
@@ -66,16 +66,20 @@ void bench_history(const fs::path& folder) {
   std::vector<HistoryRun> runs(files.size());
   const double read_s = seconds([&] {
     parallel_for(static_cast<std::int64_t>(files.size()), 1, [&](std::int64_t begin, std::int64_t end, int) {
-      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) runs[i] = history_run(read_run(files[i]), std::nullopt);
+      for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
+        runs[i] = history_run(read_run(files[i]), std::nullopt);
     });
   });
   const std::string path = (folder / "h.sqlite").string();
   const double import_s = seconds([&] { open_history(path, {.may_create = true})->add(runs); });
   std::size_t points = 0;
-  const double query_s = seconds([&] { points = open_history(path, {})->series_of(test::case_name(kCases / 2)).at(0).points.size(); });
+  const double query_s =
+      seconds([&] { points = open_history(path, {})->series_of(test::case_name(kCases / 2)).at(0).points.size(); });
   const double again_s = seconds([&] { open_history(path, {})->add(runs); });
-  fmt::print("history of {} records: read {:.2f} s on {} workers, imported {:.2f} s, again {:.2f} s; one case's {} runs in {:.1f} ms\n",
-             kImported * kCases, read_s, parallel_workers(), import_s, again_s, points, 1e3 * query_s);
+  fmt::print(
+      "history of {} records: read {:.2f} s on {} workers, imported {:.2f} s, again {:.2f} s; one case's {} runs in "
+      "{:.1f} ms\n",
+      kImported * kCases, read_s, parallel_workers(), import_s, again_s, points, 1e3 * query_s);
 }
 
 }  // namespace

@@ -60,6 +60,17 @@ TEST(distributions, normal_quantiles_are_those_of_the_tables) {
   EXPECT_THROW(normal_quantile(1), Error);
 }
 
+TEST(distributions, t_distribution_is_the_inverse_of_its_quantiles) {
+  for (const double df : {1.0, 2.5, 7.0, 40.0, 1e4})
+    for (const double probability : {0.001, 0.2, 0.5, 0.9, 0.99999})
+      EXPECT_NEAR(student_t_cdf(student_t_quantile(probability, df), df), probability, 1e-9) << df;
+  EXPECT_NEAR(student_t_cdf(1.0, 1), 0.75, 1e-12);  // Cauchy: 1/2 + atan(1)/pi
+  const double many = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(student_t_cdf(1.5, many), normal_cdf(1.5));
+  EXPECT_EQ(student_t_quantile(0.975, many), normal_quantile(0.975));
+  EXPECT_THROW(student_t_cdf(1.0, 0), Error);
+}
+
 TEST(distributions, t_quantiles_are_those_of_the_tables) {
   // 1 and 2 degrees of freedom have closed forms: tan(pi (p - 1/2)) and (2p - 1) sqrt(2/(4p(1 - p))).
   EXPECT_NEAR(student_t_quantile(0.975, 1), std::tan(std::acos(-1.0) * 0.475), 1e-8);

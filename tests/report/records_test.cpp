@@ -105,6 +105,31 @@ TEST(records, a_broken_line_is_an_error_that_names_it) {
   EXPECT_NE(error_of([&] { read(line_of("a") + "\n\n[]\n"); }).find("r.jsonl:3: the file is an array"), std::string::npos);
 }
 
+TEST(records, what_cannot_be_read_is_skipped_and_named_when_asked) {
+  std::string other_schema = line_of("c");
+  other_schema.replace(other_schema.find("record/1"), 8, "record/2");
+  RecordSet set;
+  add_records(line_of("a") + "\n{broken}\n" + other_schema + "\n" + std::string(100, '[') + "\n" + line_of("b") + "\n", "r.jsonl",
+              set, {.skip_unreadable = true});
+  EXPECT_EQ(set.records.size(), 2U);
+  ASSERT_EQ(set.unreadable.size(), 3U);
+  EXPECT_EQ(set.unreadable[0].place.line, 2);
+  EXPECT_NE(set.unreadable[0].why.find("r.jsonl:2: not valid JSON"), std::string::npos);
+  EXPECT_NE(set.unreadable[1].why.find("chokepoint/record/2"), std::string::npos);
+}
+
+TEST(records, each_run_keeps_its_own_attempts_when_asked) {
+  std::string other_run = line_of("a", 1);
+  other_run.replace(other_run.find("é漢"), 5, "other");
+  const std::string text = line_of("a", 1) + "\n" + line_of("a", 2) + "\n" + other_run + "\n";
+  RecordSet set;
+  add_records(text, "r.jsonl", set, {.each_run = true});
+  ASSERT_EQ(set.records.size(), 2U);
+  EXPECT_EQ(set.records[0].attempt, 2);
+  EXPECT_EQ(set.records[1].run_id, "other");
+  EXPECT_EQ(read(text).records.size(), 1U);
+}
+
 TEST(records, nesting_that_would_exhaust_the_stack_is_refused) {
   const std::string deep(1000000, '[');
   EXPECT_NE(error_of([&] { read(deep); }).find("nested 1000000 deep"), std::string::npos);

@@ -18,7 +18,8 @@ int main() {
     for (double& value : series) in >> value;
     const chokepoint::Segmentation found = chokepoint::find_segments(series, deviation, penalty);
     std::string text = fmt::format("{:.12g}", found.cost);
-    for (const chokepoint::Segment& segment : found.segments) text += fmt::format(" {}:{:.12g}", segment.begin, segment.level);
+    for (const chokepoint::Segment& segment : found.segments)
+      text += fmt::format(" {}:{:.12g}", segment.begin, segment.level);
     fmt::print("{}\n", text);
   }
 }

@@ -140,7 +140,8 @@ TEST(series, few_points_have_no_levels) { EXPECT_FALSE(analyse_series(std::vecto
 TEST(series, independent_noise_shows_no_change) {
   for (const std::size_t n : {20U, 100U}) {
     int alarms = 0;
-    for (std::uint64_t seed = 0; seed < 1000; ++seed) alarms += analyse_series(noisy(n, 0.01, 1000 + seed), {})->changes.empty() ? 0 : 1;
+    for (std::uint64_t seed = 0; seed < 1000; ++seed)
+      alarms += analyse_series(noisy(n, 0.01, 1000 + seed), {})->changes.empty() ? 0 : 1;
     EXPECT_LE(alarms, 10) << n;
   }
 }

@@ -22,8 +22,10 @@ struct Trial {
 ComparisonReport outcome(const Trial& trial, const Scenario& scenario, std::uint64_t seed) {
   CompareOptions options;
   if (trial.calibration_runs > 0)
-    options.calibration = calibrate_noise(synthetic_side(trial.scenario, false, trial.calibration_runs, seed + 1000000), {}).noise;
-  return compare_runs(synthetic_side(scenario, false, trial.runs, seed), synthetic_side(scenario, true, trial.runs, seed), options);
+    options.calibration =
+        calibrate_noise(synthetic_side(trial.scenario, false, trial.calibration_runs, seed + 1000000), {}).noise;
+  return compare_runs(synthetic_side(scenario, false, trial.runs, seed),
+                      synthetic_side(scenario, true, trial.runs, seed), options);
 }
 
 // Share of suites with any verdict but same or ambiguous although nothing changed.
@@ -31,8 +33,8 @@ std::size_t false_alarms(const Trial& trial, std::size_t suites) {
   std::size_t alarms = 0;
   for (std::uint64_t seed = 0; seed < suites; ++seed) {
     const ComparisonReport report = outcome(trial, trial.scenario, seed);
-    EXPECT_EQ(report.count(Verdict::not_comparable), 0U);
-    alarms += report.count(Verdict::slower) + report.count(Verdict::faster) > 0 ? 1 : 0;
+    EXPECT_EQ(report.count(CaseVerdict::not_comparable), 0U);
+    alarms += report.count(CaseVerdict::slower) + report.count(CaseVerdict::faster) > 0 ? 1 : 0;
   }
   return alarms;
 }
@@ -44,7 +46,8 @@ std::size_t found(const Trial& trial, std::size_t suites) {
   scenario.slow_cases = {which};
   scenario.slow_down = 1.03;
   std::size_t count = 0;
-  for (std::uint64_t seed = 0; seed < suites; ++seed) count += outcome(trial, scenario, seed).cases[which].verdict == Verdict::slower ? 1 : 0;
+  for (std::uint64_t seed = 0; seed < suites; ++seed)
+    count += outcome(trial, scenario, seed).cases[which].verdict == CaseVerdict::slower ? 1 : 0;
   return count;
 }
 
@@ -61,7 +64,10 @@ TEST(compare_slow, equal_code_raises_no_alarm_in_the_whole_suite) {
       {"the same, three cases", {.cases = 3, .own_noise = 0.01}, 1, 0},
       {"a run moves all of its cases", {.cases = 20, .common_noise = 0.01}, 1, 0},
       {"the same, three runs", {.cases = 20, .common_noise = 0.01, .own_noise = 0.002}, 3, 0},
-      {"both, cases differ fourfold in noise", {.cases = 20, .common_noise = 0.01, .own_noise = 0.01, .own_noise_ratio = 4}, 3, 0},
+      {"both, cases differ fourfold in noise",
+       {.cases = 20, .common_noise = 0.01, .own_noise = 0.01, .own_noise_ratio = 4},
+       3,
+       0},
       {"both, calibrated", {.cases = 20, .common_noise = 0.01, .own_noise = 0.01, .own_noise_ratio = 4}, 1, 8}};
   for (const Trial& trial : trials) {
     const std::size_t alarms = false_alarms(trial, kSuites);
@@ -72,11 +78,19 @@ TEST(compare_slow, equal_code_raises_no_alarm_in_the_whole_suite) {
 
 // 285 of 300 are 95 %.
 TEST(compare_slow, three_percent_are_found) {
-  const std::vector<Trial> trials = {
-      {"1 % samples, one run a side", {.cases = 20}, 1, 0},
-      {"1 % samples, runs differ three times as much as they show, five runs", {.cases = 20, .own_noise = 0.0025}, 5, 0},
-      {"the same, all cases of a run alike, five runs", {.cases = 20, .common_noise = 0.0015, .own_noise = 0.0015}, 5, 0},
-      {"1 % samples, ten runs beforehand, three a side", {.cases = 20, .common_noise = 0.001, .own_noise = 0.002}, 3, 10}};
+  const std::vector<Trial> trials = {{"1 % samples, one run a side", {.cases = 20}, 1, 0},
+                                     {"1 % samples, runs differ three times as much as they show, five runs",
+                                      {.cases = 20, .own_noise = 0.0025},
+                                      5,
+                                      0},
+                                     {"the same, all cases of a run alike, five runs",
+                                      {.cases = 20, .common_noise = 0.0015, .own_noise = 0.0015},
+                                      5,
+                                      0},
+                                     {"1 % samples, ten runs beforehand, three a side",
+                                      {.cases = 20, .common_noise = 0.001, .own_noise = 0.002},
+                                      3,
+                                      10}};
   for (const Trial& trial : trials) {
     const std::size_t count = found(trial, kSuites);
     EXPECT_GT(count, kSuites * 95 / 100) << trial.name;
@@ -95,9 +109,13 @@ TEST(compare_slow, false_discoveries_are_few_among_real_ones) {
     const ComparisonReport report = outcome({"", scenario, 4, 0}, scenario, seed);
     double wrong = 0, all = 0;
     for (std::size_t i = 0; i < report.cases.size(); ++i)
-      if (const Verdict verdict = report.cases[i].verdict; verdict == Verdict::slower || verdict == Verdict::faster) {
+      if (const CaseVerdict verdict = report.cases[i].verdict;
+          verdict == CaseVerdict::slower || verdict == CaseVerdict::faster) {
         ++all;
-        if (scenario.slow_cases.contains(i)) ++real; else ++wrong;
+        if (scenario.slow_cases.contains(i))
+          ++real;
+        else
+          ++wrong;
       }
     share += all > 0 ? wrong / all / kRounds : 0.0;
   }

@@ -29,22 +29,22 @@ TEST(compare, a_slow_down_a_speed_up_and_the_rest) {
   }
   const ComparisonReport report = compare_runs(base, now, {});
   ASSERT_EQ(report.cases.size(), 8U);
-  EXPECT_EQ(report.cases[2].verdict, Verdict::slower);
+  EXPECT_EQ(report.cases[2].verdict, CaseVerdict::slower);
   EXPECT_NEAR(*report.cases[2].time_ratio, 1.10, 0.002);
   EXPECT_TRUE(report.cases[2].interval->contains(*report.cases[2].time_ratio));
   EXPECT_GT(report.cases[2].interval->low, 1.09);
-  EXPECT_EQ(report.cases[5].verdict, Verdict::faster);
-  EXPECT_EQ(report.count(Verdict::same), 6U);
+  EXPECT_EQ(report.cases[5].verdict, CaseVerdict::faster);
+  EXPECT_EQ(report.count(CaseVerdict::same), 6U);
   EXPECT_EQ(report.cases[0].noise, NoiseSource::runs);
-  EXPECT_EQ(judge(report, false), Gate::regression);
+  EXPECT_EQ(judge(report, false), GateOutcome::regression);
 }
 
 TEST(compare, a_change_below_the_margin_is_none) {
   Scenario scenario = quiet();
   scenario.slow_cases = {3};
   scenario.slow_down = 1.01;
-  EXPECT_EQ(compared(scenario, 3).cases[3].verdict, Verdict::same);
-  EXPECT_EQ(compared(scenario, 3, {.margin = 0.005}).cases[3].verdict, Verdict::slower);
+  EXPECT_EQ(compared(scenario, 3).cases[3].verdict, CaseVerdict::same);
+  EXPECT_EQ(compared(scenario, 3, {.margin = 0.005}).cases[3].verdict, CaseVerdict::slower);
 }
 
 TEST(compare, times_are_those_of_the_target) {
@@ -54,7 +54,7 @@ TEST(compare, times_are_those_of_the_target) {
     for (double& sample : record.time.samples) sample *= 2.0;
   }
   const ComparisonReport report = compare_runs(base, now, {});
-  EXPECT_EQ(report.count(Verdict::same), 8U);
+  EXPECT_EQ(report.count(CaseVerdict::same), 8U);
   EXPECT_NEAR(*report.cases[0].time_ratio, 1.0, 1e-9);
   EXPECT_EQ(report.cases[0].remarks.at(0), "dilation: 1:1, now 1:2");
 }
@@ -64,8 +64,8 @@ TEST(compare, noise_that_samples_do_not_show_makes_ambiguous_not_slower) {
   scenario.own_noise = 0.03;  // samples show 0.02 %
   for (const std::size_t runs : {1U, 2U, 3U}) {
     const ComparisonReport report = compared(scenario, runs);
-    EXPECT_EQ(report.count(Verdict::slower) + report.count(Verdict::faster), 0U) << runs;
-    EXPECT_GT(report.count(Verdict::ambiguous), 0U) << runs;
+    EXPECT_EQ(report.count(CaseVerdict::slower) + report.count(CaseVerdict::faster), 0U) << runs;
+    EXPECT_GT(report.count(CaseVerdict::ambiguous), 0U) << runs;
   }
 }
 
@@ -74,7 +74,7 @@ TEST(compare, ambiguous_says_why_and_how_many_runs_would_tell) {
   scenario.own_noise = 0.01;
   const ComparisonReport report = compared(scenario, 2);
   for (const CaseComparison& one : report.cases)
-    if (one.verdict == Verdict::ambiguous) {
+    if (one.verdict == CaseVerdict::ambiguous) {
       EXPECT_NE(one.reason.find("crosses the margin of 2 %"), std::string::npos) << one.reason;
       EXPECT_GT(one.runs_needed.value_or(100), 2U);
       return;
@@ -89,13 +89,13 @@ TEST(compare, few_cases_with_one_run_a_side_rest_on_an_assumption_that_is_told) 
   scenario.slow_down = 1.03;
   const ComparisonReport assumed = compared(scenario);
   EXPECT_EQ(assumed.cases[1].noise, NoiseSource::assumed);
-  EXPECT_EQ(assumed.cases[1].verdict, Verdict::ambiguous) << "runs may differ by 1 %";
+  EXPECT_EQ(assumed.cases[1].verdict, CaseVerdict::ambiguous) << "runs may differ by 1 %";
   EXPECT_NE(assumed.warnings.at(0).find("1 % is assumed"), std::string::npos);
   const ComparisonReport stated = compared(scenario, 1, {.run_deviation = 0.001});
   EXPECT_EQ(stated.cases[1].noise, NoiseSource::stated);
-  EXPECT_EQ(stated.cases[1].verdict, Verdict::slower);
+  EXPECT_EQ(stated.cases[1].verdict, CaseVerdict::slower);
   scenario.slow_down = 1.5;
-  EXPECT_EQ(compared(scenario).cases[1].verdict, Verdict::slower) << "50 % is no noise";
+  EXPECT_EQ(compared(scenario).cases[1].verdict, CaseVerdict::slower) << "50 % is no noise";
 }
 
 TEST(compare, a_shift_of_everything_by_a_little_is_not_blamed_on_the_code) {
@@ -103,10 +103,10 @@ TEST(compare, a_shift_of_everything_by_a_little_is_not_blamed_on_the_code) {
   for (std::size_t i = 0; i < 8; ++i) scenario.slow_cases.insert(i);
   scenario.slow_down = 1.03;
   const ComparisonReport report = compared(scenario);
-  EXPECT_EQ(report.count(Verdict::slower), 0U);
+  EXPECT_EQ(report.count(CaseVerdict::slower), 0U);
   EXPECT_NE(report.warnings.back().find("moved together"), std::string::npos);
   scenario.slow_down = 1.3;
-  EXPECT_EQ(compared(scenario).count(Verdict::slower), 8U) << "no machine does that by itself";
+  EXPECT_EQ(compared(scenario).count(CaseVerdict::slower), 8U) << "no machine does that by itself";
 }
 
 TEST(compare, a_case_that_broke_fails_the_gate) {
@@ -115,14 +115,14 @@ TEST(compare, a_case_that_broke_fails_the_gate) {
   now[0].records[1].basis = std::nullopt;
   now[0].records[1].reason = "the child process died";
   const ComparisonReport report = compare_runs(base, now, {});
-  EXPECT_EQ(report.cases[1].verdict, Verdict::not_comparable);
+  EXPECT_EQ(report.cases[1].verdict, CaseVerdict::not_comparable);
   EXPECT_TRUE(report.cases[1].is_broken);
   EXPECT_NE(report.cases[1].reason.find("the child process died"), std::string::npos);
-  EXPECT_EQ(judge(report, false), Gate::regression);
+  EXPECT_EQ(judge(report, false), GateOutcome::regression);
   const ComparisonReport mended = compare_runs(now, base, {});
   EXPECT_FALSE(mended.cases[1].is_broken) << "it was broken before";
-  EXPECT_EQ(judge(mended, false), Gate::passed);
-  EXPECT_EQ(judge(mended, true), Gate::undecided);
+  EXPECT_EQ(judge(mended, false), GateOutcome::passed);
+  EXPECT_EQ(judge(mended, true), GateOutcome::undecided);
 }
 
 TEST(compare, cases_of_one_side_are_named) {
@@ -143,9 +143,13 @@ TEST(compare, other_conditions_are_refused_by_name_unless_allowed) {
     return now;
   };
   const std::vector<std::pair<std::string, std::vector<RunRecords>>> differing = {
-      {"driver", with([](RunRecords& run, Record&) { run.environment = {{"device", {{"more", {{"cuda_driver", "13.0"}}}}}}; })},
+      {"driver", with([](RunRecords& run, Record&) {
+         run.environment = {{"device", {{"more", {{"cuda_driver", "13.0"}}}}}};
+       })},
       {"power_limit", with([](RunRecords&, Record& r) { r.provenance["power_limit_w"] = 500; })},
-      {"clocks", with([](RunRecords&, Record& r) { r.provenance["privileged"] = {{"sm_clock_hz", 1.4e9}}; })},
+      {"clocks", with([](RunRecords&, Record& r) {
+         r.provenance["privileged"] = {{"sm_clock_hz", 1.4e9}};
+       })},
       {"device", with([](RunRecords&, Record& r) { r.device["name"] = "other machine"; })},
       {"profile", with([](RunRecords&, Record& r) { r.provenance["profile_hash"] = "beef"; })},
       {"seed", with([](RunRecords&, Record& r) { r.provenance["seed"] = 8; })},
@@ -160,13 +164,13 @@ TEST(compare, other_conditions_are_refused_by_name_unless_allowed) {
   }
   for (const auto& [name, now] : differing) {
     const ComparisonReport report = compare_runs(base, now, {});
-    EXPECT_EQ(report.count(Verdict::not_comparable), 8U) << name;
+    EXPECT_EQ(report.count(CaseVerdict::not_comparable), 8U) << name;
     ASSERT_EQ(report.changes.size(), 1U) << name;
     EXPECT_EQ(report.changes[0].mismatch.name, name);
     EXPECT_EQ(report.changes[0].cases, 8U);
     EXPECT_NE(report.cases[0].reason.find(name + " differs ("), std::string::npos) << report.cases[0].reason;
     const ComparisonReport allowed = compare_runs(base, now, {.allowed = {name}});
-    EXPECT_EQ(allowed.count(Verdict::same), 8U) << name;
+    EXPECT_EQ(allowed.count(CaseVerdict::same), 8U) << name;
     EXPECT_TRUE(allowed.changes[0].is_allowed);
   }
 }
@@ -178,16 +182,17 @@ TEST(compare, observed_clocks_may_wander_but_not_jump) {
   };
   clock(base, 1.98e9);
   clock(now, 1.95e9);
-  EXPECT_EQ(compare_runs(base, now, {}).count(Verdict::same), 8U);
+  EXPECT_EQ(compare_runs(base, now, {}).count(CaseVerdict::same), 8U);
   clock(now, 1.41e9);
-  EXPECT_NE(compare_runs(base, now, {}).cases[0].reason.find("clocks differs (1980 MHz and 1410 MHz)"), std::string::npos);
+  EXPECT_NE(compare_runs(base, now, {}).cases[0].reason.find("clocks differs (1980 MHz and 1410 MHz)"),
+            std::string::npos);
 }
 
 TEST(compare, one_side_of_two_machines_is_no_side) {
   std::vector<RunRecords> base = synthetic_side(quiet(), false, 2, 1), now = synthetic_side(quiet(), true, 1, 1);
   for (Record& record : base[1].records) record.device["name"] = "other machine";
   const ComparisonReport report = compare_runs(base, now, {});
-  EXPECT_EQ(report.count(Verdict::not_comparable), 8U);
+  EXPECT_EQ(report.count(CaseVerdict::not_comparable), 8U);
   EXPECT_EQ(report.changes.at(0).mismatch.name, "device");
 }
 
@@ -200,14 +205,14 @@ TEST(compare, a_digest_that_differs_is_traced_to_the_seed) {
   const ComparisonReport report = compare_runs(base, now, {});
   ASSERT_EQ(report.cases.size(), 8U);
   EXPECT_NE(report.cases[0].reason.find("seed differs (7 and 8)"), std::string::npos);
-  EXPECT_EQ(compare_runs(base, now, {.allowed = {"seed"}}).count(Verdict::same), 8U);
+  EXPECT_EQ(compare_runs(base, now, {.allowed = {"seed"}}).count(CaseVerdict::same), 8U);
 }
 
 TEST(compare, what_is_recorded_on_one_side_only_is_said) {
   std::vector<RunRecords> base = synthetic_side(quiet(), false, 1, 1), now = synthetic_side(quiet(), true, 1, 1);
   for (Record& record : now[0].records) record.provenance["driver"] = "550.54";
   const ComparisonReport report = compare_runs(base, now, {});
-  EXPECT_EQ(report.count(Verdict::same), 8U);
+  EXPECT_EQ(report.count(CaseVerdict::same), 8U);
   EXPECT_EQ(report.warnings.back(), "driver is recorded on one side only; nobody can tell whether it changed");
 }
 
@@ -216,7 +221,8 @@ TEST(compare, what_may_explain_a_change_stands_beside_it) {
   base[0].records[0].provenance["cublaslt_algorithm_id"] = "66";
   now[0].records[0].provenance["cublaslt_algorithm_id"] = "70";
   now[0].records[0].provenance["git"] = "fff";  // that is what is compared
-  EXPECT_EQ(compare_runs(base, now, {}).cases[0].remarks, std::vector<std::string>{"cublaslt_algorithm_id: 66, now 70"});
+  EXPECT_EQ(compare_runs(base, now, {}).cases[0].remarks,
+            std::vector<std::string>{"cublaslt_algorithm_id: 66, now 70"});
 }
 
 TEST(compare, options_that_cannot_work_are_refused) {
@@ -234,11 +240,11 @@ TEST(compare, options_that_cannot_work_are_refused) {
 TEST(compare, constant_samples_do_not_divide_by_zero) {
   Scenario scenario = quiet();
   scenario.sample_noise = 0.0;
-  EXPECT_EQ(compared(scenario).count(Verdict::same), 8U);
-  EXPECT_EQ(compared(scenario, 3).count(Verdict::same), 8U);
+  EXPECT_EQ(compared(scenario).count(CaseVerdict::same), 8U);
+  EXPECT_EQ(compared(scenario, 3).count(CaseVerdict::same), 8U);
   scenario.slow_cases = {0};
   scenario.slow_down = 1.05;
-  EXPECT_EQ(compared(scenario).cases[0].verdict, Verdict::slower);
+  EXPECT_EQ(compared(scenario).cases[0].verdict, CaseVerdict::slower);
 }
 
 TEST(calibration, noise_is_found_kept_and_given_back) {
@@ -269,7 +275,7 @@ TEST(calibration, single_runs_are_judged_by_the_noise_they_are_given) {
   const Calibration calibration = calibrate_noise(synthetic_side(scenario, false, 10, 1), {});
   const ComparisonReport report = compared(scenario, 1, {.calibration = calibration.noise});
   EXPECT_EQ(report.cases[0].noise, NoiseSource::calibration);
-  EXPECT_EQ(report.count(Verdict::slower) + report.count(Verdict::faster), 0U);
+  EXPECT_EQ(report.count(CaseVerdict::slower) + report.count(CaseVerdict::faster), 0U);
 }
 
 TEST(calibration, what_cannot_be_calibrated_is_refused) {
@@ -288,7 +294,7 @@ TEST(calibration, what_cannot_be_calibrated_is_refused) {
 
 // By hand: 2 % and, with two normals of 1 % (1.41 % the difference), 1.96 and 1.645 deviations: 2 + 2.77 + 2.33.
 TEST(calibration, detectable_slow_down_by_hand) {
-  const Spread one_run{.own_variance = 1e-4};
+  const TwoPartNoise one_run{.own_variance = 1e-4};
   EXPECT_NEAR(detectable_change(one_run, 1, 1, {}), std::exp(0.0198 + 0.01414 * (1.960 + 1.645)) - 1, 2e-4);
   EXPECT_NEAR(detectable_change(one_run, 4, 1, {}), std::exp(0.0198 + 0.00707 * (1.960 + 1.645)) - 1, 2e-4);
 }

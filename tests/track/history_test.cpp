@@ -27,20 +27,29 @@ class HistoryFile : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!has_sqlite()) GTEST_SKIP() << history_support();
-    folder_ = fmt::format("/tmp/chokepoint_history_test.{}.{}", ::getpid(), ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    folder_ = fmt::format("/tmp/chokepoint_history_test.{}.{}", ::getpid(),
+                          ::testing::UnitTest::GetInstance()->current_test_info()->name());
     fs::create_directories(folder_);
   }
   void TearDown() override { fs::remove_all(folder_); }
   std::string path() const { return folder_ + "/h.sqlite"; }
-  std::unique_ptr<History> open(double wait_s = 10.0) const { return open_history(path(), {.may_create = true, .wait_s = wait_s}); }
+  std::unique_ptr<History> open(double wait_s = 10.0) const {
+    return open_history(path(), {.may_create = true, .wait_s = wait_s});
+  }
 
   std::string folder_;
 };
 
 HistoryRun run_of(std::size_t which, std::size_t cases, const std::string& machine = "cpu") {
-  HistoryRun run{.run_id = fmt::format("run-{}", which), .commit = fmt::format("c{}", which), .machine = machine, .environment = "driver=1",
-                 .finished = fmt::format("2026-01-01T{:02}:{:02}:{:02}Z", which / 3600, which / 60 % 60, which % 60), .source = "here", .results = {}};
-  for (std::size_t i = 0; i < cases; ++i) run.results.push_back({fmt::format("case/{}", i), 1, "ok", "", std::log(1e-3), 0.001});
+  HistoryRun run{.run_id = fmt::format("run-{}", which),
+                 .commit = fmt::format("c{}", which),
+                 .machine = machine,
+                 .environment = "driver=1",
+                 .finished = fmt::format("2026-01-01T{:02}:{:02}:{:02}Z", which / 3600, which / 60 % 60, which % 60),
+                 .source = "here",
+                 .results = {}};
+  for (std::size_t i = 0; i < cases; ++i)
+    run.results.push_back({fmt::format("case/{}", i), 1, "ok", "", std::log(1e-3), 0.001});
   return run;
 }
 
@@ -93,7 +102,10 @@ TEST_F(HistoryFile, a_run_has_one_commit_and_a_refusal_changes_nothing) {
   open()->add({run_of(1, 1)});
   HistoryRun other = run_of(1, 1);
   other.commit = "else";
-  EXPECT_NE(error_of([&] { open()->add({run_of(2, 5), other}); }).find("is in " + path() + " as commit c1"), std::string::npos);
+  EXPECT_NE(error_of([&] {
+              open()->add({run_of(2, 5), other});
+            }).find("is in " + path() + " as commit c1"),
+            std::string::npos);
   EXPECT_EQ(open()->case_ids().size(), 1U) << "the first run of the refused import is not there";
 }
 
@@ -104,7 +116,9 @@ TEST_F(HistoryFile, kill_during_an_import_leaves_whole_imports) {
   for (std::size_t round = 0; round < 12; ++round) {
     const pid_t child = ::fork();
     if (child == 0) {
-      for (std::size_t i = 0;; ++i) open_history(path(), {})->add({run_of(1 + 1000 * round + 2 * i, kCases), run_of(2 + 1000 * round + 2 * i, kCases)});
+      for (std::size_t i = 0;; ++i)
+        open_history(path(), {})
+            ->add({run_of(1 + 1000 * round + 2 * i, kCases), run_of(2 + 1000 * round + 2 * i, kCases)});
       ::_exit(0);
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(20 + 17 * round));
@@ -112,7 +126,8 @@ TEST_F(HistoryFile, kill_during_an_import_leaves_whole_imports) {
     ::waitpid(child, nullptr, 0);
     const std::size_t first = open()->series_of("case/0").at(0).points.size();
     EXPECT_EQ(first % 2, 1U) << "two runs an import, after one";
-    for (const char* id : {"case/1", "case/150", "case/299"}) EXPECT_EQ(open()->series_of(id).at(0).points.size(), first) << id;
+    for (const char* id : {"case/1", "case/150", "case/299"})
+      EXPECT_EQ(open()->series_of(id).at(0).points.size(), first) << id;
   }
   EXPECT_GT(open()->series_of("case/0").at(0).points.size(), 1U) << "no import ever finished";
 }
@@ -123,7 +138,8 @@ TEST_F(HistoryFile, two_writers_at_once_both_get_in) {
     const pid_t child = ::fork();
     if (child == 0) {
       try {
-        for (std::size_t i = 0; i < 20; ++i) open_history(path(), {.may_create = true})->add({run_of(100 * writer + i, 50)});
+        for (std::size_t i = 0; i < 20; ++i)
+          open_history(path(), {.may_create = true})->add({run_of(100 * writer + i, 50)});
         ::_exit(0);
       } catch (const Error& error) {
         std::fprintf(stderr, "%s\n", error.what());
@@ -146,7 +162,8 @@ TEST_F(HistoryFile, a_lock_that_does_not_end_is_one_clear_error) {
   ASSERT_EQ(::pipe(ready) + ::pipe(done), 0);
   const pid_t child = ::fork();
   if (child == 0) {  // holds the write lock: an import that never ends, by a statement of its own
-    const std::string command = fmt::format("(echo 'BEGIN IMMEDIATE;'; echo '.shell echo x >&{}'; cat <&{} ) | sqlite3 {}", ready[1], done[0], path());
+    const std::string command = fmt::format(
+        "(echo 'BEGIN IMMEDIATE;'; echo '.shell echo x >&{}'; cat <&{} ) | sqlite3 {}", ready[1], done[0], path());
     ::close(done[1]);
     ::_exit(std::system(command.c_str()) == 0 ? 0 : 1);
   }
@@ -165,7 +182,8 @@ TEST_F(HistoryFile, a_lock_that_does_not_end_is_one_clear_error) {
 TEST_F(HistoryFile, what_is_no_history_is_refused_and_left_alone) {
   const auto refused = [&](const std::string& content, const std::string& text) {
     std::ofstream(path(), std::ios::binary) << content;
-    EXPECT_NE(error_of([&] { open()->add({run_of(1, 1)}); }).find(text), std::string::npos) << error_of([&] { open()->add({run_of(1, 1)}); });
+    EXPECT_NE(error_of([&] { open()->add({run_of(1, 1)}); }).find(text), std::string::npos)
+        << error_of([&] { open()->add({run_of(1, 1)}); });
     std::ifstream file(path(), std::ios::binary);
     EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), content);
     fs::remove(path());
@@ -195,7 +213,8 @@ TEST_F(HistoryFile, a_newer_schema_is_left_to_the_newer_program) {
     file.seekp(63);
     file.put(9);
   }
-  EXPECT_NE(error_of([&] { open(); }).find("has schema version 9 and this program knows 1"), std::string::npos) << error_of([&] { open(); });
+  EXPECT_NE(error_of([&] { open(); }).find("has schema version 9 and this program knows 1"), std::string::npos)
+      << error_of([&] { open(); });
 }
 
 TEST(history_run, keeps_what_a_history_needs) {

@@ -62,7 +62,8 @@ inline RunRecords synthetic_run(const Scenario& scenario, bool is_new, std::uint
   RunRecords run{.id = "run-" + std::to_string(which)};
   const double common = scenario.common_noise * draws.normal();
   for (std::size_t i = 0; i < scenario.cases; ++i) {
-    const double place = scenario.cases > 1 ? static_cast<double>(i) / static_cast<double>(scenario.cases - 1) - 0.5 : 0.0;
+    const double place =
+        scenario.cases > 1 ? static_cast<double>(i) / static_cast<double>(scenario.cases - 1) - 0.5 : 0.0;
     const double own = scenario.own_noise * std::pow(scenario.own_noise_ratio, place) * draws.normal();
     const double slow = is_new && scenario.slow_cases.contains(i) ? scenario.slow_down : 1.0;
     const double centre = 1e-3 * static_cast<double>(1 + i) * slow * std::exp(common + own);
@@ -70,16 +71,19 @@ inline RunRecords synthetic_run(const Scenario& scenario, bool is_new, std::uint
     double state = draws.normal();
     for (std::size_t k = 0; k < scenario.samples; ++k) {
       samples.push_back(centre * std::exp(scenario.sample_noise * state));
-      state = scenario.correlation * state + std::sqrt(1 - scenario.correlation * scenario.correlation) * draws.normal();
+      state =
+          scenario.correlation * state + std::sqrt(1 - scenario.correlation * scenario.correlation) * draws.normal();
     }
     run.records.push_back(timed_record(run.id, case_name(i), std::move(samples)));
   }
   return run;
 }
 
-inline std::vector<RunRecords> synthetic_side(const Scenario& scenario, bool is_new, std::size_t runs, std::uint64_t seed) {
+inline std::vector<RunRecords> synthetic_side(const Scenario& scenario, bool is_new, std::size_t runs,
+                                              std::uint64_t seed) {
   std::vector<RunRecords> side;
-  for (std::size_t r = 0; r < runs; ++r) side.push_back(synthetic_run(scenario, is_new, seed, 2 * r + (is_new ? 1 : 0)));
+  for (std::size_t r = 0; r < runs; ++r)
+    side.push_back(synthetic_run(scenario, is_new, seed, 2 * r + (is_new ? 1 : 0)));
   return side;
 }
 
