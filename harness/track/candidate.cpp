@@ -27,9 +27,10 @@ std::string obstacle(const Candidate& candidate, const CompareOptions& options) 
   return mismatch_text(candidate.mismatches, options);
 }
 
-void describe_breakage(const Candidate& candidate, CaseComparison& result) {
+void describe_breakage(const Candidate& candidate, const CompareOptions& options, CaseComparison& result) {
   const std::size_t broken = broken_in(candidate.matched.now);
-  result.is_broken = broken > 0 && broken_in(candidate.matched.base) == 0 && !candidate.base.times.empty();
+  const bool is_alike = mismatch_text(candidate.mismatches, options).empty();  // elsewhere it may not work at all
+  result.is_broken = is_alike && broken > 0 && broken_in(candidate.matched.base) == 0 && !candidate.base.times.empty();
   if (broken > 0 && !candidate.now.times.empty())
     result.remarks.push_back(
         fmt::format("{} of {} runs of new failed or are invalid", broken, candidate.matched.now.size()));
@@ -52,7 +53,7 @@ CaseComparison examine(Candidate& candidate, const CompareOptions& options) {
   if (result.base_runs > 0) result.base_s = std::exp(candidate.base.mean_log_s());
   if (result.new_runs > 0) result.new_s = std::exp(candidate.now.mean_log_s());
   result.reason = obstacle(candidate, options);
-  describe_breakage(candidate, result);
+  describe_breakage(candidate, options, result);
   if (result.base_runs == 0 || result.new_runs == 0) return result;
   for (const std::string& remark :
        remarks_on(*candidate.matched.base.back().record, *candidate.matched.now.back().record))

@@ -16,6 +16,8 @@ namespace {
 // Medians of observed clocks wander with temperature; a locked clock or another power state moves them by more.
 constexpr double kClockTolerance = 0.05;
 
+constexpr std::size_t kShownDigits = 12;  // of a hash: enough to tell two files apart
+
 // Dilations follow the ceilings measured on the day; below this nobody needs to be told.
 constexpr double kDilationTolerance = 0.02;
 
@@ -93,7 +95,7 @@ Conditions conditions_of(const Record& record, const Json& environment) {
   const Json& provenance = record.provenance;
   Conditions conditions;
   conditions["device"] = {device_text(record.device), std::nullopt, 0.0};
-  conditions["caps"] = {caps_text(record), std::nullopt, 0.0};
+  if (record.status == Status::ok) conditions["caps"] = {caps_text(record), std::nullopt, 0.0};  // others never ran
   if (record.basis) conditions["basis"] = {std::string(to_string(*record.basis)), std::nullopt, 0.0};
   put(conditions, "driver", at(provenance, {"driver"}));
   put(conditions, "driver", at(environment, {"device", "more", "driver"}));
@@ -102,7 +104,8 @@ Conditions conditions_of(const Record& record, const Json& environment) {
   put(conditions, "power_limit", at(provenance, {"privileged", "power_limit_w"}));
   put(conditions, "power_limit", at(provenance, {"clocks", "power_limit_w"}));
   put(conditions, "power_limit", at(environment, {"device", "more", "power_limit_w"}));
-  put(conditions, "profile", at(provenance, {"profile_hash"}));
+  if (const Json* hash = at(provenance, {"profile_hash"}))
+    conditions["profile"] = {text_of(*hash).substr(0, kShownDigits), std::nullopt, 0.0};
   put(conditions, "seed", at(provenance, {"seed"}));
   put(conditions, "input_distribution", at(provenance, {"input_distribution"}));
   for (const char* clock : {"sm_clock_hz", "memory_clock_hz"}) {

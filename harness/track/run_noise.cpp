@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kFarthestUnchanged = 10;  // deviations: cases may differ in noise, but not by that
 constexpr std::size_t kFewValues = 12;
-constexpr double kHeavyTailed = 2;  // variance of all over that of the middle: cases do differ in noise
+constexpr double kHeavyTailed = 4;  // variance of all over that of the middle: cases do differ in noise
 constexpr double kLeastShareExplained = 0.25;
 
 using Runs = std::vector<RunTimes>;

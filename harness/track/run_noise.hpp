@@ -55,7 +55,7 @@ std::optional<TwoPartNoise> spread_from_other_cases(const std::vector<double>& l
                                                     const std::vector<double>& sample_variances, std::size_t which);
 
 inline constexpr std::size_t kLeastSharedCases = 5;
-inline constexpr double kMostSharedDegrees = 8;
+inline constexpr double kMostSharedDegrees = 10;
 
 // Deviation of a run, relative, where nothing shows it: Google Benchmark measured 1.01 % with random interleaving and
 // 1.37 % without, over runs of one program (google/benchmark#1051).

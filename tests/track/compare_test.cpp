@@ -125,6 +125,17 @@ TEST(compare, a_case_that_broke_fails_the_gate) {
   EXPECT_EQ(judge(mended, true), GateOutcome::undecided);
 }
 
+TEST(compare, what_fails_on_another_machine_is_not_broken) {
+  std::vector<RunRecords> base = synthetic_side(quiet(), false, 1, 1), now = synthetic_side(quiet(), true, 1, 1);
+  for (Record& record : now[0].records) {
+    record.status = Status::failed;
+    record.basis = std::nullopt;
+    record.device["name"] = "other machine";
+  }
+  EXPECT_EQ(compare_runs(base, now, {}).broken(), 0U);
+  EXPECT_EQ(compare_runs(base, now, {.allowed = {"device"}}).broken(), 8U);
+}
+
 TEST(compare, cases_of_one_side_are_named) {
   std::vector<RunRecords> base = synthetic_side(quiet(), false, 1, 1), now = synthetic_side(quiet(), true, 1, 1);
   base[0].records.erase(base[0].records.begin());
