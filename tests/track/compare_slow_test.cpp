@@ -88,7 +88,7 @@ TEST(compare_slow, three_percent_are_found) {
                                       5,
                                       0},
                                      {"1 % samples, ten runs beforehand, three a side",
-                                      {.cases = 20, .common_noise = 0.001, .own_noise = 0.002},
+                                      {.cases = 20, .common_noise = 0.001, .own_noise = 0.0015},
                                       3,
                                       10}};
   for (const Trial& trial : trials) {
