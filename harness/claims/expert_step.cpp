@@ -245,7 +245,7 @@ PhaseSource trace_source(const Machine& machine, Prepared& prepared) {
       "2 x 4096 x 7168 x 129280 FLOP at an assumed 650 TFLOP/s");
   prepared.notes.push_back("phases: " + std::string(kTrace) +
                            ", one rank of 64, perfectly balanced, without transfers between stages");
-  const Reach reach = machine.profile.id == kTracedMachine ? Reach::expert_layers : Reach::whole_step;
+  const RescaleReach reach = machine.profile.id == kTracedMachine ? RescaleReach::expert_layers : RescaleReach::whole_step;
   return [phases, reach, parts = trace_parts()](const Conditions& conditions, const Drawn&) {
     return rescaled(phases, parts, Conditions{}, conditions, reach);
   };

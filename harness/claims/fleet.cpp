@@ -29,7 +29,7 @@ struct PlanPhases {
 
 PlanPhases plan_phases(const FleetBasis& basis, const Conditions& conditions, int tensor_ranks) {
   TrainingPhases phases =
-      rescaled(basis.phases, basis.parts, basis.conditions, conditions, Reach::whole_step);
+      rescaled(basis.phases, basis.parts, basis.conditions, conditions, RescaleReach::whole_step);
   phases = with_tensor_ranks(basis.model, with_imbalance(phases, basis.imbalance), conditions, tensor_ranks);
   return {phases, schedule_pair(phases.expert_layer), exchange_bytes_per_s(conditions)};
 }

@@ -26,7 +26,7 @@ void share(PassTimes& times, double ranks, double block_transfer_s) {
 ExpertRows expert_rows(const FleetModel& model, int expert_ranks, int gpus_per_node) {
   const RoutingRule rule{model.experts, model.top_k, model.expert_groups, model.expert_group_limit};
   const int on_node = std::min(expert_ranks, gpus_per_node);
-  const Placement placement{.nodes = expert_ranks / on_node, .gpus_per_node = on_node};
+  const RankPlacement placement{.nodes = expert_ranks / on_node, .gpus_per_node = on_node};
   const TokenReach reach = sampled_reach(rule, placement, kSampledTokens, kSeed);
   const TransferRows rows =
       transfer_rows(1.0, reach.nodes_per_token, reach.gpus_per_token / reach.nodes_per_token, placement);

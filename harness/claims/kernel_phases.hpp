@@ -20,7 +20,7 @@ namespace chokepoint {
 // The parallel plan of one expert layer: what one GPU does for one micro-batch.
 struct StepPlan {
   double tokens = 4096;  // of a micro-batch; one sequence
-  Placement placement = {.nodes = 8, .gpus_per_node = 8};
+  RankPlacement placement = {.nodes = 8, .gpus_per_node = 8};
   double nodes_per_token = 4.0;  // that rows are sent to, the own one included
   Dtype dispatch_dtype = Dtype::fp8_e4m3, combine_dtype = Dtype::bf16;
 };

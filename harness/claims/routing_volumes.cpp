@@ -21,7 +21,7 @@ void require_divides(const char* what, std::int64_t whole, std::int64_t parts) {
               "correct one of the two");
 }
 
-void require_rule(const RoutingRule& rule, const Placement& placement) {
+void require_rule(const RoutingRule& rule, const RankPlacement& placement) {
   require_divides("experts by GPUs", rule.experts, placement.gpus());
   require_divides("experts by groups", rule.experts, rule.groups);
   const std::int64_t reachable = rule.group_limit * (rule.experts / rule.groups);
@@ -107,7 +107,7 @@ double distinct_bins(std::int64_t items, std::int64_t bins, std::int64_t chosen)
   return static_cast<double>(bins) * (1.0 - missed);
 }
 
-TokenReach uniform_reach(const RoutingRule& rule, const Placement& placement) {
+TokenReach uniform_reach(const RoutingRule& rule, const RankPlacement& placement) {
   require_rule(rule, placement);
   require_divides("nodes by groups", placement.nodes, rule.groups);
   const std::int64_t reachable = rule.experts / rule.groups * rule.group_limit;
@@ -115,7 +115,7 @@ TokenReach uniform_reach(const RoutingRule& rule, const Placement& placement) {
           distinct_bins(reachable, placement.gpus() / rule.groups * rule.group_limit, rule.top_k)};
 }
 
-TokenReach sampled_reach(const RoutingRule& rule, const Placement& placement, std::int64_t tokens,
+TokenReach sampled_reach(const RoutingRule& rule, const RankPlacement& placement, std::int64_t tokens,
                          std::uint64_t seed) {
   require_rule(rule, placement);
   if (tokens < 1)
@@ -147,7 +147,7 @@ LogicalRate logical(PhysicalRate rate, std::int64_t nodes) {
 }
 
 TransferRows transfer_rows(double tokens, double nodes_per_token, double gpus_per_visited_node,
-                           const Placement& placement) {
+                           const RankPlacement& placement) {
   TransferRows transfer;
   transfer.network_logical = {tokens * nodes_per_token};
   transfer.network = physical(transfer.network_logical, placement.nodes);

@@ -21,7 +21,7 @@ struct RoutingRule {
 
 RoutingRule routing_rule(const ExpertArchitecture& experts);
 
-struct Placement {
+struct RankPlacement {
   std::int64_t nodes = 1, gpus_per_node = 8;
 
   std::int64_t gpus() const { return nodes * gpus_per_node; }
@@ -39,12 +39,12 @@ struct TokenReach {
 
 // A token takes any top_k experts of any group_limit groups with equal chance. Groups have to span whole
 // nodes. Throws Error{config} where experts, groups, nodes and GPUs do not divide each other.
-TokenReach uniform_reach(const RoutingRule& rule, const Placement& placement);
+TokenReach uniform_reach(const RoutingRule& rule, const RankPlacement& placement);
 
 // Independent scores per expert; a group's score is the sum of its two best, the best group_limit groups
 // stay, and of their experts the best top_k (DeepSeek-V3 technical report, section 2.1.2). Seeded; the same
 // everywhere.
-TokenReach sampled_reach(const RoutingRule& rule, const Placement& placement, std::int64_t tokens,
+TokenReach sampled_reach(const RoutingRule& rule, const RankPlacement& placement, std::int64_t tokens,
                          std::uint64_t seed);
 
 // Leave the sender's node (network) or GPU (link).
@@ -75,7 +75,7 @@ struct TransferRows {
   PhysicalRows network, link;
 };
 TransferRows transfer_rows(double tokens, double nodes_per_token, double gpus_per_visited_node,
-                           const Placement& placement);
+                           const RankPlacement& placement);
 
 // One hidden state: bf16 as it is; fp8 with an f32 scale per 128 numbers (DeepEP README). Throws
 // Error{config} for others.

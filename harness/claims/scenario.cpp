@@ -150,7 +150,7 @@ void set_machine(Scenario& scenario, const Profile& profile) {
   conditions.sms = static_cast<int>(datasheet(profile.sm_count, profile, "sm_count"));
 }
 
-ScenarioModel::ScenarioModel(TrainingPhases phases, PhaseParts parts, Scenario base, Reach reach)
+ScenarioModel::ScenarioModel(TrainingPhases phases, PhaseParts parts, Scenario base, RescaleReach reach)
     : phases_(phases), parts_(parts), base_(std::move(base)), reach_(reach) {}
 
 double ScenarioModel::step_s(const Scenario& scenario) const {

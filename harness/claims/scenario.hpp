@@ -43,7 +43,7 @@ void set_machine(Scenario& scenario, const Profile& profile);
 // Hours of scenarios that all start from the same phases.
 class ScenarioModel {
  public:
-  ScenarioModel(TrainingPhases phases, PhaseParts parts, Scenario base, Reach reach = Reach::expert_layers);
+  ScenarioModel(TrainingPhases phases, PhaseParts parts, Scenario base, RescaleReach reach = RescaleReach::expert_layers);
 
   double step_s(const Scenario& scenario) const;
   double gpu_hours_per_trillion_tokens(const Scenario& scenario) const;
@@ -55,7 +55,7 @@ class ScenarioModel {
   TrainingPhases phases_;
   PhaseParts parts_;
   Scenario base_;
-  Reach reach_;
+  RescaleReach reach_;
 };
 
 }  // namespace chokepoint

@@ -18,7 +18,7 @@ struct PrefillPlan {
   double sequence = 4096;  // tokens of a prompt
   double tokens = 8192;    // of a micro-batch on one GPU
   int micro_batches = 2;   // 1: nothing is hidden
-  Placement placement = {.nodes = 4, .gpus_per_node = 8};
+  RankPlacement placement = {.nodes = 4, .gpus_per_node = 8};
   double nodes_per_token = 22.0 / 7.0;  // two groups on each of 4 nodes, 4 groups per token; 4: groups apart
   double compute_sms = 108;  // of the machine's, while transfers have the rest (DeepSeek profile-data)
 };

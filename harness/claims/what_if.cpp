@@ -100,7 +100,7 @@ void rescale(PassTimes& times, const PassParts& parts, const Factors& factors, c
 }  // namespace
 
 TrainingPhases rescaled(const TrainingPhases& phases, const PhaseParts& parts, const Conditions& from,
-                        const Conditions& to, Reach reach) {
+                        const Conditions& to, RescaleReach reach) {
   check(from);
   check(to);
   const Factors factors = factors_of(from, to);
@@ -114,7 +114,7 @@ TrainingPhases rescaled(const TrainingPhases& phases, const PhaseParts& parts, c
   layer.combine_backward_s *= factors.dispatch;
   layer.combine_forward_s *= factors.combine;
   layer.dispatch_backward_s *= factors.combine;
-  if (reach == Reach::expert_layers) return changed;
+  if (reach == RescaleReach::expert_layers) return changed;
   rescale(changed.dense_mlp, parts.dense_mlp, factors, "dense_mlp");
   rescale(changed.head, parts.head, factors, "head");
   rescale(changed.projection, parts.projection, factors, "projection");

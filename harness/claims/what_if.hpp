@@ -26,13 +26,13 @@ struct Conditions {
 // What a change reaches. The published sensitivities of DeepSeek-V3's step change the layers with experts and
 // leave dense layers, heads, hops between stages and the optimizer as they are; `whole_step` changes those
 // too.
-enum class Reach { expert_layers, whole_step };
+enum class RescaleReach { expert_layers, whole_step };
 
 // `phases` hold under `from` and consist of `parts`. Links and network work at the same time, so the slower
 // of them decides how long a transfer takes; a plan that would suit the new machine better is not looked for.
 // Throws Error{config} that names the condition that is no machine, or parts longer than their phase.
 TrainingPhases rescaled(const TrainingPhases& phases, const PhaseParts& parts, const Conditions& from,
-                        const Conditions& to, Reach reach = Reach::expert_layers);
+                        const Conditions& to, RescaleReach reach = RescaleReach::expert_layers);
 
 // The link rate below which the link, not the network, decides how long transfers take.
 double break_even_link_bytes_per_s(const Conditions& conditions);

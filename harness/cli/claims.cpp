@@ -70,7 +70,7 @@ int exit_code_of(const std::vector<ClaimOutcome>& outcomes, bool is_strict) {
   return is_strict && any(is_inconclusive) ? kInconclusive : kOk;
 }
 
-Json sweep_json(const Claim& claim, const Sweep& sweep, const std::vector<double>& changes) {
+Json sweep_json(const Claim& claim, const SweepRequest& sweep, const std::vector<double>& changes) {
   Json points = Json::array();
   const std::string key =
       fmt::format("{}_{}_per_s", to_string(sweep.resource), sweep.resource == Resource::compute ? "flop" : "bytes");
@@ -80,7 +80,7 @@ Json sweep_json(const Claim& claim, const Sweep& sweep, const std::vector<double
 
 // The sensitivity curve of every chosen claim that depends on the resource.
 void sweep_claims(const std::vector<Claim>& claims, const ClaimOptions& options, const Flags& flags, Session& session) {
-  const Sweep sweep = parse_sweep(flags.sweep);
+  const SweepRequest sweep = parse_sweep(flags.sweep);
   const std::string resource(to_string(sweep.resource)), unit = fmt::format("{}/s", unit_of(sweep.resource));
   Json curves = Json::array();
   std::string text;
@@ -88,7 +88,7 @@ void sweep_claims(const std::vector<Claim>& claims, const ClaimOptions& options,
     const std::vector<std::string> keys = settable_keys(claim, options);
     if (std::find(keys.begin(), keys.end(), resource) == keys.end()) continue;
     const std::vector<double> changes = changes_along(claim, options, sweep.resource, sweep.rates);
-    std::vector<SweepPoint> points;
+    std::vector<SweptValue> points;
     for (std::size_t i = 0; i < changes.size(); ++i) points.push_back({sweep.rates[i], changes[i]});
     if (points.empty()) continue;
     curves.push_back(sweep_json(claim, sweep, changes));

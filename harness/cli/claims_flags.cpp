@@ -74,7 +74,7 @@ void apply_setting(const std::string& text, ClaimOptions& options) {
     throw Error(Fault::config, fmt::format("--set names {} twice", key), "keep one of them");
 }
 
-Sweep parse_sweep(const std::string& text) {
+SweepRequest parse_sweep(const std::string& text) {
   const std::size_t equals = text.find('='), dots = text.find("..");
   if (equals == std::string::npos || dots == std::string::npos || dots < equals)
     bad_sweep(text, "is not RESOURCE=FROM..TO");
@@ -90,7 +90,7 @@ Sweep parse_sweep(const std::string& text) {
   if (points != std::floor(points) || points < 2 || points > kMostSweepPoints)
     bad_sweep(text, fmt::format("needs 2 to {} points", kMostSweepPoints));
   if (!(from < to)) bad_sweep(text, "goes from a rate to a smaller one or the same");
-  Sweep sweep{*resource, {}};
+  SweepRequest sweep{*resource, {}};
   for (int i = 0; i < static_cast<int>(points); ++i) sweep.rates.push_back(from * std::pow(to / from, i / (points - 1)));
   return sweep;
 }

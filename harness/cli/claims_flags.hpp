@@ -14,11 +14,11 @@ namespace chokepoint {
 void apply_setting(const std::string& text, ClaimOptions& options);
 
 // "link=40..450", "link=40..450:12": a resource's rates, each the same factor above the last; without a unit GB/s, or TFLOP/s for compute.
-struct Sweep {
+struct SweepRequest {
   Resource resource = Resource::link;
   std::vector<double> rates;
 };
-Sweep parse_sweep(const std::string& text);
+SweepRequest parse_sweep(const std::string& text);
 
 // The claims whose id, or a glob of it, is named; all of a file that is named; all of `configs` without names. Throws
 // Error{config} with the nearest known id.

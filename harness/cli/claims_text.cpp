@@ -227,13 +227,13 @@ std::string claim_in_full(const ClaimOutcome& outcome, const Style& style) {
   return out;
 }
 
-std::string sweep_chart(const std::string& title, const std::string& unit, const std::vector<SweepPoint>& points,
+std::string sweep_chart(const std::string& title, const std::string& unit, const std::vector<SweptValue>& points,
                         const Style& style) {
   double largest = 1e-9;
-  for (const SweepPoint& point : points) largest = std::max(largest, std::abs(point.change));
+  for (const SweptValue& point : points) largest = std::max(largest, std::abs(point.change));
   const int room = std::clamp(style.width - 36, 10, 60);
   std::string out = title + "\n";
-  for (const SweepPoint& point : points) {
+  for (const SweptValue& point : points) {
     const auto length = static_cast<int>(std::lround(std::abs(point.change) / largest * room));
     std::string bar;
     for (int i = 0; i < length; ++i) bar += style.unicode ? "█" : "#";

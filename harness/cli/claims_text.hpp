@@ -15,10 +15,10 @@ std::string claims_markdown(const std::vector<ClaimOutcome>& outcomes);
 std::string claim_in_full(const ClaimOutcome& outcome, const Style& style);
 
 // One line per rate: rate, change, bar.
-struct SweepPoint {
+struct SweptValue {
   double rate = 0.0, change = 0.0;
 };
-std::string sweep_chart(const std::string& title, const std::string& unit, const std::vector<SweepPoint>& points,
+std::string sweep_chart(const std::string& title, const std::string& unit, const std::vector<SweptValue>& points,
                         const Style& style);
 
 }  // namespace chokepoint

@@ -34,7 +34,7 @@ struct DeviceSums {
   std::int64_t rows = 0;
   DeviceArray use_begin, use_row, use_choice, term_begin, term_row;
 
-  DeviceSums(Device& device, const RowSums& sums)
+  DeviceSums(Device& device, const SummedRows& sums)
       : rows(sums.rows()),
         use_begin(uploaded(device, sums.use_begin)),
         use_row(uploaded(device, sums.use_row)),

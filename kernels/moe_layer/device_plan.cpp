@@ -11,8 +11,8 @@ struct Summands {
   std::vector<std::int32_t> returned;
 };
 
-RowSums flatten(const ExchangePlan& plan, const std::vector<Summands>& rows) {
-  RowSums sums;
+SummedRows flatten(const ExchangePlan& plan, const std::vector<Summands>& rows) {
+  SummedRows sums;
   for (const Summands& row : rows) {
     for (const Delivery* delivery : row.deliveries)
       for (std::int32_t u = delivery->first_use; u < delivery->last_use; ++u) {

@@ -12,7 +12,7 @@ namespace chokepoint::moe {
 //              + sum of returned[term_row[t]] for t in [term_begin[r], term_begin[r + 1]).
 // `result` are the rows of the local experts, `returned` the rows that came back: those of the link, then those of
 // the network.
-struct RowSums {
+struct SummedRows {
   std::vector<std::int32_t> use_begin = {0}, use_row, use_choice;
   std::vector<std::int32_t> term_begin = {0}, term_row;
   std::int64_t rows() const { return std::ssize(use_begin) - 1; }
@@ -24,9 +24,9 @@ struct DevicePlan {
   std::vector<std::int32_t> expert_begin;             // [local experts + 1]
   std::vector<std::int32_t> expert_inbox;             // inbox row of each row of the experts
   std::int64_t experts_hit = 0;                       // local experts with rows
-  RowSums to_link;     // what each rank sends back over the link, in the order of the leg
-  RowSums to_network;  // what each landing rank sends back over the network
-  RowSums to_tokens;   // the output, shared experts aside
+  SummedRows to_link;     // what each rank sends back over the link, in the order of the leg
+  SummedRows to_network;  // what each landing rank sends back over the network
+  SummedRows to_tokens;   // the output, shared experts aside
 
   std::int64_t inbox_rows() const { return tokens + network_rows + link_rows; }
   std::int64_t expert_rows() const { return std::ssize(expert_inbox); }

@@ -13,7 +13,7 @@
 namespace chokepoint {
 namespace {
 
-constexpr Placement kEp64{.nodes = 8, .gpus_per_node = 8};
+constexpr RankPlacement kEp64{.nodes = 8, .gpus_per_node = 8};
 
 RoutingRule v3_rule() {
   return routing_rule(shipped_model("deepseek-v3").architecture.value().experts.value());
@@ -86,7 +86,7 @@ TEST(routing, rows_of_deepseek_v3_take_7392_bytes_out_and_14336_back) {
 // 8192 tokens to 3.14 or 4 nodes; of 4 nodes a quarter stays at home. And 64 tokens to 8 experts each, no two
 // rows merged.
 TEST(routing, rows_of_serving_take_their_published_bytes) {
-  const Placement prefill{.nodes = 4, .gpus_per_node = 8};
+  const RankPlacement prefill{.nodes = 4, .gpus_per_node = 8};
   const auto megabytes = [&](double nodes, Dtype dtype) {
     return transfer_rows(8192, nodes, 1, prefill).network_logical.rows * row_bytes(7168, dtype) / 1e6;
   };

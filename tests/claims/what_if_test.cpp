@@ -14,13 +14,13 @@
 namespace chokepoint {
 namespace {
 
-ScenarioModel model(Reach reach = Reach::expert_layers) {
+ScenarioModel model(RescaleReach reach = RescaleReach::expert_layers) {
   return ScenarioModel(trace_phases(), trace_parts(), Scenario{}, reach);
 }
 
 using Changes = std::vector<std::pair<std::string, std::string>>;
 
-double percent(const Changes& changes, Reach reach = Reach::expert_layers) {
+double percent(const Changes& changes, RescaleReach reach = RescaleReach::expert_layers) {
   Scenario scenario;
   for (const auto& [key, value] : changes) set(scenario, key, value);
   return 100.0 * model(reach).change(scenario);
@@ -108,9 +108,9 @@ TEST(what_if, schedules_and_micro_batches) {
 TEST(what_if, products_in_bf16_cost_31_percent) { EXPECT_NEAR(percent({{"gemm", "bf16"}}), 31.0, 0.05); }
 
 TEST(what_if, a_change_of_the_whole_step_reaches_heads_dense_layers_hops_and_optimizer_too) {
-  EXPECT_NEAR(percent({{"tensor_clock", "0.8"}}, Reach::whole_step), 17.5, 0.05);
-  EXPECT_NEAR(percent({{"network", "25GB/s"}}, Reach::whole_step), 46.6, 0.05);
-  EXPECT_EQ(percent({{"link", "450GB/s"}}, Reach::whole_step), 0.0);
+  EXPECT_NEAR(percent({{"tensor_clock", "0.8"}}, RescaleReach::whole_step), 17.5, 0.05);
+  EXPECT_NEAR(percent({{"network", "25GB/s"}}, RescaleReach::whole_step), 46.6, 0.05);
+  EXPECT_EQ(percent({{"link", "450GB/s"}}, RescaleReach::whole_step), 0.0);
 }
 
 TEST(what_if, gradients_travel_in_the_other_directions_format) {
@@ -151,8 +151,8 @@ TEST(what_if, going_there_and_back_changes_nothing) {
   Conditions to{.memory_bytes_per_s = 2e12, .link_bytes_per_s = 50e9, .tensor_clock = 0.7, .transfer_sms = 8};
   const TrainingPhases phases = trace_phases();
   PhaseParts none;  // all products: parts of the way there are not those of the way back
-  const TrainingPhases there = rescaled(phases, none, {}, to, Reach::whole_step);
-  const TrainingPhases back = rescaled(there, none, to, {}, Reach::whole_step);
+  const TrainingPhases there = rescaled(phases, none, {}, to, RescaleReach::whole_step);
+  const TrainingPhases back = rescaled(there, none, to, {}, RescaleReach::whole_step);
   EXPECT_GT(there.expert_layer.dispatch_forward_s, phases.expert_layer.dispatch_forward_s);
   EXPECT_NEAR(back.expert_layer.dispatch_forward_s, phases.expert_layer.dispatch_forward_s, 1e-15);
   EXPECT_NEAR(back.head.weight_s, phases.head.weight_s, 1e-15);

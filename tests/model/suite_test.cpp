@@ -109,7 +109,7 @@ TEST(suite, kernels_runs_uncapped_with_the_libraries_beside_our_own) {
     for (const auto& [kind, names] : one.kernels_by_device) kernels.insert(names.begin(), names.end());
   }
   EXPECT_EQ(kernels, (std::set<std::string>{"cpu_native", "cpu_reference", "cublas", "cublaslt", "cuda_simple",
-                                            "cudnn", "onednn", "openblas"}));
+                                            "cudnn", "hopper", "onednn", "openblas"}));
 }
 
 TEST(suite, lists_are_axes_whose_last_runs_fastest) {

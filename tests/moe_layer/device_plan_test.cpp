@@ -81,7 +81,7 @@ TEST(device_plan, what_comes_back_to_a_token_is_what_its_experts_made_of_it) {
         results[row] = inbox[static_cast<std::size_t>(plan.expert_inbox[row])] * static_cast<double>(expert + 1);
     const auto weight = [](std::int32_t choice) { return 1.0 + 0.25 * choice; };
     std::vector<double> returned;
-    const auto add_up = [&](const RowSums& sums) {
+    const auto add_up = [&](const SummedRows& sums) {
       std::vector<double> out;
       for (std::size_t row = 0; row < static_cast<std::size_t>(sums.rows()); ++row) {
         double sum = 0.0;

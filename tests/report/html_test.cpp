@@ -160,7 +160,7 @@ TEST(html, hostile_texts_stay_texts) {
 TEST(answer, says_what_is_lost_the_break_even_price_and_the_basis) {
   const ReportInput input = make_report(set_of(test::scaled_pair()), {books(), std::nullopt});
   const std::vector<ReportGroup> groups = groups_of(input);
-  const Answer answer = answer_of({input, groups});
+  const PageAnswer answer = answer_of({input, groups});
   EXPECT_EQ(answer.headline, "What an h800-sxm costs you against an h100-sxm");
   // throughput 0.685 [0.675, 0.695]: 31.5 % [30.5, 32.5] lost; $2.00 * 0.685 = $1.37
   EXPECT_EQ(answer.sentences.at(0),
@@ -182,7 +182,7 @@ TEST(answer, targets_that_differ_in_nothing_a_case_uses_are_said_to_tie) {
   records[1].caps[0].requested = 5e6;
   const ReportInput input = make_report(set_of(std::move(records)), {books(), std::nullopt});
   const std::vector<ReportGroup> groups = groups_of(input);
-  const Answer answer = answer_of({input, groups});
+  const PageAnswer answer = answer_of({input, groups});
   EXPECT_NE(joined(answer.sentences, " ").find("1 of 2 cases use nothing that differs"), std::string::npos)
       << joined(answer.sentences, "\n");
 }
@@ -197,7 +197,7 @@ TEST(answer, a_pair_that_should_tie_and_does_not_is_a_loss) {
 TEST(answer, without_two_targets_the_machine_itself_is_the_answer) {
   const ReportInput input = make_report(set_of({test::scaled_pair()[0]}), {books(), std::nullopt});
   const std::vector<ReportGroup> groups = groups_of(input);
-  const Answer answer = answer_of({input, groups});
+  const PageAnswer answer = answer_of({input, groups});
   EXPECT_EQ(answer.headline, "What Two-core test machine does");
   EXPECT_NE(joined(answer.sentences, " ").find("No case ran on two targets"), std::string::npos);
 }
@@ -205,7 +205,7 @@ TEST(answer, without_two_targets_the_machine_itself_is_the_answer) {
 TEST(answer, a_sweep_says_where_the_first_loss_is) {
   const ReportInput input = make_report(sweep(), {books(), std::nullopt});
   const std::vector<ReportGroup> groups = groups_of(input);
-  const Answer answer = answer_of({input, groups});
+  const PageAnswer answer = answer_of({input, groups});
   EXPECT_EQ(answer.headline, "What a slower link costs an h100-sxm");
   EXPECT_NE(answer.sentences.at(0).find("makes it 1.14 times slower; the first 5 % are lost at"), std::string::npos)
       << answer.sentences[0];

@@ -166,5 +166,40 @@ TEST(includes, libraries_stay_where_they_belong) {
     }
 }
 
+// The names of types that a source defines outside of unnamed namespaces, each with its namespace.
+std::set<std::string> types_of(const fs::path& file) {
+  static const std::regex opened(R"(^namespace ?([\w:]*) ?\{$)"), closed(R"(^\}  // namespace)"),
+      defined(R"(^(struct|class|enum class|union) (alignas\(\d+\) )?(\w+)(?!\w|::)[^;]*(\{.*)?$)");
+  std::set<std::string> names;
+  std::vector<std::string> spaces;
+  std::ifstream stream(file);
+  std::smatch match;
+  for (std::string line; std::getline(stream, line);) {
+    if (std::regex_search(line, match, opened)) {
+      spaces.push_back(match[1]);
+    } else if (std::regex_search(line, closed)) {
+      if (!spaces.empty()) spaces.pop_back();
+    } else if (std::regex_search(line, match, defined) && std::count(spaces.begin(), spaces.end(), "") == 0) {
+      std::string name;
+      for (const std::string& space : spaces) name += space + "::";
+      names.insert(name + match[3].str());
+    }
+  }
+  return names;
+}
+
+// Two types of one name link without a word, and one of them then runs the other's code.
+TEST(includes, no_two_files_define_a_type_of_the_same_name) {
+  std::map<std::string, std::string> where;
+  for (const char* top : {"kernels", "harness"})
+    for (const fs::path& file : sources_under(top))
+      for (const std::string& name : types_of(file)) {
+        const std::string path = fs::relative(file, kRoot);
+        const auto [first, is_new] = where.emplace(name, path);
+        EXPECT_TRUE(is_new) << name << " is defined in " << first->second << " and in " << path;
+      }
+  EXPECT_GT(where.size(), 300U) << "the walk found almost nothing";
+}
+
 }  // namespace
 }  // namespace chokepoint

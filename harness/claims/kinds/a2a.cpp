@@ -53,7 +53,7 @@ Exchange exchange_of(const Scene& scene) {
   const double visited = std::min(claim.model.number("nodes_limit", 4.0), static_cast<double>(exchange.nodes));
   const auto experts = static_cast<std::int64_t>(claim.model.number("experts", 256.0));
   const auto per_node = static_cast<std::int64_t>(claim.model.number("topk", 8.0) / visited);
-  const Placement placement{.nodes = exchange.nodes, .gpus_per_node = kGpusPerNode};
+  const RankPlacement placement{.nodes = exchange.nodes, .gpus_per_node = kGpusPerNode};
   const double gpus = distinct_bins(experts / exchange.nodes, kGpusPerNode, per_node);
   exchange.rows = transfer_rows(claim.model.number("tokens", 4096.0), visited, gpus, placement);
   const auto hidden = static_cast<std::int64_t>(claim.model.number("hidden", 7168.0));

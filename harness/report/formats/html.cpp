@@ -53,21 +53,21 @@ std::string head(const std::string& title) {
       policy(), escaped_markup(title), kPageStyle);
 }
 
-struct DrawnPicture {
+struct PlacedPicture {
   const Picture* picture = nullptr;
-  Drawn drawn;
+  DrawnPicture drawn;
 };
 
-std::vector<DrawnPicture> pictures_of(const PictureInput& input) {
-  std::vector<DrawnPicture> all;
+std::vector<PlacedPicture> pictures_of(const PictureInput& input) {
+  std::vector<PlacedPicture> all;
   for (const Picture& picture : Registry<Picture>::instance().all()) all.push_back({&picture, picture.draw(input)});
-  std::sort(all.begin(), all.end(), [](const DrawnPicture& a, const DrawnPicture& b) {
+  std::sort(all.begin(), all.end(), [](const PlacedPicture& a, const PlacedPicture& b) {
     return std::tie(a.picture->place, a.picture->name) < std::tie(b.picture->place, b.picture->name);
   });
   return all;
 }
 
-std::string contents(const std::vector<DrawnPicture>& pictures, bool has_what_if) {
+std::string contents(const std::vector<PlacedPicture>& pictures, bool has_what_if) {
   std::string out = "<nav aria-label=\"Contents\"><ul>";
   const auto item = [&](const std::string& id, const std::string& text) {
     out += fmt::format("<li><a href=\"#{}\">{}</a></li>", id, escaped_markup(text));
@@ -82,7 +82,7 @@ std::string contents(const std::vector<DrawnPicture>& pictures, bool has_what_if
 }
 
 // The pictures, then why some are missing.
-std::string picture_sections(const std::vector<DrawnPicture>& pictures) {
+std::string picture_sections(const std::vector<PlacedPicture>& pictures) {
   std::string out, missing;
   for (const auto& [picture, drawn] : pictures) {
     if (!drawn.panels.empty())
@@ -160,9 +160,9 @@ std::string origin(const ReportInput& input) {
 std::string render(const ReportInput& report, const Style&) {
   const std::vector<ReportGroup> groups = groups_of(report);
   const PictureInput input{report, groups};
-  const Answer answer = answer_of(input);
+  const PageAnswer answer = answer_of(input);
   const std::string what_if = what_if_markup(input);
-  const std::vector<DrawnPicture> pictures = pictures_of(input);
+  const std::vector<PlacedPicture> pictures = pictures_of(input);
   std::string out = head(answer.headline + " - chokepoint");
   out += "<p class=\"skip\"><a href=\"#records\">Skip to the tables</a></p>\n<main>\n";
   out += answer_markup(answer) + contents(pictures, !what_if.empty()) + what_if + picture_sections(pictures);

@@ -10,7 +10,7 @@
 
 namespace chokepoint {
 
-Answer answer_of(const PictureInput& input) {
+PageAnswer answer_of(const PictureInput& input) {
   const std::vector<TargetPair> pairs = pairs_of(input);
   const std::vector<Sweep> sweeps = sweeps_of(input.report);
   const auto is_plain = [](const TargetPair& pair) {
@@ -18,7 +18,7 @@ Answer answer_of(const PictureInput& input) {
   };
   const auto plain = std::find_if(pairs.begin(), pairs.end(), is_plain);
   if (plain != pairs.end()) {
-    Answer answer = answer_of_pair(input, *plain);
+    PageAnswer answer = answer_of_pair(input, *plain);
     if (pairs.size() > 1)
       answer.sentences.push_back(fmt::format("{} more pairs of targets are below.", pairs.size() - 1));
     return answer;
@@ -27,7 +27,7 @@ Answer answer_of(const PictureInput& input) {
   return pairs.empty() ? answer_of_machine(input) : answer_of_pair(input, pairs.front());
 }
 
-std::string answer_markup(const Answer& answer) {
+std::string answer_markup(const PageAnswer& answer) {
   std::string out = fmt::format("<section id=\"answer\" aria-label=\"The answer\">\n<h1>{}</h1>\n",
                                 escaped_markup(answer.headline));
   for (std::size_t i = 0; i < answer.sentences.size(); ++i)

@@ -9,7 +9,7 @@
 
 namespace chokepoint {
 
-struct Answer {
+struct PageAnswer {
   std::string headline;                // "What an h800-sxm costs you against an h100-sxm"
   std::vector<std::string> sentences;  // plain words; the first one is the answer
   std::string basis;                   // "emulated", and what that means
@@ -18,8 +18,8 @@ struct Answer {
   DataTable all_cases;  // every case, where `cases` has operations; else empty
 };
 
-Answer answer_of(const PictureInput& input);
+PageAnswer answer_of(const PictureInput& input);
 
-std::string answer_markup(const Answer& answer);
+std::string answer_markup(const PageAnswer& answer);
 
 }  // namespace chokepoint

@@ -36,8 +36,8 @@ std::string sweep_sentence(const std::vector<Sweep>& sweeps, const std::string& 
 
 }  // namespace
 
-Answer answer_of_sweeps(const PictureInput& input, const std::vector<Sweep>& sweeps) {
-  Answer answer;
+PageAnswer answer_of_sweeps(const PictureInput& input, const std::vector<Sweep>& sweeps) {
+  PageAnswer answer;
   const std::vector<std::string> names = case_names(input.report, input.groups);
   const std::vector<Record>& records = input.report.set.records;
   const Resource resource = sweeps.front().resource;
@@ -72,8 +72,8 @@ Answer answer_of_sweeps(const PictureInput& input, const std::vector<Sweep>& swe
 }
 
 // No two targets: what this machine does, the best kernel of each operation.
-Answer answer_of_machine(const PictureInput& input) {
-  Answer answer;
+PageAnswer answer_of_machine(const PictureInput& input) {
+  PageAnswer answer;
   const std::vector<std::string> names = case_names(input.report, input.groups);
   answer.headline = input.report.set.records.empty()
                         ? "No records"

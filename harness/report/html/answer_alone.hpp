@@ -8,8 +8,8 @@
 
 namespace chokepoint {
 
-Answer answer_of_sweeps(const PictureInput& input, const std::vector<Sweep>& sweeps);  // at least one
+PageAnswer answer_of_sweeps(const PictureInput& input, const std::vector<Sweep>& sweeps);  // at least one
 
-Answer answer_of_machine(const PictureInput& input);  // the fastest record of each case
+PageAnswer answer_of_machine(const PictureInput& input);  // the fastest record of each case
 
 }  // namespace chokepoint

@@ -221,8 +221,8 @@ std::vector<TargetPair> pairs_of(const PictureInput& input) {
   return pairs;
 }
 
-Answer answer_of_pair(const PictureInput& input, const TargetPair& pair) {
-  Answer answer;
+PageAnswer answer_of_pair(const PictureInput& input, const TargetPair& pair) {
+  PageAnswer answer;
   answer.headline = fmt::format("What {} costs you against {}", article(pair.b), article(pair.a));
   answer.sentences = loss_sentences(input, pair);
   for (std::string& sentence : money_sentences(input, pair)) answer.sentences.push_back(std::move(sentence));

@@ -22,6 +22,6 @@ struct TargetPair {
 // In the order of the cases, of the comparisons worth a line.
 std::vector<TargetPair> pairs_of(const PictureInput& input);
 
-Answer answer_of_pair(const PictureInput& input, const TargetPair& pair);
+PageAnswer answer_of_pair(const PictureInput& input, const TargetPair& pair);
 
 }  // namespace chokepoint

@@ -150,7 +150,7 @@ std::vector<std::string> case_names(const ReportInput& input, const std::vector<
   return names;
 }
 
-std::string picture_markup(const Picture& picture, const Drawn& drawn) {
+std::string picture_markup(const Picture& picture, const DrawnPicture& drawn) {
   std::string out = fmt::format(
       "<section id=\"{0}\" aria-labelledby=\"{0}-h\">\n<h2 id=\"{0}-h\">{1}</h2>\n<p>{2}</p>\n"
       "<p class=\"skip\"><a href=\"#{0}-end\">Skip the points of this picture</a></p>\n<div class=\"panels\">\n",

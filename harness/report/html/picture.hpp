@@ -21,7 +21,7 @@ struct Panel {
   DataTable table;
 };
 
-struct Drawn {
+struct DrawnPicture {
   std::vector<Panel> panels;
   std::string left_out;  // why nothing is drawn, or what is missing from it
 };
@@ -36,7 +36,7 @@ struct Picture {
   int place = 0;  // on the page, from the top
   std::string title;
   std::string how_to_read;  // what the axes are and which side is better
-  std::function<Drawn(const PictureInput&)> draw;
+  std::function<DrawnPicture(const PictureInput&)> draw;
 };
 
 // A picture has at most so many panels and a panel so many rows or series; what is beyond is said in `left_out` or a
@@ -71,6 +71,6 @@ std::string device_name(const Record& record);  // "NVIDIA H100 80GB HBM3"; its 
 std::vector<std::string> case_names(const ReportInput& input, const std::vector<ReportGroup>& groups);
 
 // The section of the page; only for what has panels.
-std::string picture_markup(const Picture& picture, const Drawn& drawn);
+std::string picture_markup(const Picture& picture, const DrawnPicture& drawn);
 
 }  // namespace chokepoint

@@ -196,7 +196,7 @@ Panel panel_of(const PictureInput& input, const std::string& a, const Content& c
   return panel;
 }
 
-Drawn draw(const PictureInput& input) {
+DrawnPicture draw(const PictureInput& input) {
   const std::vector<Record>& records = input.report.set.records;
   std::vector<std::string> order;
   std::map<std::string, Content> panels;
@@ -221,7 +221,7 @@ Drawn draw(const PictureInput& input) {
         }
         content.spots.push_back({i, series});
       }
-  Drawn drawn;
+  DrawnPicture drawn;
   const std::vector<std::string> names = case_names(input.report, input.groups);
   for (const std::string& a : order)
     if (drawn.panels.size() < kMostPanels)

@@ -179,7 +179,7 @@ Panel panel_of(const PictureInput& input, const std::vector<std::string>& names,
           .table = table_of(input, names, strips)};
 }
 
-Drawn draw(const PictureInput& input) {
+DrawnPicture draw(const PictureInput& input) {
   std::vector<std::string> targets;
   for (const Record& record : input.report.set.records)
     if (!record.caps.empty() && std::find(targets.begin(), targets.end(), record.target) == targets.end())
@@ -188,7 +188,7 @@ Drawn draw(const PictureInput& input) {
   if (targets.size() > kMostTargets) targets = {""};
   const std::vector<std::string> names = case_names(input.report, input.groups);
   const Scale x = scale_of(strips_of(input.report, ""));
-  Drawn drawn;
+  DrawnPicture drawn;
   for (const std::string& target : targets)
     drawn.panels.push_back(panel_of(input, names, target, x, drawn.panels.size()));
   return drawn;

@@ -161,9 +161,9 @@ std::vector<Group> groups_of_lines(const PictureInput& input) {
   return groups;
 }
 
-Drawn draw(const PictureInput& input) {
+DrawnPicture draw(const PictureInput& input) {
   std::vector<Group> groups = groups_of_lines(input);
-  Drawn drawn;
+  DrawnPicture drawn;
   for (Group& group : groups)
     if (group.others.size() > 1)
       for (Line& line : group.lines)

@@ -219,11 +219,11 @@ std::string absences(const PictureInput& input) {
   return joined(reasons, "; ");
 }
 
-Drawn draw(const PictureInput& input) {
+DrawnPicture draw(const PictureInput& input) {
   const std::vector<std::string> names = case_names(input.report, input.groups);
   std::vector<std::string> cases(input.report.set.records.size());  // without the kernel: kernels are rivals
   std::vector<std::string> lone;
-  Drawn drawn;
+  DrawnPicture drawn;
   for (const ReportGroup& group : input.groups) {
     const Unit& unit = group.work_unit == "token" ? kTokens : kFlop;
     std::vector<Spot> spots;

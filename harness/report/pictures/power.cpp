@@ -28,7 +28,7 @@ std::optional<Reading> reading_of(const ReportInput& input, std::size_t index) {
                  has_count ? clocks["samples"].get<std::int64_t>() : 0};
 }
 
-Drawn draw(const PictureInput& input) {
+DrawnPicture draw(const PictureInput& input) {
   std::vector<Reading> readings;
   for (std::size_t i = 0; i < input.report.set.records.size(); ++i)
     if (input.report.set.records[i].status == Status::ok)

@@ -231,7 +231,7 @@ std::vector<std::pair<Key, const Spots*>> in_order(const std::map<Key, Spots>& p
   return order;
 }
 
-Drawn draw(const PictureInput& input) {
+DrawnPicture draw(const PictureInput& input) {
   const std::vector<Record>& records = input.report.set.records;
   std::map<Key, Spots> panels;
   std::size_t without_caps = 0;
@@ -244,7 +244,7 @@ Drawn draw(const PictureInput& input) {
         if (const std::optional<Spot> spot = spot_of(input.report, i, resource))
           panels[{device_name(records[i]), resource, records[i].dtype, records[i].dilation}].push_back(*spot);
   }
-  Drawn drawn;
+  DrawnPicture drawn;
   const std::vector<std::string> names = case_names(input.report, input.groups);
   const std::vector<std::pair<Key, const Spots*>> order = in_order(panels);
   for (const auto& [key, spots] : order)

@@ -120,9 +120,9 @@ Panel panel_of(const PictureInput& input, const std::vector<const Sweep*>& sweep
   return panel;
 }
 
-Drawn draw(const PictureInput& input) {
+DrawnPicture draw(const PictureInput& input) {
   const std::vector<Sweep> sweeps = sweeps_of(input.report);
-  Drawn drawn;
+  DrawnPicture drawn;
   if (sweeps.empty()) {
     drawn.left_out =
         fmt::format("no case ran under {} or more rates of one cap with the others unchanged (suite link-sweep does)",
