@@ -92,7 +92,7 @@ void add_kernel_inputs(const KernelTable& table, const std::vector<const KernelR
     const std::string source = fmt::format("{}: {}{}{}{}", row->source, row->name, row->note.empty() ? "" : ", ",
                                            row->note, replaced_text(table, *row));
     prepared.inputs.push_back({input_key(*row), time_s ? *time_s * 1e6 : row->value, time_s ? "us" : row->unit,
-                               static_cast<EvidenceGrade>(row->grade), source});
+                               row->grade, source});
   }
 }
 

@@ -137,10 +137,10 @@ DenseCase checked_case(const Scene& scene, const ModelShapes& model, const Train
 
 void add_inputs(const Machine& machine, const ModelShapes& model, Prepared& prepared) {
   prepared.inputs.push_back(
-      {"model." + model.id, static_cast<double>(model.layers), "layers", EvidenceGrade::c, model.source});
+      {"model." + model.id, static_cast<double>(model.layers), "layers", Grade::c, model.source});
   for (const Resource resource : {Resource::compute, Resource::memory, Resource::link, Resource::network})
     prepared.inputs.push_back({"machine." + std::string(to_string(resource)), machine.nominal(resource),
-                               std::string(unit_of(resource)) + "/s", EvidenceGrade::c, machine.rate[resource].source});
+                               std::string(unit_of(resource)) + "/s", Grade::c, machine.rate[resource].source});
   prepared.uses = {Resource::link, Resource::network, Resource::memory};
 }
 

@@ -9,16 +9,6 @@
 
 namespace chokepoint {
 
-std::string_view to_string(EvidenceGrade grade) {
-  constexpr std::string_view names[] = {"A", "B", "C", "D"};
-  return names[static_cast<int>(grade)];
-}
-
-// What was fitted to a total is no evidence for that total, and what is still to be measured is a guess until then.
-EvidenceGrade evidence_grade_of(std::string_view basis) {
-  return basis == "published" || basis == "trace" || basis == "derived" ? EvidenceGrade::c : EvidenceGrade::d;
-}
-
 double Drawn::operator[](std::string_view key) const {
   for (std::size_t i = 0; i < assumptions_->size(); ++i)
     if ((*assumptions_)[i].key == key) return values_[i];

@@ -13,23 +13,19 @@
 
 #include "harness/base/registry.hpp"
 #include "harness/claims/claim.hpp"
+#include "harness/claims/grade.hpp"
 #include "harness/claims/machine.hpp"
 
 namespace chokepoint {
 
 struct Record;
 
-// How good a number is: A measured on the claimed GPU, B on a sibling and capped, C published, D a prior or a fit.
-enum class EvidenceGrade { a, b, c, d };
-std::string_view to_string(EvidenceGrade grade);  // "A"
-EvidenceGrade evidence_grade_of(std::string_view basis);
-
 // A number that a derivation is fed with and that is not drawn: it has to say where it is from.
 struct ClaimInput {
   std::string key;  // "gemm.fp8.4096x7168x16384", "machine.link", "let.step"
   double value = 0.0;
   std::string unit;
-  EvidenceGrade grade = EvidenceGrade::c;
+  Grade grade = Grade::c;
   std::string source;
 };
 

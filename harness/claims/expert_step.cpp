@@ -160,7 +160,7 @@ void add_machine_inputs(const Machine& machine, Prepared& prepared) {
     const MachineRate& rate = machine.rate[resource];
     if (rate.nominal)
       prepared.inputs.push_back({"machine." + std::string(to_string(resource)), *rate.nominal,
-                                 std::string(unit_of(resource)) + "/s", EvidenceGrade::c, rate.source});
+                                 std::string(unit_of(resource)) + "/s", Grade::c, rate.source});
   }
   prepared.uses = {Resource::memory, Resource::link, Resource::network, Resource::compute};
 }
@@ -231,7 +231,7 @@ PhaseSource trace_source(const Machine& machine, Prepared& prepared) {
   const TrainingPhases phases = trace_phases();
   const std::string in_trace = std::string(kTrace) + ", kernels of one layer pair in place";
   const auto add = [&](const std::string& key, double seconds, const std::string& source) {
-    prepared.inputs.push_back({key, seconds * 1e3, "ms", EvidenceGrade::c, source});
+    prepared.inputs.push_back({key, seconds * 1e3, "ms", Grade::c, source});
   };
   const ExpertLayerTimes& layer = phases.expert_layer;
   add("gemm.fp8.attention", layer.attention.forward_s + layer.attention.backward_s(), in_trace);
@@ -241,8 +241,6 @@ PhaseSource trace_source(const Machine& machine, Prepared& prepared) {
   add("stream.aux", trace_parts().attention.forward.memory_s + trace_parts().mlp.forward.memory_s, in_trace);
   add("a2a.dispatch.fp8", layer.dispatch_forward_s, in_trace);
   add("a2a.combine.bf16", layer.combine_forward_s, in_trace);
-  add("head", phases.head.forward_s + phases.head.backward_s(),
-      "2 x 4096 x 7168 x 129280 FLOP at an assumed 650 TFLOP/s");
   prepared.notes.push_back("phases: " + std::string(kTrace) +
                            ", one rank of 64, perfectly balanced, without transfers between stages");
   const RescaleReach reach = machine.profile.id == kTracedMachine ? RescaleReach::expert_layers : RescaleReach::whole_step;
@@ -286,6 +284,9 @@ void prepare_expert_step(const Scene& scene, const PhaseSource& phases, Prepared
   prepared.base_unit = number.base_unit;
   for (Assumption& assumption : assumptions()) prepared.assumptions.push_back(std::move(assumption));
   add_machine_inputs(*scene.machine, prepared);
+  if (scene.route != "kernels")  // the trace has no head
+    prepared.inputs.push_back({"head", 1e3 * (trace_phases().head.forward_s + trace_phases().head.backward_s()), "ms",
+                               Grade::d, "2 x 4096 x 7168 x 129280 FLOP at an assumed 650 TFLOP/s"});
   if (scene.route == "kernels") std::erase(prepared.uses, Resource::compute);  // rows are of the machine as it is
   add_alternatives(step, plan, scene.route != "kernels", prepared);
   prepared.notes.push_back("stage layout: inferred, not published; DualPipe's schedule run by its dependencies");

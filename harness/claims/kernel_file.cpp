@@ -120,25 +120,10 @@ KernelRow decode_row(Fields fields, KernelRow row) {
 
 }  // namespace
 
-std::string_view to_string(Grade grade) {
-  static constexpr std::array<std::string_view, 4> kNames = {"A", "B", "C", "D"};
-  return kNames[static_cast<std::size_t>(grade)];
-}
-
-std::optional<Grade> grade_from(std::string_view name) {
-  for (const Grade grade : {Grade::a, Grade::b, Grade::c, Grade::d})
-    if (to_string(grade) == name) return grade;
-  return std::nullopt;
-}
-
 KernelFile decode_kernel_file(const JsonFile& file) {
   Fields fields(file);
   KernelFile kernels;
-  kernels.id = fields.text("id");
-  if (kernels.id != config_stem(file.path))
-    fields.reject("id",
-                  fmt::format("is \"{}\", but the file is called {}", kernels.id, config_stem(file.path)),
-                  "give both the same name");
+  kernels.id = id_like_file(fields, file.path);
   kernels.summary = telling_text(fields, "summary");
   KernelRow shared;
   shared.machine = telling_text(fields, "machine");

@@ -71,10 +71,10 @@ PhaseSource kernel_source(const Scene& scene, Prepared& prepared) {
   const StepParts& parts = *found;
   add_kernel_inputs(*table, parts.sources, prepared);
   prepared.inputs.push_back({"a2a.dispatch.fp8", parts.rows.network.rows * parts.dispatch_row_bytes,
-                             "B over the network", EvidenceGrade::c,
+                             "B over the network", Grade::c,
                              "closed form: rows of 7392 B to 4 nodes per token, less the own one"});
   prepared.inputs.push_back({"a2a.combine.bf16", parts.rows.network.rows * parts.combine_row_bytes,
-                             "B over the network", EvidenceGrade::c,
+                             "B over the network", Grade::c,
                              "closed form: rows of 14336 B from 4 nodes per token, less the own one"});
   add_assumptions(prepared);
   prepared.notes.push_back(

@@ -11,16 +11,10 @@
 #include <vector>
 
 #include "harness/base/json.hpp"
+#include "harness/claims/grade.hpp"
 #include "kernels/kernel.hpp"
 
 namespace chokepoint {
-
-// A measured on the machine the claim is about; B measured on a sibling and capped or scaled; C published by
-// someone; D estimated.
-enum class Grade { a, b, c, d };
-
-std::string_view to_string(Grade grade);  // "A"
-std::optional<Grade> grade_from(std::string_view name);
 
 // One kernel at one shape. `value` is in `unit`'s base unit: "s", "FLOP/s", "B/s", or "B" (traffic per
 // token).

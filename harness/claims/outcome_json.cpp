@@ -61,7 +61,7 @@ Json assumptions_of(const std::vector<Assumption>& assumptions) {
                     {"hi", assumption.hi},
                     {"neutral", or_null(assumption.neutral)},
                     {"basis", assumption.basis},
-                    {"grade", to_string(evidence_grade_of(assumption.basis))},
+                    {"grade", to_string(grade_of_basis(assumption.basis))},
                     {"source", assumption.source}});
   return list;
 }

@@ -198,13 +198,21 @@ Predict decode_source(const Scene& scene, Prepared& prepared) {
   };
 }
 
-void finish_serving(const Scene& scene, std::vector<std::string> rows, Prepared& prepared) {
+Prepared prepare_serving(const Scene& scene, std::vector<std::string> rows,
+                         const std::function<Predict(const Scene&, Prepared&)>& source) {
+  Prepared prepared;
+  if (!scene.machine) {
+    prepared.missing.push_back("hardware, the machine that served");
+    return prepared;
+  }
   const Claim& claim = scene.claim;
   if (std::find(kNumbers.begin(), kNumbers.end(), claim.quantity.name) == kNumbers.end())
     claim.reject("quantity/name", fmt::format("is \"{}\", which serving does not give", claim.quantity.name),
                  suggestion(claim.quantity.name, kNumbers));
   prepared.rows = std::move(rows);
   prepared.base_unit = "1/s";
+  prepared.predict = source(scene, prepared);
+  return prepared;
 }
 
 }  // namespace chokepoint

@@ -1,7 +1,9 @@
 // How does a claim about serving become numbers? Prefill and decode rates at the claim's batch, context and ranks.
 #pragma once
 
-#include <memory>
+#include <functional>
+#include <string>
+#include <vector>
 
 #include "harness/claims/claim_kernels.hpp"
 #include "harness/claims/serve_decode.hpp"
@@ -18,7 +20,9 @@ std::vector<std::string> serving_assumption_keys();
 Predict prefill_source(const Scene& scene, Prepared& prepared);
 Predict decode_source(const Scene& scene, Prepared& prepared);
 
-// Both end here: rows and unit of what the claim asks for, "tok_s_node", "tok_s_gpu" or "tok_s_node_computed".
-void finish_serving(const Scene& scene, std::vector<std::string> rows, Prepared& prepared);
+// What the three kinds share: a machine, rows and unit of what the claim asks for ("tok_s_node", "tok_s_gpu" or
+// "tok_s_node_computed"), and the prediction of `source`.
+Prepared prepare_serving(const Scene& scene, std::vector<std::string> rows,
+                         const std::function<Predict(const Scene&, Prepared&)>& source);
 
 }  // namespace chokepoint

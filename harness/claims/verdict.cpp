@@ -127,7 +127,7 @@ std::string cap_of(const std::vector<Assumption>& assumptions, std::span<const d
   double sum = 0.0, largest = 0.0;
   std::string key;
   for (std::size_t i = 0; i < assumptions.size(); ++i) {
-    if (evidence_grade_of(assumptions[i].basis) != EvidenceGrade::d) continue;
+    if (grade_of_basis(assumptions[i].basis) != Grade::d) continue;
     sum += shares[i];
     if (shares[i] > largest) {
       largest = shares[i];

@@ -123,7 +123,7 @@ void add_tornado(std::string& out, const ClaimOutcome& outcome, const Style& sty
                fmt::format("{} to {}", change_text(spread.tornado[i].at_lo / spread.point - 1.0),
                            change_text(spread.tornado[i].at_hi / spread.point - 1.0)),
                fmt::format("{:.0f} %", 100.0 * spread.shares[i]), assumption.basis,
-               std::string(to_string(evidence_grade_of(assumption.basis))), assumption.source});
+               std::string(to_string(grade_of_basis(assumption.basis))), assumption.source});
   }
   out += "\n" + table.render(style);
 }

@@ -59,12 +59,12 @@ std::string published_text(const ClaimOutcome& outcome, const RowOutcome& row) {
 
 std::string inputs_text(const ClaimOutcome& outcome) {
   std::string text;
-  for (const EvidenceGrade grade : {EvidenceGrade::a, EvidenceGrade::b, EvidenceGrade::c, EvidenceGrade::d}) {
+  for (const Grade grade : {Grade::a, Grade::b, Grade::c, Grade::d}) {
     std::vector<std::string> names;
     for (const ClaimInput& input : outcome.inputs)
       if (input.grade == grade) add_once(names, input.source);
     for (const Assumption& assumption : outcome.assumptions)
-      if (evidence_grade_of(assumption.basis) == grade)
+      if (grade_of_basis(assumption.basis) == grade)
         add_once(names, fmt::format("{} {:.4g} to {:.4g} ({})", assumption.key, assumption.lo, assumption.hi,
                                     assumption.basis));
     if (names.empty()) continue;
@@ -75,9 +75,9 @@ std::string inputs_text(const ClaimOutcome& outcome) {
 
 std::string worst_grade(const ClaimOutcome& outcome) {
   if (outcome.is_arithmetic || outcome.rows.empty()) return "";
-  EvidenceGrade worst = EvidenceGrade::a;
+  Grade worst = Grade::a;
   for (const ClaimInput& input : outcome.inputs) worst = std::max(worst, input.grade);
-  for (const Assumption& assumption : outcome.assumptions) worst = std::max(worst, evidence_grade_of(assumption.basis));
+  for (const Assumption& assumption : outcome.assumptions) worst = std::max(worst, grade_of_basis(assumption.basis));
   return std::string(to_string(worst));
 }
 

@@ -61,6 +61,18 @@ std::string date_text(Fields& fields, const std::string& key) {
   return date;
 }
 
+std::string id_like_file(Fields& fields, const std::string& path) {
+  std::string id = fields.text("id");
+  if (id != config_stem(path))
+    fields.reject("id", fmt::format("is \"{}\", but the file is called {}", id, config_stem(path)), "give both the same name");
+  return id;
+}
+
+void require_usd(Fields& fields) {
+  if (const std::string currency = fields.text("currency"); currency != "USD")
+    fields.reject("currency", fmt::format("is \"{}\"", currency), "convert to USD and say how in each source");
+}
+
 std::string dated_id(const Fields& fields, const std::string& date, const std::string& name,
                      std::string_view name_key) {
   const std::string id = date + "_" + name, stem = config_stem(fields.file());

@@ -31,6 +31,12 @@ std::vector<std::string> maybe_telling_texts(Fields& fields, const std::string& 
 // "2026-05" or "2026-05-20".
 std::string date_text(Fields& fields, const std::string& key);
 
+// The text "id", which has to be the file's stem.
+std::string id_like_file(Fields& fields, const std::string& path);
+
+// Rejects a currency other than the US dollar, in which all prices are kept.
+void require_usd(Fields& fields);
+
 // `date`_`name`, which has to be the file's stem; `name_key` is the key that `name` stands under.
 std::string dated_id(const Fields& fields, const std::string& date, const std::string& name, std::string_view name_key);
 

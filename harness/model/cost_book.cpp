@@ -83,9 +83,7 @@ CostBook decode_cost_book(const JsonFile& file) {
   book.date = date_text(fields, "date");
   book.name = telling_text(fields, "name");
   book.id = dated_id(fields, book.date, book.name, "name");
-  if (const std::string currency = fields.text("currency"); currency != "USD")
-    fields.reject("currency", fmt::format("is \"{}\"", currency),
-                  "convert to USD and say how in each source");
+  require_usd(fields);
   book.summary = telling_text(fields, "summary");
   book.electricity_usd_per_kwh = bounded(fields, "electricity_usd_per_kwh", 0, 100);
   book.load_share = bounded(fields, "load_share", 0, 1, true);

@@ -64,10 +64,7 @@ std::optional<Figure> maybe_parameters(Fields& fields, const std::string& key) {
 ModelShapes decode_model(const JsonFile& file) {
   Fields fields(file);
   ModelShapes model;
-  model.id = fields.text("id");
-  if (model.id != config_stem(file.path))
-    fields.reject("id", fmt::format("is \"{}\", but the file is called {}", model.id, config_stem(file.path)),
-                  "give both the same name");
+  model.id = id_like_file(fields, file.path);
   model.name = telling_text(fields, "name");
   model.summary = telling_text(fields, "summary");
   model.source = telling_text(fields, "source");

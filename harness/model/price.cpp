@@ -71,9 +71,7 @@ PriceBook decode_price_book(const JsonFile& file) {
   book.date = date_text(fields, "date");
   book.seller = telling_text(fields, "seller");
   book.id = dated_id(fields, book.date, book.seller, "seller");
-  if (const std::string currency = fields.text("currency"); currency != "USD")
-    fields.reject("currency", fmt::format("is \"{}\"", currency),
-                  "convert to USD and say how in each source");
+  require_usd(fields);
   book.source_kind = fields.text("source_kind");
   require_word(fields, "source_kind", book.source_kind, source_kinds);
   book.summary = telling_text(fields, "summary");

@@ -82,11 +82,7 @@ const Rates* rates_of(const Profile& profile, Resource resource, Dtype dtype) {
 Profile decode_profile(const JsonFile& file) {
   Fields fields(file);
   Profile profile;
-  profile.id = fields.text("id");
-  if (profile.id != config_stem(file.path))
-    fields.reject("id",
-                  fmt::format("is \"{}\", but the file is called {}", profile.id, config_stem(file.path)),
-                  "give both the same name");
+  profile.id = id_like_file(fields, file.path);
   profile.name = telling_text(fields, "name");
   profile.architecture = telling_text(fields, "architecture");
   profile.device_names = distinct_texts(fields, "device_names", fields.maybe_texts("device_names"));

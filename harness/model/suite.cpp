@@ -180,10 +180,7 @@ std::vector<SuiteShape> fragments_of(const SuiteCase& suite_case, const std::vec
 Suite decode_suite(const JsonFile& file) {
   Fields fields(file);
   Suite suite;
-  suite.id = fields.text("id");
-  if (suite.id != config_stem(file.path))
-    fields.reject("id", fmt::format("is \"{}\", but the file is called {}", suite.id, config_stem(file.path)),
-                  "give both the same name");
+  suite.id = id_like_file(fields, file.path);
   suite.summary = telling_text(fields, "summary");
   if (const auto device = maybe_telling_text(fields, "device")) suite.device = *device;
   suite.targets = distinct_texts(fields, "targets", fields.maybe_texts("targets"));

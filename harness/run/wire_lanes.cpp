@@ -81,7 +81,8 @@ void WireLanes::note(Record& record) const {
     record.provenance["product_multiprocessors"] = multiprocessors(Lane::compute);
   }
   if (!why_together_.empty())
-    record.reason = fmt::format("the wire shared SMs with the products, and may have waited for them: {}", why_together_);
+    record.reason += (record.reason.empty() ? "" : "; ") +
+                     fmt::format("the wire shared SMs with the products, and may have waited for them: {}", why_together_);
 }
 
 }  // namespace chokepoint

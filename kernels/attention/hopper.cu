@@ -53,7 +53,6 @@ class HopperPrefill final : public DeviceLaunch {
              .maps = maps_.as<hopper::SequenceMaps>(),
              .lengths = lengths_.as<int>(),
              .seq_q = static_cast<int>(sizes.seq_q),
-             .heads_q = static_cast<int>(sizes.heads_q),
              .causal = sizes.causal,
              .factor = static_cast<float>(sizes.scale * 1.4426950408889634),  // log2(e)
              .pace = device_pace(pace)};

@@ -16,7 +16,7 @@ struct PrefillArgs {
   PrefillOrder order;
   const SequenceMaps* maps = nullptr;  // [batch]
   const int* lengths = nullptr;        // [batch], keys
-  int seq_q = 0, heads_q = 0;
+  int seq_q = 0;
   bool causal = false;
   float factor = 0.0F;  // weights are 2^(factor * score): scale times log2(e)
   DevicePace pace = {};

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/base/routing_trace.hpp"
 #include "kernels/moe_layer/routing.hpp"
 
 namespace chokepoint::moe {
@@ -21,22 +22,13 @@ std::vector<std::int32_t> balanced_ids(const GateRule& rule, std::int64_t tokens
 // replacement (the largest keys log p + Gumbel noise: Efraimidis and Spirakis 2006, in logarithms).
 std::vector<std::int32_t> zipf_ids(const GateRule& rule, std::int64_t tokens);
 
-// What configs/traces/<name>.json holds.
-struct Trace {
-  std::int64_t experts = 0, top_k = 0, tokens = 0;
-  std::vector<std::int32_t> ids;  // [tokens, top_k], best first
-};
-
-// Throws Error{io} or Error{config}: no trace, ids out of range or repeated within a token, a wrong digest.
-Trace load_trace(const std::string& path);
-
 // "<configs>/traces/default.json" with the environment's CHOKEPOINT_CONFIGS, else the source tree's configs.
 std::string default_trace_path();
 
 // The trace for a layer of `experts` (which has to divide the trace's) and `top_k` (at most the trace's):
 // neighbouring experts are merged, a repeated one moves to the next free expert, only the first top_k choices
 // count, and the tokens start over when the trace is too short. Throws Error{config} when it does not fit.
-std::vector<std::int32_t> fold_trace(const Trace& trace, std::int64_t experts, std::int64_t top_k,
+std::vector<std::int32_t> fold_trace(const RoutingTrace& trace, std::int64_t experts, std::int64_t top_k,
                                      std::int64_t tokens);
 
 }  // namespace chokepoint::moe

@@ -44,7 +44,7 @@ void check(const Shape& shape) {
     reject(fmt::format("top_k is {} but {} groups of {} experts hold {}", top_k, limit, experts / groups,
                        limit * (experts / groups)),
            "lower top_k or raise group_limit");
-  if (shape.word("routing") == "trace") fold_trace(load_trace(default_trace_path()), experts, top_k, 1);
+  if (shape.word("routing") == "trace") fold_trace(load_routing_trace(default_trace_path()), experts, top_k, 1);
 }
 
 std::vector<ShapeField> fields() {

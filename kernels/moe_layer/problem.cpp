@@ -85,7 +85,7 @@ std::optional<std::vector<std::int32_t>> ids_by_shape(const MoeSpec& spec) {
     case Routing::zipf:
       return zipf_ids(spec.gate, spec.tokens);
     case Routing::trace:
-      return fold_trace(load_trace(default_trace_path()), spec.gate.experts, spec.gate.top_k, spec.tokens);
+      return fold_trace(load_routing_trace(default_trace_path()), spec.gate.experts, spec.gate.top_k, spec.tokens);
     case Routing::random:
       break;
   }

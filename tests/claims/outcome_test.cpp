@@ -22,7 +22,7 @@ Prepared prepare(const Scene& scene) {
   prepared.base_unit = "s";
   prepared.assumptions = {{"waste", 1.1, 1.0, 1.21, "derived", "a test", 1.0},
                           {"load", 0.5, 0.4, 0.6, "prior", "a test", {}}};
-  prepared.inputs = {{"machine.link", link, "B/s", EvidenceGrade::c, "profile"}};
+  prepared.inputs = {{"machine.link", link, "B/s", Grade::c, "profile"}};
   prepared.uses = {Resource::link, Resource::network};
   if (scene.claim.model.flag("has_load", false)) prepared.load_factor = "load";
   const double load_power = prepared.load_factor.empty() ? 0.0 : 1.0;

@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include "harness/base/error.hpp"
-#include "harness/claims/expert_trace.hpp"
+#include "harness/base/routing_trace.hpp"
 #include "harness/claims/transfer_time.hpp"
 #include "tests/claims/models.hpp"
 
@@ -144,10 +144,10 @@ TEST(routing, imbalance_is_the_busiest_gpu_over_the_average) {
 }
 
 TEST(routing, the_shipped_trace_is_skewed) {
-  const ExpertTrace trace = load_expert_trace(configs_folder() + "/traces/default.json");
+  const RoutingTrace trace = load_routing_trace(configs_folder() + "/traces/default.json");
   EXPECT_EQ(std::ssize(trace.ids), trace.tokens * trace.top_k);
-  EXPECT_GT(imbalance_of(trace, 64).factor, 1.1);
-  EXPECT_NEAR(imbalance_of(trace, 1).factor, 1.0, 1e-12);
+  EXPECT_GT(imbalance_of(trace.ids, trace.experts, 64, "trace").factor, 1.1);
+  EXPECT_NEAR(imbalance_of(trace.ids, trace.experts, 1, "trace").factor, 1.0, 1e-12);
 }
 
 TEST(routing, rules_that_do_not_fit_say_what_is_wrong) {

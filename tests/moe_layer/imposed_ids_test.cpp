@@ -92,14 +92,14 @@ TEST(imposed_ids, zipf_leaves_experts_empty_and_keeps_to_the_group_limit) {
 std::string shipped() { return std::string(CHOKEPOINT_SOURCE_DIR) + "/configs/traces/default.json"; }
 
 TEST(trace, the_shipped_trace_is_valid_and_keeps_to_deepseek_v3s_limits) {
-  const Trace trace = load_trace(shipped());
+  const RoutingTrace trace = load_routing_trace(shipped());
   EXPECT_EQ(trace.experts, 256);
   EXPECT_EQ(trace.top_k, 8);
   expect_valid(trace.ids, {.experts = 256, .top_k = 8, .groups = 8, .group_limit = 4}, trace.tokens);
 }
 
 TEST(trace, the_shipped_trace_has_skew_and_correlation) {
-  const Trace trace = load_trace(shipped());
+  const RoutingTrace trace = load_routing_trace(shipped());
   const std::vector<int> rows = rows_per_expert(trace.ids, 256);
   const double mean = static_cast<double>(trace.ids.size()) / 256;
   EXPECT_GT(*std::max_element(rows.begin(), rows.end()), 2 * mean);
@@ -144,7 +144,7 @@ std::string message_for(const std::string& ids, const std::string& lines, const 
       << R"({"schema":"chokepoint/trace/1","source":"t","experts":4,"top_k":2,"tokens":2,"summary":")"
       << summary << R"(",)"
       << R"("sha256":")" << sha256_hex(lines) << R"(",)" << more << R"("ids":)" << ids << "}";
-  const std::string message = error_text([&] { load_trace(path); });
+  const std::string message = error_text([&] { load_routing_trace(path); });
   std::filesystem::remove(path);
   return message;
 }
@@ -172,7 +172,7 @@ TEST(trace, a_trace_says_what_it_is) {
 }
 
 TEST(trace, folding_merges_neighbours_and_keeps_experts_distinct) {
-  const Trace trace{.experts = 8, .top_k = 3, .tokens = 2, .ids = {0, 1, 7, 5, 4, 6}};
+  const RoutingTrace trace{.experts = 8, .top_k = 3, .tokens = 2, .ids = {0, 1, 7, 5, 4, 6}};
   using Ids = std::vector<std::int32_t>;
   EXPECT_EQ(fold_trace(trace, 8, 3, 2), trace.ids);
   // Pairs merge: 0,1 -> 0 and the next free expert; 5,4 -> 2 and 3, which 6 -> 3 finds taken and moves to 0.
@@ -181,7 +181,7 @@ TEST(trace, folding_merges_neighbours_and_keeps_experts_distinct) {
 }
 
 TEST(trace, a_trace_that_does_not_fit_says_how_to_make_one) {
-  const Trace trace{.experts = 8, .top_k = 2, .tokens = 1, .ids = {0, 1}};
+  const RoutingTrace trace{.experts = 8, .top_k = 2, .tokens = 1, .ids = {0, 1}};
   EXPECT_EQ(error_text([&] { fold_trace(trace, 16, 2, 1); }),
             "the trace is of 8 experts, which 16 experts do not divide; make a trace with "
             "scripts/make_routing_trace.py --experts 16 --top-k 2");

@@ -106,8 +106,8 @@ Prepared prepare(const Scene& scene) {
       {"link_efficiency", 0.8, 0.75, 0.85, "published", "DeepEP docs/legacy.md: about 160 of 200 GB/s on NVLink", {}}};
   for (const Resource resource : {Resource::network, Resource::link})
     prepared.inputs.push_back({"machine." + std::string(to_string(resource)), scene.machine->nominal(resource), "B/s",
-                               EvidenceGrade::c, scene.machine->rate[resource].source});
-  prepared.inputs.push_back({"a2a.dispatch.rows", exchange.rows.network.rows, "rows over the network", EvidenceGrade::c,
+                               Grade::c, scene.machine->rate[resource].source});
+  prepared.inputs.push_back({"a2a.dispatch.rows", exchange.rows.network.rows, "rows over the network", Grade::c,
                              "closed form: tokens x nodes per token, less the own node"});
   prepared.uses = {Resource::network, Resource::link};
   add_alternative(exchange, prepared);

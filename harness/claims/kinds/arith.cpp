@@ -23,13 +23,13 @@ Prepared prepare(const Scene& scene) {
   const Claim claim = scene.claim;
   Prepared prepared;
   for (const auto& [name, value] : claim.let) {
-    prepared.inputs.push_back({"let." + name, value, "", EvidenceGrade::c, claim.source.cite});
+    prepared.inputs.push_back({"let." + name, value, "", Grade::c, claim.source.cite});
     prepared.alternatives.push_back({fmt::format("1 % more {}", name), [claim, name = name](const Drawn&) {
                                        return std::vector{value_of(claim, name)};
                                      }});
   }
   if (claim.let.empty())
-    prepared.inputs.push_back({"expr", value_of(claim), claim.quantity.unit, EvidenceGrade::c, claim.source.cite});
+    prepared.inputs.push_back({"expr", value_of(claim), claim.quantity.unit, Grade::c, claim.source.cite});
   prepared.notes.push_back("from its own numbers: " + claim.expression);
   prepared.predict = [claim](const Drawn&) { return std::vector{value_of(claim)}; };
   return prepared;

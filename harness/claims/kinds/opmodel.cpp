@@ -80,9 +80,9 @@ Prepared prepare(const Scene& scene) {
   prepared.base_unit = unit.base;
   const double value = value_of(claim, model, function.name, arguments) * unit.scale;
   for (const auto& [key, argument] : arguments)
-    prepared.inputs.push_back({key, argument, "", EvidenceGrade::c, "the claim's definition"});
+    prepared.inputs.push_back({key, argument, "", Grade::c, "the claim's definition"});
   prepared.inputs.push_back(
-      {"model." + model.id, static_cast<double>(model.layers), "layers", EvidenceGrade::c, model.source});
+      {"model." + model.id, static_cast<double>(model.layers), "layers", Grade::c, model.source});
   prepared.notes.push_back(function.name + ": " + function.summary);
   add_alternatives(prepared, claim, model, function, arguments);
   prepared.predict = [value](const Drawn&) { return std::vector{value}; };

@@ -4,19 +4,12 @@
 namespace chokepoint {
 namespace {
 
-Prepared prepare(const Scene& scene) {
-  Prepared prepared;
-  if (!scene.machine) {
-    prepared.missing.push_back("hardware, the machine that served");
-    return prepared;
-  }
-  finish_serving(scene, {"prefill", "decode"}, prepared);
+Predict source(const Scene& scene, Prepared& prepared) {
   const Predict prefill = prefill_source(scene, prepared), decode = decode_source(scene, prepared);
-  prepared.predict = [prefill, decode](const Drawn& drawn) {
-    return std::vector{prefill(drawn).front(), decode(drawn).front()};
-  };
-  return prepared;
+  return [prefill, decode](const Drawn& drawn) { return std::vector{prefill(drawn).front(), decode(drawn).front()}; };
 }
+
+Prepared prepare(const Scene& scene) { return prepare_serving(scene, {"prefill", "decode"}, source); }
 
 const Register<Derivation> derivation{{.name = "serve_both",
                                        .summary = "prompt and new tokens per second of a node",

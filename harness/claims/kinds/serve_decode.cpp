@@ -4,16 +4,7 @@
 namespace chokepoint {
 namespace {
 
-Prepared prepare(const Scene& scene) {
-  Prepared prepared;
-  if (!scene.machine) {
-    prepared.missing.push_back("hardware, the machine that served");
-    return prepared;
-  }
-  finish_serving(scene, {}, prepared);
-  prepared.predict = decode_source(scene, prepared);
-  return prepared;
-}
+Prepared prepare(const Scene& scene) { return prepare_serving(scene, {}, decode_source); }
 
 const Register<Derivation> derivation{{.name = "serve_decode",
                                        .summary = "new tokens per second of a node",
