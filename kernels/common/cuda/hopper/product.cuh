@@ -19,6 +19,7 @@
 #include "kernels/common/cuda/hopper/epilogue.cuh"
 #include "kernels/common/cuda/hopper/pace.cuh"
 #include "kernels/common/cuda/hopper/product.hpp"
+#include "kernels/common/cuda/hopper/tile_walk.cuh"
 #include "kernels/common/cuda/hopper/wgmma.cuh"
 
 namespace chokepoint::hopper {
@@ -43,31 +44,6 @@ struct ProductShared {
   __device__ int* told() const { return reinterpret_cast<int*>(notes() + kToldAt); }
 
   unsigned char* base;
-};
-
-// One tile of this block: its rows, columns and steps of k.
-struct ProductWork {
-  int row, column, step, step_end;
-  TilePlace place;
-};
-
-template <ProductTileName kName>
-__device__ __forceinline__ ProductWork product_work(const ProductArgs& args, int index, int rank) {
-  constexpr ProductTile kTile = product_tile(kName);
-  ProductWork work;
-  work.place = args.order.place(index);
-  work.row = (work.place.row * kTile.cluster + rank) * kTile.block_m;
-  work.column = work.place.column * kTile.block_n;
-  work.step = cut_begin(work.place.cut, args.order.cuts, args.steps);
-  work.step_end = cut_begin(work.place.cut + 1, args.order.cuts, args.steps);
-  return work;
-}
-
-// This block's cluster among the others, and its rank in it.
-template <int kCluster>
-struct Seat {
-  int rank = kCluster == 1 ? 0 : static_cast<int>(cluster_rank());
-  int cluster = static_cast<int>(blockIdx.x) / kCluster, clusters = static_cast<int>(gridDim.x) / kCluster;
 };
 
 // One stage: A's rows of this block, and of B this block's half for the whole cluster.
@@ -95,34 +71,35 @@ __device__ __forceinline__ void product_load(const ProductShared<kName>& shared,
   }
 }
 
+template <ProductTileName kName>
+using ProductWalk = DenseWalk<product_tile(kName).block_m, product_tile(kName).block_n, product_tile(kName).cluster>;
+
 template <ProductTileName kName, Major kB>
 __device__ void product_produce(const ProductShared<kName>& shared, const TensorMap* a, const TensorMap* b,
-                                const ProductArgs& args, const TilePace& pace) {
+                                ProductWalk<kName> walk, const TilePace& pace) {
   constexpr ProductTile kTile = product_tile(kName);
   const Ring<kTile.stages> ring(shared.notes());
-  const Seat<kTile.cluster> seat;
+  const int rank = Seat<kTile.cluster>{}.rank;
   Cursor at, gate;
-  for (int i = seat.cluster; i < args.order.count(); i += seat.clusters) {
-    const ProductWork work = product_work<kName>(args, i, seat.rank);
+  for (ProductWork work; walk.next(work);) {
     pace.enter(gate);
     for (int step = work.step; step < work.step_end; ++step) {
       ring.wait_empty(at);
-      product_load<kName, kB>(shared, a, b, ring.full(at), work, step, at.stage, seat.rank);
+      product_load<kName, kB>(shared, a, b, ring.full(at), work, step, at.stage, rank);
       ring.next(at);
     }
   }
 }
 
 template <ProductTileName kName>
-__device__ void product_charge(const ProductArgs& args, TilePace& pace) {
+__device__ void product_charge(const ProductArgs& args, ProductWalk<kName> walk, TilePace& pace) {
   constexpr ProductTile kTile = product_tile(kName);
-  const Seat<kTile.cluster> seat;
-  const int tiles = args.order.count() * kTile.cluster;
-  for (int i = seat.cluster; i < args.order.count(); i += seat.clusters) {
-    const ProductWork work = product_work<kName>(args, i, seat.rank);
-    const int rows = max(0, min(args.m - work.row, kTile.block_m)), columns = min(args.n - work.column, kTile.block_n);
+  const int tiles = walk.tiles();
+  for (ProductWork work; walk.next(work);) {
+    const int rows = max(0, min(work.row_end - work.row, kTile.block_m));
+    const int columns = min(args.n - work.column, kTile.block_n);
     const int depth = min(args.k, work.step_end * kProductDepth) - work.step * kProductDepth;
-    pace.admit(static_cast<double>(tile_share(args.memory_bytes, i * kTile.cluster + seat.rank, tiles)),
+    pace.admit(static_cast<double>(tile_share(args.memory_bytes, work.index, tiles)),
                2.0 * depth * (static_cast<double>(rows) * columns));
   }
   pace.drain();
@@ -164,24 +141,22 @@ __device__ __forceinline__ void product_multiply(const ProductShared<kName>& sha
 
 template <ProductTileName kName, Major kB>
 __device__ void product_consume(const ProductShared<kName>& shared, const TensorMap* c, const ProductArgs& args,
-                                int consumer) {
+                                ProductWalk<kName> walk, int consumer) {
   constexpr ProductTile kTile = product_tile(kName);
   constexpr int kSums = kTile.block_n / 2, kConsumerThreads = 128 * kTile.consumers();
   constexpr unsigned kAllConsumers = 1, kFirstConsumer = 2;  // named barriers
-  const Seat<kTile.cluster> seat;
   const DirectOutput direct{.data = args.c, .pitch = args.n, .rows = args.m, .columns = args.n,
                             .is_f32 = args.c_is_f32, .pairs = args.n % 2 == 0};
   SliceStore store(shared.store(consumer), kFirstConsumer + static_cast<unsigned>(consumer));
   Cursor at;
-  for (int i = seat.cluster; i < args.order.count(); i += seat.clusters) {
-    const ProductWork work = product_work<kName>(args, i, seat.rank);
+  for (ProductWork work; walk.next(work);) {
     float d[kSums];
     product_multiply<kName, kB>(shared, work, consumer, at, d);
     if constexpr (kTile.cluster == 1) {
       if (args.order.cuts > 1) {
-        const int tile = i / args.order.cuts;
+        const int tile = work.index / args.order.cuts;
         const std::int64_t sums = std::int64_t{tile} * args.order.cuts * kTile.block_m * kTile.block_n;
-        const CutTile cut{.partials = args.partials + sums, .counter = args.counters + tile, .cut = work.place.cut,
+        const CutTile cut{.partials = args.partials + sums, .counter = args.counters + tile, .cut = work.cut,
                           .cuts = args.order.cuts};
         if (!join_cuts(cut, d, shared.told(), kAllConsumers, static_cast<int>(threadIdx.x) - 128, kConsumerThreads))
           continue;
@@ -202,6 +177,7 @@ __global__ void __launch_bounds__(product_tile(kName).threads(), 1)
                    const __grid_constant__ TensorMap c, const __grid_constant__ ProductArgs args) {
   constexpr ProductTile kTile = product_tile(kName);
   const ProductShared<kName> shared;
+  const ProductWalk<kName> walk(args.order, args.m, args.steps);
   TilePace pace(shared.pace(), args.pace);
   if (threadIdx.x == 0) {
     prefetch_tensor_map(&a);
@@ -219,11 +195,11 @@ __global__ void __launch_bounds__(product_tile(kName).threads(), 1)
   const int warp = __shfl_sync(0xffffffffU, static_cast<int>(threadIdx.x) / 32, 0);  // known to be the same in a warp
   if (warp < 4) {
     if constexpr (kTile.consumers() == 2) give_registers<40>();
-    if (warp == 0 && lane_id() == 0) product_produce<kName, kB>(shared, &a, &b, args, pace);
-    if (warp == 1 && lane_id() == 0 && pace.on()) product_charge<kName>(args, pace);
+    if (warp == 0 && lane_id() == 0) product_produce<kName, kB>(shared, &a, &b, walk, pace);
+    if (warp == 1 && lane_id() == 0 && pace.on()) product_charge<kName>(args, walk, pace);
   } else {
     if constexpr (kTile.consumers() == 2) take_registers<232>();
-    product_consume<kName, kB>(shared, &c, args, warp / 4 - 1);
+    product_consume<kName, kB>(shared, &c, args, walk, warp / 4 - 1);
   }
   // A block must not leave while the other still writes to its shared memory or arrives at its barriers.
   __syncwarp();  // single lanes had work of their own
