@@ -1,6 +1,9 @@
 // The products of kernels/common/cuda/hopper, for launches that run on the emulator.
 #include "tests/cuda_emulator/emulator.hpp"
 // The emulator comes first.
+#include "kernels/common/cuda/hopper/grouped.cu"
+#include "kernels/common/cuda/hopper/grouped_low.cu"
+#include "kernels/common/cuda/hopper/grouped_wide.cu"
 #include "kernels/common/cuda/hopper/product.cu"
 #include "kernels/common/cuda/hopper/product_low.cu"
 #include "kernels/common/cuda/hopper/product_medium.cu"

@@ -4,17 +4,12 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/common/cuda/hopper/cycle_model.hpp"
 #include "kernels/common/cuda/hopper/product.hpp"
 
 namespace chokepoint::hopper {
 namespace {
 
-// Per clock. Tensor cores: 989 TFLOP/s of an H100 SXM5 (datasheet) / 132 multiprocessors / 1.83 GHz. L2: DeepGEMM's
-// figures (csrc/jit_kernels/heuristics/sm90.hpp@54e2261): 64 B for a multiprocessor, about 6.15 KB for all. Memory:
-// 3.35 TB/s (datasheet) at 1.7 GHz.
-constexpr double kMultiplyAdds = 2048.0, kL2Bytes = 64.0, kL2BytesOfAll = 6150.0, kMemoryBytes = 1970.0;
-// Until a block's first product, and for a tile's sums to leave: estimates, to be replaced by measurements.
-constexpr double kFillCycles = 1500.0, kTileCycles = 600.0;
 // What medium tiles have to promise, which take more from shared memory and L2 than wide ones for the same product.
 constexpr double kMediumWorthwhile = 0.98;
 constexpr int kMostCuts = 16, kLeastStepsPerCut = 4;
@@ -73,19 +68,15 @@ ProductPlan product_plan_with(ProductTileName name, int cuts, const ProductTask&
 
 double product_cycles(const ProductPlan& plan, const ProductTask& task, const ProductMachine& machine) {
   const ProductTile tile = plan.tile();
-  const double sms = machine.multiprocessors;
   const double waves = (plan.order.count() * tile.cluster + plan.grid - 1) / plan.grid;
-  const double tensor = static_cast<double>(tile.block_m) * tile.block_n * kProductDepth / kMultiplyAdds;
-  const double l2 = (tile.a_bytes() + static_cast<double>(tile.b_bytes()) / tile.cluster) /
-                    std::min(kL2Bytes, kL2BytesOfAll / sms);
+  const double step = step_cycles(tile, tile.a_bytes() + static_cast<double>(tile.b_bytes()) / tile.cluster,
+                                  machine.multiprocessors);
   const double steps = (plan.steps + plan.order.cuts - 1) / plan.order.cuts;
   const double sums_bytes = plan.order.cuts > 1 ? 2.0 * static_cast<double>(plan.partial_bytes) : 0.0;
-  const double at_work =
-      kFillCycles + waves * (steps * std::max(tensor, l2) + kTileCycles) + sums_bytes / kL2BytesOfAll;
+  const double at_work = kFillCycles + waves * (steps * step + kTileCycles) + sums_bytes / kL2BytesOfAll;
   const double m = static_cast<double>(task.m), n = static_cast<double>(task.n), k = static_cast<double>(task.k);
   const double memory = (2.0 * (m * k + n * k) + (task.c_is_f32 ? 4.0 : 2.0) * m * n) / kMemoryBytes;
-  // What is hidden behind the slower of the two is never hidden quite.
-  return std::max(at_work, memory) + 0.1 * std::min(at_work, memory);
+  return both_cycles(at_work, memory);
 }
 
 ProductPlan product_plan(const ProductTask& task, const ProductMachine& machine) {

@@ -58,6 +58,66 @@ constexpr int best_group(int rows, int columns, int block_m, int block_n, int at
   return best;
 }
 
+// Where the rows of each group are, such as those that go to one expert; in the device's memory, so that routing may run
+// there. Contiguous: groups follow each other without gaps. Masked: each has room for `capacity` rows, and the first of
+// them are there.
+struct GroupRows {
+  const std::int32_t* begin = nullptr;  // contiguous: [groups + 1]
+  const std::int32_t* count = nullptr;  // masked: [groups]
+  int capacity = 0;
+
+  constexpr int first(int group) const { return count == nullptr ? begin[group] : group * capacity; }
+  constexpr int end(int group) const {
+    return count == nullptr ? begin[group + 1] : group * capacity + count[group];
+  }
+};
+
+// All groups' tiles, group after group.
+struct GroupOrder {
+  GroupRows rows;
+  int groups = 0;
+  int columns = 0, column_block = 0;  // tiles along the columns of C, and what one of them covers
+  int b_rows = 0;                     // of B for each group
+  int group = 1;                      // rows of a group of the order
+};
+
+// The tiles of one group as clusters take them. Two blocks share the columns of two neighbours along the rows; where the
+// number of rows is odd, the last one's tiles are taken two neighbours along the columns at a time, which share nothing:
+// no block is idle because a group has few rows.
+struct GroupPlace {
+  int row = 0, column = 0;
+  bool alone = true;
+  constexpr bool operator==(const GroupPlace&) const = default;
+};
+template <int kCluster>
+struct GroupTiles {
+  static_assert(kCluster == 1 || kCluster == 2, "pairs at most");
+  int rows = 0, columns = 0, group = 1;
+
+  constexpr int in_pairs() const { return rows / kCluster * columns; }
+  constexpr int count() const { return in_pairs() + (rows % kCluster * columns + kCluster - 1) / kCluster; }
+  // Of block `rank` of the cluster; its column may lie outside.
+  constexpr GroupPlace place(int index, int rank) const {
+    if (index >= in_pairs()) return {rows - 1, (index - in_pairs()) * kCluster + rank, true};
+    const TileOrder order{.rows = rows / kCluster, .columns = columns, .group = group};
+    const TilePlace at = order.place(index);
+    return {at.row * kCluster + rank, at.column, kCluster == 1};
+  }
+};
+
+// The group of tile `index`, where the tiles of group g end at end[g]; groups without tiles are none's.
+constexpr int group_of(const int* end, int groups, int index) {
+  int low = 0, high = groups - 1;
+  while (low < high) {
+    const int middle = (low + high) / 2;
+    if (end[middle] > index)
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  return low;
+}
+
 // Whole bytes of tile `index` of `tiles`; they add up to `bytes`.
 constexpr std::int64_t tile_share(std::int64_t bytes, int index, int tiles) {
   return bytes / tiles + (index < bytes % tiles ? 1 : 0);

@@ -1,6 +1,7 @@
 // Which tile does this block compute next? All that the warps of a product know of order, rows, cuts and clusters.
 //
 //   DenseWalk<kBlockM, kBlockN, kCluster> walk(order, m, steps);
+//   GroupedWalk<kBlockM, kCluster> walk(order, tile_end, steps);
 //   for (ProductWork work; walk.next(work);) ...
 // Each role of a block (loads, paces, computes) walks by itself, and all see the same tiles in the same order. The
 // blocks of a cluster take as many tiles each, at the same time; a tile may lie outside the matrix.
@@ -16,8 +17,10 @@ struct ProductWork {
   int row, row_end;  // rows from row_end on are not this tile's to write
   int column;
   int step, step_end;
-  int cut;    // of those along k
-  int index;  // among walk.tiles()
+  int cut;     // of those along k
+  int index;   // among walk.tiles()
+  int b_row;   // where the group's part of B begins
+  bool alone;  // shares nothing with the other block of its cluster
 };
 
 // This block's cluster among the others, and its rank in it.
@@ -44,7 +47,9 @@ class DenseWalk {
             .step = cut_begin(place.cut, order_.cuts, steps_),
             .step_end = cut_begin(place.cut + 1, order_.cuts, steps_),
             .cut = place.cut,
-            .index = at_ * kCluster + seat_.rank};
+            .index = at_ * kCluster + seat_.rank,
+            .b_row = 0,
+            .alone = kCluster == 1};
     at_ += seat_.clusters;
     return true;
   }
@@ -57,6 +62,73 @@ class DenseWalk {
   int rows_, steps_;
   Seat<kCluster> seat_;
   int at_;
+};
+
+// Of groups of rows, one after the other.
+template <int kBlockM, int kCluster>
+class GroupedWalk {
+ public:
+  // Both outlive it; tile_end as count_tiles leaves it.
+  __device__ __forceinline__ GroupedWalk(const GroupOrder& order, const int* tile_end, int steps)
+      : order_(order), tile_end_(tile_end), steps_(steps), at_(seat_.cluster), count_(tile_end[order.groups - 1]) {}
+
+  // Into shared memory, [groups]; by one whole block, which then has to meet.
+  __device__ static void count_tiles(const GroupOrder& order, int* tile_end) {
+    for (int group = static_cast<int>(threadIdx.x); group < order.groups; group += static_cast<int>(blockDim.x))
+      tile_end[group] = tiles_of(order, group).count();
+    __syncthreads();
+    if (threadIdx.x < 32) add_up(tile_end, order.groups);
+  }
+
+  __device__ __forceinline__ bool next(ProductWork& work) {
+    if (at_ >= count_) return false;
+    const int group = group_of(tile_end_, order_.groups, at_);
+    const int before = group == 0 ? 0 : tile_end_[group - 1];
+    const GroupPlace place = tiles_of(order_, group).place(at_ - before, seat_.rank);
+    work = {.row = order_.rows.first(group) + place.row * kBlockM,
+            .row_end = order_.rows.end(group),
+            .column = place.column * order_.column_block,
+            .step = 0,
+            .step_end = steps_,
+            .cut = 0,
+            .index = at_ * kCluster + seat_.rank,
+            .b_row = group * order_.b_rows,
+            .alone = place.alone};
+    at_ += seat_.clusters;
+    return true;
+  }
+
+  __device__ __forceinline__ int tiles() const { return count_ * kCluster; }
+
+ private:
+  __device__ static GroupTiles<kCluster> tiles_of(const GroupOrder& order, int group) {
+    return {.rows = tiles_along(order.rows.end(group) - order.rows.first(group), kBlockM),
+            .columns = order.columns,
+            .group = order.group};
+  }
+
+  // Running sums, by one warp.
+  __device__ static void add_up(int* values, int count) {
+    int before = 0;
+    for (int first = 0; first < count; first += 32) {
+      const int lane = static_cast<int>(lane_id()), i = first + lane;
+      int sum = i < count ? values[i] : 0;
+#pragma unroll
+      for (int distance = 1; distance < 32; distance *= 2) {
+        const int other = __shfl_up_sync(0xffffffffU, sum, static_cast<unsigned>(distance));
+        if (lane >= distance) sum += other;
+      }
+      sum += before;
+      if (i < count) values[i] = sum;
+      before = __shfl_sync(0xffffffffU, sum, 31);
+    }
+  }
+
+  const GroupOrder& order_;
+  const int* tile_end_;
+  int steps_;
+  Seat<kCluster> seat_;
+  int at_, count_;
 };
 
 }  // namespace chokepoint::hopper
