@@ -52,8 +52,15 @@ class CheckedGroups {
         c_("c", {of.all_rows(), of.gated ? of.n / 2 : of.n}, Dtype::bf16),
         begin_(1, 0) {
     for (const std::int32_t count : of.rows) begin_.push_back(begin_.back() + count);
-    task_ = {.m = of.all_rows(), .n = of.n, .k = of.k, .groups = of.groups(), .a = a_.data(), .b = b_.data(),
-             .gated = of.gated, .c = c_.data(), .memory_bytes = memory_bytes};
+    task_ = {.m = of.all_rows(),
+             .n = of.n,
+             .k = of.k,
+             .groups = of.groups(),
+             .a = a_.data(),
+             .b = b_.data(),
+             .gated = of.gated,
+             .c = c_.data(),
+             .memory_bytes = memory_bytes};
     if (of.capacity > 0)
       task_.group_rows = case_.rows.data();
     else
@@ -88,7 +95,8 @@ class CheckedGroups {
       }
     for (std::int64_t row = 0; row < case_.all_rows(); ++row)
       for (std::int64_t i = 0; !written[static_cast<std::size_t>(row)] && i < task_.columns(); ++i)
-        ASSERT_TRUE(std::isnan(c_.at(row * task_.columns() + i))) << case_.text() << ": row " << row << " is no group's";
+        ASSERT_TRUE(std::isnan(c_.at(row * task_.columns() + i)))
+            << case_.text() << ": row " << row << " is no group's";
   }
 
  private:
@@ -114,7 +122,8 @@ class CheckedGroups {
         const Sum up = product_at(row, group, task_.columns() + i);
         const double silu = wanted.value / (1.0 + std::exp(-wanted.value));
         // silu's slope is 1.1 at most.
-        error = 1.1 * error * std::abs(up.value) + (std::abs(silu) + error) * up.size * kSummed + std::abs(silu * up.value) * 1e-6;
+        error = 1.1 * error * std::abs(up.value) + (std::abs(silu) + error) * up.size * kSummed +
+                std::abs(silu * up.value) * 1e-6;
         wanted.value = silu * up.value;
       }
       ASSERT_NEAR(c_.at(row * task_.columns() + i), wanted.value, error + std::abs(wanted.value) * kRounded)

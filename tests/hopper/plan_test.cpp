@@ -1,7 +1,7 @@
 // Which tile does a product on Hopper get, and does what is chosen fit the machine?
 #include <gtest/gtest.h>
 
-#include "kernels/common/cuda/hopper/product.hpp"
+#include "kernels/common/cuda/hopper/grouped.hpp"
 
 namespace chokepoint::hopper {
 namespace {
@@ -93,6 +93,55 @@ TEST(hopper_plan, what_cannot_be_counted_is_refused_with_a_reason) {
   EXPECT_EQ(product_obstacle(1 << 20, 1 << 20, 64), std::nullopt);
   EXPECT_NE(product_obstacle(std::int64_t{1} << 30, 1 << 20, 64), std::nullopt);
   EXPECT_NE(product_obstacle(1, 1, std::int64_t{1} << 31), std::nullopt);
+}
+
+GroupedTask grouped(std::int64_t groups, std::int64_t rows, std::int64_t n, std::int64_t k, bool gated) {
+  return {.m = groups * rows, .n = n, .k = k, .groups = groups, .gated = gated, .rows_per_group = rows};
+}
+
+TEST(hopper_plan, groups_of_many_rows_take_wide_tiles_and_groups_of_few_take_low_ones) {
+  for (const std::int64_t rows : {128, 256, 512, 8192})
+    EXPECT_EQ(grouped_plan(grouped(8, rows, 4096, 7168, true), kH100).name, ProductTileName::wide) << rows;
+  for (const std::int64_t rows : {1, 16, 64}) {
+    EXPECT_EQ(grouped_plan(grouped(8, rows, 4096, 7168, true), kH100).name, ProductTileName::low) << rows;
+    EXPECT_EQ(grouped_plan(grouped(8, rows, 7168, 2048, false), kH100).name, ProductTileName::low) << rows;
+  }
+}
+
+TEST(hopper_plan, every_grouped_product_fits_its_machine_and_is_covered) {
+  for (const ProductTileName name : kGroupedTileNames) {
+    const ProductTile tile = product_tile(name);
+    EXPECT_LE(grouped_shared_bytes(tile), kH100.shared_bytes);
+    EXPECT_EQ(tile.b_bytes() / 2 % kTileAlignment, 0) << "halves of B are boxes of TMA";
+    for (const std::int64_t n : {2, 8, 4096, 4098})
+      for (const std::int64_t k : {1, 64, 7168})
+        for (const bool gated : {false, true}) {
+          const GroupedTask task = grouped(3, 100, n, k, gated);
+          const GroupedPlan plan = grouped_plan_with(name, task, kH100);
+          EXPECT_GE(plan.columns * plan.column_block, task.columns());
+          EXPECT_EQ(plan.column_block, gated ? tile.block_n / 2 : tile.block_n);
+          EXPECT_GE(plan.steps * kProductDepth, k);
+          EXPECT_EQ(plan.grid % tile.cluster, 0);
+          EXPECT_LE(plan.grid, 132);
+          EXPECT_EQ(plan.a_bytes > 0, k % 8 != 0);
+        }
+  }
+}
+
+TEST(hopper_plan, grouped_products_keep_to_the_multiprocessors_they_are_given) {
+  GroupedTask task = grouped(8, 1024, 4096, 7168, true);
+  task.multiprocessors = 112;
+  EXPECT_EQ(grouped_plan(task, kH100).grid, 112);
+  task.multiprocessors = 1;
+  EXPECT_GE(grouped_plan(task, kH100).grid, 1);
+}
+
+TEST(hopper_plan, grouped_products_that_cannot_be_counted_are_refused_with_a_reason) {
+  EXPECT_EQ(grouped_obstacle(1, 1, 1, 1), std::nullopt);
+  EXPECT_EQ(grouped_obstacle(32768, 4096, 7168, 256), std::nullopt);
+  EXPECT_NE(grouped_obstacle(1, 1, 1, kMostGroups + 1), std::nullopt);
+  EXPECT_NE(grouped_obstacle(1, 1, 1, 0), std::nullopt);
+  EXPECT_NE(grouped_obstacle(1 << 20, 1 << 22, 64, 600), std::nullopt);
 }
 
 }  // namespace

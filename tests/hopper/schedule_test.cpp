@@ -37,6 +37,59 @@ TEST(hopper_schedule, tiles_of_a_group_come_column_by_column_and_cuts_follow_eac
   for (int i = 0; i < 12; ++i) EXPECT_EQ(order.place(i), expected[i]) << i;
 }
 
+template <int kCluster>
+void expect_every_tile_of_a_group_once(int rows, int columns, int group) {
+  const GroupTiles<kCluster> tiles{.rows = rows, .columns = columns, .group = group};
+  std::set<std::pair<int, int>> seen;
+  int outside = 0;
+  for (int i = 0; i < tiles.count(); ++i) {
+    const GroupPlace first = tiles.place(i, 0), last = tiles.place(i, kCluster - 1);
+    if (kCluster == 2 && !first.alone) {
+      EXPECT_EQ(first.column, last.column) << "they share it";
+    }
+    EXPECT_EQ(first.alone, last.alone) << "or one would wait for what the other does not send";
+    for (int rank = 0; rank < kCluster; ++rank) {
+      const GroupPlace at = tiles.place(i, rank);
+      EXPECT_TRUE(at.row >= 0 && at.row < rows && at.column >= 0 && at.column <= columns);
+      if (at.column == columns)
+        ++outside;
+      else
+        EXPECT_TRUE(seen.insert({at.row, at.column}).second);
+    }
+  }
+  EXPECT_EQ(seen.size(), static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns));
+  EXPECT_LE(outside, 1) << "one block without work, of a group with odd rows and columns";
+}
+
+TEST(hopper_schedule, every_tile_of_a_group_is_taken_once_and_clusters_have_the_same_columns_or_nothing_in_common) {
+  for (const int rows : {0, 1, 2, 3, 8, 9})
+    for (const int columns : {1, 2, 7, 16})
+      for (const int group : {1, 2, 5}) {
+        expect_every_tile_of_a_group_once<1>(rows, columns, group);
+        expect_every_tile_of_a_group_once<2>(rows, columns, group);
+      }
+}
+
+// Groups of 0, 3, 0, 0, 1, 0 tiles.
+TEST(hopper_schedule, a_tile_belongs_to_the_first_group_that_ends_behind_it) {
+  const int end[] = {0, 3, 3, 3, 4, 4};
+  for (int tile = 0; tile < 3; ++tile) EXPECT_EQ(group_of(end, 6, tile), 1) << tile;
+  EXPECT_EQ(group_of(end, 6, 3), 4);
+  const int one[] = {5};
+  EXPECT_EQ(group_of(one, 1, 4), 0);
+}
+
+TEST(hopper_schedule, rows_of_groups_follow_each_other_or_have_room) {
+  const std::int32_t begin[] = {0, 3, 3, 10}, count[] = {2, 0, 5};
+  const GroupRows contiguous{.begin = begin}, masked{.count = count, .capacity = 8};
+  EXPECT_EQ(contiguous.first(2), 3);
+  EXPECT_EQ(contiguous.end(2), 10);
+  EXPECT_EQ(contiguous.first(1), contiguous.end(1));
+  EXPECT_EQ(masked.first(2), 16);
+  EXPECT_EQ(masked.end(2), 21);
+  EXPECT_EQ(masked.first(1), masked.end(1));
+}
+
 TEST(hopper_schedule, cuts_share_all_steps_as_evenly_as_they_can) {
   for (const int steps : {1, 7, 16, 113})
     for (const int cuts : {1, 2, 5}) {

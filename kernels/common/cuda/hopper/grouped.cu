@@ -1,5 +1,5 @@
-// How does a grouped product get onto the GPU? Tensor maps and arguments once, then copies of rows TMA cannot reach, and
-// the launch.
+// How does a grouped product get onto the GPU? Tensor maps and arguments once, then copies of rows TMA cannot reach,
+// and the launch.
 #include "kernels/common/cuda/hopper/grouped.hpp"
 
 #include "harness/base/error.hpp"
@@ -37,7 +37,7 @@ void check_task(const GroupedTask& task, const GroupedPlan& plan) {
   if (const auto obstacle = grouped_obstacle(task.m, task.n, task.k, task.groups)) refuse(*obstacle);
   if (task.gated && task.n % 2 != 0) refuse("n is odd, so there are no halves to gate");
   if (plan.grid == 0) refuse("no tile fits the shared memory of this GPU");
-  if ((task.group_begin == nullptr) == (task.group_rows == nullptr)) refuse("groups are contiguous or masked, not both");
+  if ((task.group_begin == nullptr) == (task.group_rows == nullptr)) refuse("groups are either contiguous or masked");
   if (plan.workspace_bytes() > 0 && task.workspace == nullptr)
     throw Error(Fault::device, "grouped product: the task has no workspace", "give it grouped_workspace_bytes(task)");
 }

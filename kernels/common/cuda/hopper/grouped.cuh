@@ -6,14 +6,15 @@
 //   shared memory. Two row tiles of a group share their columns of B in a cluster; a last odd row tile is taken by both
 //   blocks, for two neighbouring columns, with loads of their own. Rows of B come in two boxes, which with `gated` are
 //   those of g and of u for the same columns of C: both sums of an element are in one thread.
-// Rows: groups are not padded. A tile may load rows of the next group, whose sums are dropped: 64 rows that all belong to
-//   the group leave by TMA, others from registers, row by row. A consumer without rows only hands its stages back.
+// Rows: groups are not padded. A tile may load rows of the next group, whose sums are dropped: 64 rows that all belong
+//   to the group leave by TMA, others from registers, row by row. A consumer without rows only hands its stages back.
 // Registers: 40 for the loading warpgroup, 232 for two consumers of 64 x 256, 0 spills. Shared memory:
 //   grouped_shared_bytes, all 227 KiB for `wide`, of which 2.5 KiB are the tiles of 640 groups.
-// Bound: compute for many rows a group (989 TFLOP/s on an H100 SXM by the datasheet); memory, the weights of groups with
-//   rows, for few.
-// Ideas: persistent tiles found from counts on the device, contiguous and masked groups as in DeepGEMM (@54e2261), which
-//   pads groups to whole tiles; boxes of g and u instead of interleaved weights are ours, as are odd tiles in pairs.
+// Bound: compute for many rows a group (989 TFLOP/s on an H100 SXM by the datasheet); memory, the weights of groups
+//   with rows, for few.
+// Ideas: persistent tiles found from counts on the device, contiguous and masked groups as in DeepGEMM (@54e2261),
+//   which pads groups to whole tiles; boxes of g and u instead of interleaved weights are ours, as are odd row tiles
+//   that a cluster shares out along the columns.
 // Does not support: rows that TMA cannot reach (grouped.cu copies them first); weights [k, n].
 #pragma once
 
@@ -91,7 +92,7 @@ __device__ __forceinline__ void grouped_skip(const ProductShared<kName>& shared,
   }
 }
 
-// x / (1 + exp(-x)) * u with the fast exponential and quotient: 2 units in the last place of f32 each, far below bf16's.
+// silu(x) u by the fast exponential and quotient, each within 2 units in the last place of f32: far below bf16's.
 __device__ __forceinline__ float gated_value(float x, float u) { return __fdividef(x, 1.0F + __expf(-x)) * u; }
 
 // 64 x kColumns of C at (row, column).

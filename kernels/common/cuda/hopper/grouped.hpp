@@ -32,7 +32,7 @@ struct GroupedTask {
   std::int64_t rows_per_group = 0;  // what to expect of a group that has rows, for the choice of tiles; 0: m / groups
   void* workspace = nullptr;        // grouped_workspace_bytes(task)
   int multiprocessors = 0;          // to be used, at most; 0: all
-  // Charged in all, spread evenly over the tiles; 2 n k FLOP a row are charged besides. Nothing where there are no rows.
+  // Charged in all, spread evenly over the tiles; 2 n k FLOP a row are charged besides. Nothing without rows.
   double memory_bytes = 0.0;
   DevicePace pace = {};
 
@@ -41,7 +41,7 @@ struct GroupedTask {
 
 // Two of a product's tiles: wide, and low for groups of up to 64 rows. Half of a tile's columns of B are one box of
 // TMA, so that with `gated` the halves are those of g and u for the same columns of C.
-inline constexpr ProductTileName kGroupedTileNames[] = {ProductTileName::wide, ProductTileName::low};
+inline constexpr ProductTileName kGroupedTileNames[] = {ProductTileName::low, ProductTileName::wide};
 
 // A number for each group lies behind a product's shared memory.
 inline constexpr int kMostGroups = 640;
@@ -64,7 +64,7 @@ struct GroupedPlan {
   constexpr std::int64_t workspace_bytes() const { return a_bytes + b_bytes; }
 };
 
-// The tile that should take the least time. Pure; sizes alone decide.
+// The tile that should take the least time. Pure: sizes and the rows to expect decide.
 GroupedPlan grouped_plan(const GroupedTask& task, const ProductMachine& machine);
 // The same with a tile of the caller's choice.
 GroupedPlan grouped_plan_with(ProductTileName name, const GroupedTask& task, const ProductMachine& machine);

@@ -1,4 +1,4 @@
-// The grouped product with tiles of 64 x 128; a file of its own, so that tiles compile side by side.
+// The grouped product with tiles of 64 x 128; a file of its own: tiles compile side by side.
 // sass: grouped_kernel HGMMA.n128>=4 UTMALDG>=3 UTMASTG>=3 STSM>=12 WARPGROUP<=3
 #include "kernels/common/cuda/hopper/grouped.cuh"
 

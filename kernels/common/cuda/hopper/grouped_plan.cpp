@@ -26,6 +26,9 @@ ExpectedRows expected_rows(const GroupedTask& task) {
   return {rows, std::clamp<std::int64_t>((task.m + rows - 1) / rows, 1, std::max<std::int64_t>(1, task.groups))};
 }
 
+// What wide tiles have to promise: low ones compute less for nothing where memory is the bound of both.
+constexpr double kWideWorthwhile = 0.98;
+
 int multiprocessors_for(const GroupedTask& task, const ProductMachine& machine) {
   return task.multiprocessors > 0 ? std::min(task.multiprocessors, machine.multiprocessors) : machine.multiprocessors;
 }
@@ -36,7 +39,8 @@ std::optional<std::string> grouped_obstacle(std::int64_t m, std::int64_t n, std:
   constexpr std::int64_t kMost = std::numeric_limits<int>::max() / 2;  // coordinates and numbers of tiles are int
   for (const auto& [name, length] : {std::pair{"m", m}, {"n", n}, {"k", k}})
     if (length < 1 || length > kMost) return fmt::format("{} is {}, this kernel takes 1 to {}", name, length, kMost);
-  if (groups < 1 || groups > kMostGroups) return fmt::format("{} groups, this kernel takes 1 to {}", groups, kMostGroups);
+  if (groups < 1 || groups > kMostGroups)
+    return fmt::format("there are {} groups, this kernel takes 1 to {}", groups, kMostGroups);
   if (groups * n > kMost) return fmt::format("B has {} rows, this kernel takes {}", groups * n, kMost);
   if ((tiles_along(m, 64) + groups) * tiles_along(n, 64) > kMost)
     return fmt::format("m x n = {} x {} has more tiles than this kernel can count", m, n);
@@ -52,8 +56,8 @@ GroupedPlan grouped_plan_with(ProductTileName name, const GroupedTask& task, con
   plan.columns = tiles_along(task.columns(), plan.column_block);
   const int clusters = std::max(1, multiprocessors_for(task, machine) / tile.cluster);
   const int cluster_rows = tile.block_m * tile.cluster;
-  plan.group =
-      best_group(tiles_along(expected_rows(task).rows, cluster_rows), plan.columns, cluster_rows, tile.block_n, clusters);
+  plan.group = best_group(tiles_along(expected_rows(task).rows, cluster_rows), plan.columns, cluster_rows, tile.block_n,
+                          clusters);
   const std::int64_t most_tiles = (tiles_along(task.m, tile.block_m) + task.groups) * plan.columns;
   plan.grid = static_cast<int>(std::min<std::int64_t>(clusters, most_tiles)) * tile.cluster;
   plan.store_by_tma = tma_can_reach(task.columns() * 2);
@@ -89,7 +93,9 @@ GroupedPlan grouped_plan(const GroupedTask& task, const ProductMachine& machine)
   for (const ProductTileName name : kGroupedTileNames) {
     if (grouped_shared_bytes(product_tile(name)) > machine.shared_bytes) continue;
     const GroupedPlan plan = grouped_plan_with(name, task, machine);
-    if (best.grid == 0 || grouped_cycles(plan, task, machine) < grouped_cycles(best, task, machine)) best = plan;
+    const double worthwhile = name == ProductTileName::wide ? kWideWorthwhile : 1.0;
+    if (best.grid == 0 || grouped_cycles(plan, task, machine) < worthwhile * grouped_cycles(best, task, machine))
+      best = plan;
   }
   return best;
 }

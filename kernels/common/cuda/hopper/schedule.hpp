@@ -58,9 +58,9 @@ constexpr int best_group(int rows, int columns, int block_m, int block_n, int at
   return best;
 }
 
-// Where the rows of each group are, such as those that go to one expert; in the device's memory, so that routing may run
-// there. Contiguous: groups follow each other without gaps. Masked: each has room for `capacity` rows, and the first of
-// them are there.
+// Where the rows of each group are, such as those that go to one expert; in the device's memory, so that routing may
+// run there. Contiguous: groups follow each other without gaps. Masked: each has room for `capacity` rows, and the
+// first of them are there.
 struct GroupRows {
   const std::int32_t* begin = nullptr;  // contiguous: [groups + 1]
   const std::int32_t* count = nullptr;  // masked: [groups]
@@ -81,9 +81,9 @@ struct GroupOrder {
   int group = 1;                      // rows of a group of the order
 };
 
-// The tiles of one group as clusters take them. Two blocks share the columns of two neighbours along the rows; where the
-// number of rows is odd, the last one's tiles are taken two neighbours along the columns at a time, which share nothing:
-// no block is idle because a group has few rows.
+// The tiles of one group as clusters take them. Two blocks share the columns of two neighbours along the rows; where
+// the number of rows is odd, the last one's tiles are taken two neighbours along the columns at a time, which share
+// nothing: no block is idle because a group has few rows.
 struct GroupPlace {
   int row = 0, column = 0;
   bool alone = true;
