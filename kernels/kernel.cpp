@@ -36,6 +36,8 @@ std::string Shape::text() const {
   return text;
 }
 
+bool Kernel::charges(Resource resource) const { return std::find(paces.begin(), paces.end(), resource) != paces.end(); }
+
 std::int64_t Problem::output_row_length() const { return output_dims().back(); }
 
 std::int64_t Problem::output_rows() const {

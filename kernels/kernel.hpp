@@ -169,6 +169,8 @@ struct Kernel {
   std::function<int(const Shape&)> wire_multiprocessors = [](const Shape&) { return 0; };
   // `problem` outlives the launch. `pace` clocks outlive it too.
   std::function<std::unique_ptr<Launch>(const Problem&, Device&, const Pace&)> prepare;
+
+  bool charges(Resource resource) const;  // is it one that it paces?
 };
 
 // Kernels of different operations share names; within one operation a name is unique.

@@ -126,6 +126,8 @@ Json parse_with_keys_once(const JsonFile& file) {
 
 }  // namespace
 
+Json or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+
 JsonFile parse_json(std::string text, std::string name) {
   JsonFile file{std::move(name), std::move(text), {}};
   try {

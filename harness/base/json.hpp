@@ -13,6 +13,9 @@ namespace chokepoint {
 
 using Json = nlohmann::ordered_json;
 
+// A number, or null where there is none.
+Json or_null(const std::optional<double>& value);
+
 // A parsed file and its text, so that errors can name the line of a key.
 struct JsonFile {
   std::string path;  // as the user knows it

@@ -102,4 +102,7 @@ std::string duration_text(double seconds, int digits) {
   return fmt::format("{} s", seconds);
 }
 
+
+std::string rate_text(double rate, Resource resource) { return with_unit(rate, fmt::format("{}/s", unit_of(resource))); }
+
 }  // namespace chokepoint

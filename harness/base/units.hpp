@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "harness/base/resource.hpp"
+
 namespace chokepoint {
 
 inline constexpr double kSecondsPerHour = 3600.0;
@@ -24,6 +26,7 @@ long long parse_integer(std::string_view text);
 
 // 1.234e9, "B/s" -> "1.23 GB/s". Three significant digits; `digits` changes that.
 std::string with_unit(double value, std::string_view unit, int digits = 3);
+std::string rate_text(double rate, Resource resource);  // "400 GB/s"
 
 // 0.000123 -> "123 us".
 std::string duration_text(double seconds, int digits = 3);

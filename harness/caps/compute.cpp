@@ -5,7 +5,7 @@
 namespace chokepoint {
 namespace {
 
-const Register<Cap> cap{
+const Register<Cap> compute_cap{
     {.name = "compute",
      .resource = Resource::compute,
      .device = "cpu",

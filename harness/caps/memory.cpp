@@ -5,7 +5,7 @@
 namespace chokepoint {
 namespace {
 
-const Register<Cap> cap{
+const Register<Cap> memory_cap{
     {.name = "memory",
      .resource = Resource::memory,
      .device = "cpu",

@@ -31,7 +31,7 @@ std::string repository_of(const std::string& url) {
   return url.substr(prefix.size(), url.find_first_of("@ (", prefix.size()) - prefix.size());
 }
 
-std::vector<KernelFile> without(const std::string& repository, std::vector<KernelFile> files) {
+std::vector<KernelFile> without_rows(const std::string& repository, std::vector<KernelFile> files) {
   for (KernelFile& file : files)
     std::erase_if(file.rows, [&](const KernelRow& row) { return row.source.find(repository) != std::string::npos; });
   return files;
@@ -64,7 +64,7 @@ std::string replaced_text(const KernelTable& table, const KernelRow& row) {
 std::shared_ptr<const KernelTable> kernels_for(const Scene& scene, bool own_source) {
   std::vector<KernelFile> files = once_per_folder<std::vector<KernelFile>>(scene.configs, load_kernel_files);
   const std::string repository = repository_of(scene.claim.source.url);
-  if (!own_source && !repository.empty()) files = without(repository, std::move(files));
+  if (!own_source && !repository.empty()) files = without_rows(repository, std::move(files));
   const std::vector<Profile>& profiles = once_per_folder<std::vector<Profile>>(scene.configs, load_profiles);
   auto table = std::make_shared<KernelTable>(kernel_table_for(scene.machine->profile, files, profiles));
   if (scene.records)

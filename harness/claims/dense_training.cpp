@@ -34,14 +34,14 @@ DenseRates rates_in(const DenseCase& dense, const Drawn& drawn) {
   return rates;
 }
 
-std::vector<double> predict(const DenseCase& dense, const Drawn& drawn) {
+std::vector<double> predict_dense(const DenseCase& dense, const Drawn& drawn) {
   StepFacts facts = dense.facts;
   facts.step_s = dense_step(dense.shape, dense.plan, rates_in(dense, drawn)).step_s * drawn["clock_loss"];
   facts.effective_time = std::min(1.0, drawn["effective_time"]);
   return dense.number->values(facts);
 }
 
-std::vector<Assumption> assumptions() {
+std::vector<Assumption> dense_assumptions() {
   const char* const guess = "a guess at what Llama 3's own code reached";
   return {
       {"bf16_gemm_tflops",
@@ -79,7 +79,7 @@ std::vector<Assumption> assumptions() {
        {}}};
 }
 
-DensePlan plan_of(const Claim& claim) {
+DensePlan dense_plan_of(const Claim& claim) {
   DensePlan plan;
   plan.tensor_ranks = whole(claim.system.number("tp", 1.0));
   plan.data_parallel = whole(claim.system.number("dp", 1.0));
@@ -94,7 +94,7 @@ DensePlan plan_of(const Claim& claim) {
   return plan;
 }
 
-std::string missing_in(const Claim& claim, const TrainingNumber& number) {
+std::string missing_in_dense_claim(const Claim& claim, const TrainingNumber& number) {
   if (number.needs_rank) return "the parts of a step of a dense model, rank by rank";
   if (claim.system.number("cp", 1.0) != 1.0) return "context parallelism in a training step";
   for (const char* key : {"tp", "pp", "dp"})
@@ -111,7 +111,7 @@ DenseCase case_of(const Scene& scene, const ModelShapes& model, const TrainingNu
   const Machine& machine = *scene.machine;
   DenseCase dense;
   dense.shape = dense_shape_of(model);
-  dense.plan = plan_of(scene.claim);
+  dense.plan = dense_plan_of(scene.claim);
   dense.number = &number;
   dense.link_bytes_per_s = machine.nominal(Resource::link);
   dense.network_bytes_per_s = machine.nominal(Resource::network);
@@ -144,23 +144,23 @@ void add_inputs(const Machine& machine, const ModelShapes& model, Prepared& prep
   prepared.uses = {Resource::link, Resource::network, Resource::memory};
 }
 
-void add_alternatives(const DenseCase& dense, Prepared& prepared) {
+void add_dense_alternatives(const DenseCase& dense, Prepared& prepared) {
   DenseCase one_chunk = dense;
   one_chunk.plan.pipeline.chunks_per_rank = 1;
   one_chunk.plan.pipeline.schedule = Schedule::one_f_one_b;
   prepared.alternatives.push_back(
-      {"1F1B with one chunk per rank", [one_chunk](const Drawn& d) { return predict(one_chunk, d); }});
+      {"1F1B with one chunk per rank", [one_chunk](const Drawn& d) { return predict_dense(one_chunk, d); }});
   DenseCase twice = dense;
   twice.plan.pipeline.micro_batches *= 2;
   twice.facts.scale = twice.plan.scale();
-  prepared.alternatives.push_back({"twice the micro-batches", [twice](const Drawn& d) { return predict(twice, d); }});
+  prepared.alternatives.push_back({"twice the micro-batches", [twice](const Drawn& d) { return predict_dense(twice, d); }});
 }
 
 }  // namespace
 
 void prepare_dense_step(const Scene& scene, const ModelShapes& model, Prepared& prepared) {
   const TrainingNumber& number = training_number_of(scene.claim);
-  if (const std::string missing = missing_in(scene.claim, number); !missing.empty()) {
+  if (const std::string missing = missing_in_dense_claim(scene.claim, number); !missing.empty()) {
     prepared.missing.push_back(missing);
     return;
   }
@@ -168,14 +168,14 @@ void prepare_dense_step(const Scene& scene, const ModelShapes& model, Prepared& 
   prepared.has_one_route = true;
   prepared.rows = number.rows;
   prepared.base_unit = number.base_unit;
-  prepared.assumptions = assumptions();
+  prepared.assumptions = dense_assumptions();
   add_inputs(*scene.machine, model, prepared);
-  add_alternatives(dense, prepared);
+  add_dense_alternatives(dense, prepared);
   prepared.notes.push_back(
       fmt::format("{} chunks of layers per rank: inferred where the source is silent; products at one rate for all "
                   "shapes, an H100's",
                   dense.plan.pipeline.chunks_per_rank));
-  prepared.predict = [dense](const Drawn& drawn) { return predict(dense, drawn); };
+  prepared.predict = [dense](const Drawn& drawn) { return predict_dense(dense, drawn); };
 }
 
 }  // namespace chokepoint

@@ -67,7 +67,7 @@ TrainingPhases phases_in(const StepCase& step, const Drawn& drawn) {
 
 Jitter jitter_in(const Drawn& drawn) { return {drawn["jitter_rel"], drawn.seed() + drawn.index()}; }
 
-std::vector<double> predict(const StepCase& step, const Drawn& drawn) {
+std::vector<double> predict_expert(const StepCase& step, const Drawn& drawn) {
   std::unique_ptr<TrainStep> run = step.steps->take();
   StepFacts facts = step.facts;
   facts.step_s = run->run(phases_in(step, drawn), jitter_in(drawn));
@@ -86,13 +86,13 @@ std::string trace_of(const StepCase& step, const Drawn& drawn) {
   return text;
 }
 
-int whole(double value) { return static_cast<int>(std::lround(value)); }
+int whole_steps(double value) { return static_cast<int>(std::lround(value)); }
 
 // Micro-batches of one pipeline in a step.
 int micro_batches_of(const Claim& claim) {
-  if (const auto given = claim.workload.number("micro_batches")) return whole(*given);
+  if (const auto given = claim.workload.number("micro_batches")) return whole_steps(*given);
   const double sequences = claim.workload.number("global_batch_seqs", 15360.0);
-  return whole(sequences / claim.system.number("dp", 128.0) / claim.workload.number("micro_batch_seqs", 1.0));
+  return whole_steps(sequences / claim.system.number("dp", 128.0) / claim.workload.number("micro_batch_seqs", 1.0));
 }
 
 // Names of claims/1 for what harness/claims/schedule.hpp calls otherwise.
@@ -100,11 +100,11 @@ Schedule schedule_of(const std::string& name) {
   return parse_schedule(name == "zbh1" ? "zb-h1" : name == "interleaved_1f1b" ? "interleaved" : name);
 }
 
-TrainPlan plan_of(const Claim& claim) {
+TrainPlan expert_plan_of(const Claim& claim) {
   TrainPlan plan = dsv3_train_plan();
   const std::string schedule = claim.model.text("schedule", claim.system.text("schedule", "dualpipe"));
   plan.pipeline.schedule = schedule_of(schedule);
-  plan.pipeline.ranks = whole(claim.system.number("pp", 16.0));
+  plan.pipeline.ranks = whole_steps(claim.system.number("pp", 16.0));
   plan.pipeline.micro_batches = micro_batches_of(claim);
   plan.layout = find_stage_layout(claim.model.text("layout", "dsv3_rank0_shared_ends"));
   return plan;
@@ -113,7 +113,7 @@ TrainPlan plan_of(const Claim& claim) {
 // The same, with the claim's own place in the message.
 TrainPlan checked_plan(const Claim& claim) {
   try {
-    TrainPlan plan = plan_of(claim);
+    TrainPlan plan = expert_plan_of(claim);
     TrainStep(plan).run(trace_phases());
     return plan;
   } catch (const Error& error) {
@@ -135,7 +135,7 @@ StepFacts facts_of(const Scene& scene, const TrainPlan& plan) {
   return facts;
 }
 
-std::vector<Assumption> assumptions() {
+std::vector<Assumption> expert_assumptions() {
   return {{"expert_imbalance", 1.08, 1.02, 1.15, "prior",
            "rows of the busiest of 64 ranks over the mean; no training figure was published", 1.0},
           {"jitter_rel", 0.02, 0.005, 0.05, "prior", "half-normal deviation of every pass; a guess", 0.0},
@@ -147,7 +147,7 @@ std::vector<Assumption> assumptions() {
            "of the output heads over 650 TFLOP/s and 1.5 ms for the loss, which are assumed", 1.0}};
 }
 
-std::string missing_in(const Claim& claim, const TrainingNumber& number) {
+std::string missing_in_expert_claim(const Claim& claim, const TrainingNumber& number) {
   if (number.needs_run_tokens && !claim.workload.has("tokens")) return "workload.tokens, the tokens of the whole run";
   if (claim.workload.text("model", "deepseek-v3") != "deepseek-v3")
     return fmt::format("phases of a training step of {}", claim.workload.text("model"));
@@ -175,10 +175,10 @@ void add_alternative(const std::string& text, const StepCase& base, const TrainP
   if (!can_run(other.pipeline)) return;
   step.facts.scale.tokens_per_step *= static_cast<double>(other.pipeline.micro_batches) / plan.pipeline.micro_batches;
   step.steps = std::make_shared<Steps>(other);
-  prepared.alternatives.push_back({text, [step](const Drawn& drawn) { return predict(step, drawn); }});
+  prepared.alternatives.push_back({text, [step](const Drawn& drawn) { return predict_expert(step, drawn); }});
 }
 
-void add_alternatives(const StepCase& step, const TrainPlan& plan, bool can_change_formats, Prepared& prepared) {
+void add_expert_alternatives(const StepCase& step, const TrainPlan& plan, bool can_change_formats, Prepared& prepared) {
   const auto add = [&](const std::string& text, const Change& change) {
     add_alternative(text, step, plan, change, prepared);
   };
@@ -197,7 +197,7 @@ void add_alternatives(const StepCase& step, const TrainPlan& plan, bool can_chan
   add("6 instead of 20 SMs for transfers", [](TrainPlan&, Conditions& c) { c.transfer_sms = 6; });
 }
 
-double rate_of(const Machine& machine, Dtype dtype) {
+double rate_of_dtype(const Machine& machine, Dtype dtype) {
   const auto found = machine.compute.find(dtype);
   if (found != machine.compute.end() && found->second.nominal) return *found->second.nominal;
   throw Error(Fault::config,
@@ -214,16 +214,16 @@ Conditions conditions_of(const Machine& machine, const std::string& configs) {
   const auto products = measured_time_ratio(configs, "matmul", id, kTracedMachine);
   const auto attention = measured_time_ratio(configs, "attention", id, kTracedMachine);
   const Conditions traced;
-  conditions.gemm_flop_per_s = products ? set * traced.gemm_flop_per_s / *products : rate_of(machine, Dtype::fp8_e4m3);
+  conditions.gemm_flop_per_s = products ? set * traced.gemm_flop_per_s / *products : rate_of_dtype(machine, Dtype::fp8_e4m3);
   conditions.attention_flop_per_s =
-      attention ? set * traced.attention_flop_per_s / *attention : rate_of(machine, Dtype::bf16);
+      attention ? set * traced.attention_flop_per_s / *attention : rate_of_dtype(machine, Dtype::bf16);
   conditions.memory_bytes_per_s = machine.nominal(Resource::memory);
   conditions.link_bytes_per_s = machine.nominal(Resource::link);
   conditions.network_bytes_per_s = machine.nominal(Resource::network);
   // A rate that nobody measured is taken to be achieved as well as an H800's.
   if (machine.profile.link.achieved) conditions.link_efficiency = machine.rate[Resource::link].efficiency;
   if (machine.profile.network.achieved) conditions.network_efficiency = machine.rate[Resource::network].efficiency;
-  if (machine.profile.sm_count) conditions.sms = whole(machine.profile.sm_count->value);
+  if (machine.profile.sm_count) conditions.sms = whole_steps(machine.profile.sm_count->value);
   return conditions;
 }
 
@@ -269,12 +269,12 @@ void prepare_expert_step(const Scene& scene, const PhaseSource& phases, Prepared
   const Claim& claim = scene.claim;
   if (!prepared.missing.empty()) return;
   const TrainingNumber& number = training_number_of(claim);
-  if (const std::string missing = missing_in(claim, number); !missing.empty()) {
+  if (const std::string missing = missing_in_expert_claim(claim, number); !missing.empty()) {
     prepared.missing.push_back(missing);
     return;
   }
   const TrainPlan plan = checked_plan(claim);
-  const int rank = whole(claim.model.number("report_rank", 0.0));
+  const int rank = whole_steps(claim.model.number("report_rank", 0.0));
   if (rank >= plan.pipeline.ranks)
     claim.reject("model/report_rank", fmt::format("is {}, but there are ranks 0 to {}", rank, plan.pipeline.ranks - 1),
                  "correct it");
@@ -282,16 +282,16 @@ void prepare_expert_step(const Scene& scene, const PhaseSource& phases, Prepared
                       facts_of(scene, plan),         &number, rank};
   prepared.rows = number.rows;
   prepared.base_unit = number.base_unit;
-  for (Assumption& assumption : assumptions()) prepared.assumptions.push_back(std::move(assumption));
+  for (Assumption& assumption : expert_assumptions()) prepared.assumptions.push_back(std::move(assumption));
   add_machine_inputs(*scene.machine, prepared);
   if (scene.route != "kernels")  // the trace has no head
     prepared.inputs.push_back({"head", 1e3 * (trace_phases().head.forward_s + trace_phases().head.backward_s()), "ms",
                                Grade::d, "2 x 4096 x 7168 x 129280 FLOP at an assumed 650 TFLOP/s"});
   if (scene.route == "kernels") std::erase(prepared.uses, Resource::compute);  // rows are of the machine as it is
-  add_alternatives(step, plan, scene.route != "kernels", prepared);
+  add_expert_alternatives(step, plan, scene.route != "kernels", prepared);
   prepared.notes.push_back("stage layout: inferred, not published; DualPipe's schedule run by its dependencies");
   if (number.needs_rank) prepared.notes.push_back(fmt::format("of rank {}; which one was meant is inferred", rank));
-  prepared.predict = [step](const Drawn& drawn) { return predict(step, drawn); };
+  prepared.predict = [step](const Drawn& drawn) { return predict_expert(step, drawn); };
   prepared.chrome_trace = [step](const Drawn& drawn) { return trace_of(step, drawn); };
 }
 

@@ -12,12 +12,12 @@ constexpr std::uint64_t kSeed = 1;
 
 // Sequence parallelism (Korthikanti et al. 2022): a gather before and a scatter after each block; on the way
 // back the same, and the input gathered again for the weight gradients.
-constexpr int kForwardTransfers = 2, kBackwardTransfers = 3;
-constexpr double kBytesPerValue = 2.0;  // BF16
+constexpr int kFleetForwardTransfers = 2, kFleetBackwardTransfers = 3;
+constexpr double kFleetBytesPerValue = 2.0;  // BF16
 
 void share(PassTimes& times, double ranks, double block_transfer_s) {
-  times.forward_s = times.forward_s / ranks + kForwardTransfers * block_transfer_s;
-  times.backward_input_s = times.backward_input_s / ranks + kBackwardTransfers * block_transfer_s;
+  times.forward_s = times.forward_s / ranks + kFleetForwardTransfers * block_transfer_s;
+  times.backward_input_s = times.backward_input_s / ranks + kFleetBackwardTransfers * block_transfer_s;
   times.weight_s /= ranks;
 }
 
@@ -45,7 +45,7 @@ Conditions with_expert_rows(const Conditions& conditions, const ExpertRows& rows
 TrainingPhases with_tensor_ranks(const FleetModel& model, TrainingPhases phases, const Conditions& conditions,
                                  int tensor_ranks) {
   const double ranks = tensor_ranks;
-  const double transfer_s = model.tokens_per_micro_batch * model.hidden * kBytesPerValue * (ranks - 1) /
+  const double transfer_s = model.tokens_per_micro_batch * model.hidden * kFleetBytesPerValue * (ranks - 1) /
                             ranks / (conditions.link_bytes_per_s * conditions.link_efficiency);
   ExpertLayerTimes& layer = phases.expert_layer;
   share(layer.attention, ranks, transfer_s);

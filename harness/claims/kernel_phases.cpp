@@ -15,7 +15,7 @@ constexpr std::array<OpPhase, 3> kPhases = {OpPhase::forward, OpPhase::backward_
 constexpr std::array<const char*, 3> kPhaseNames = {"forward", "backward_input",
                                                     "weight"};  // in rows of the table
 
-struct Lookup {
+struct PhaseLookup {
   const KernelTable& table;
   const ModelShapes& model;
   const StepPlan& plan;
@@ -43,13 +43,13 @@ Shape without_m(Shape shape) {
 
 // The time of a product at its rows, between the table's rows; absent when the table has nothing of that
 // shape.
-std::optional<KernelTime> product_time(const Lookup& lookup, const char* operation, const Shape& shape,
+std::optional<KernelTime> product_time(const PhaseLookup& lookup, const char* operation, const Shape& shape,
                                        Dtype dtype) {
   if (lookup.table.find(operation, without_m(shape), dtype) == nullptr) return std::nullopt;
   return lookup.table.between(operation, shape, dtype, {"m"});
 }
 
-Shape product_shape(const Lookup& lookup, const ModelOp& op, std::int64_t n, std::int64_t k) {
+Shape product_shape(const PhaseLookup& lookup, const ModelOp& op, std::int64_t n, std::int64_t k) {
   const auto rows = [](double m) { return static_cast<std::int64_t>(m + 0.5); };
   if (!is_routed(op)) return {{"m", rows(*op.m)}, {"n", n}, {"k", k}};
   const std::int64_t groups = lookup.local_experts();
@@ -58,7 +58,7 @@ Shape product_shape(const Lookup& lookup, const ModelOp& op, std::int64_t n, std
 
 // An input gradient is a product of the same work with n and k exchanged: its own row if it was measured
 // alone, else the forward product's.
-std::optional<KernelTime> linear_time(const Lookup& lookup, const ModelOp& op) {
+std::optional<KernelTime> linear_time(const PhaseLookup& lookup, const ModelOp& op) {
   if (op.phase == OpPhase::backward_weight)
     return product_time(lookup, "matmul_weight_gradient", product_shape(lookup, op, op.n, op.k), op.dtype);
   const char* operation = is_routed(op) ? "grouped_matmul" : "matmul";
@@ -71,7 +71,7 @@ std::optional<KernelTime> linear_time(const Lookup& lookup, const ModelOp& op) {
   return own ? exchanged : forward;
 }
 
-KernelTime core_time(const Lookup& lookup, const ModelOp& op) {
+KernelTime core_time(const PhaseLookup& lookup, const ModelOp& op) {
   const AttentionArchitecture& attention = lookup.model.architecture.value().attention;
   const Shape shape = {{"mode", "prefill"},
                        {"heads_q", attention.heads},
@@ -85,7 +85,7 @@ KernelTime core_time(const Lookup& lookup, const ModelOp& op) {
 }
 
 // Adds a kernel that took `time`.
-void charge(Lookup& lookup, const KernelTime& time, PartWork& part) {
+void charge(PhaseLookup& lookup, const KernelTime& time, PartWork& part) {
   const KernelRow& row = *time.rows.front();
   double& sum = row.in_place ? part.in_place_sm_s : part.alone_sm_s;
   sum += time.time_s * (row.sms ? static_cast<double>(*row.sms) : lookup.sms);
@@ -114,12 +114,12 @@ double part_s(const KernelTable& table, const ModelShapes& model, const std::str
 }
 
 // What the products of a phase take when single rows are missing: the trace's own sum.
-void charge_whole(Lookup& lookup, const std::string& part_name, PartWork& part) {
+void charge_whole(PhaseLookup& lookup, const std::string& part_name, PartWork& part) {
   const KernelRow& row = part_row(lookup.table, lookup.model, "layer_part", part_name);
   charge(lookup, {time_s_of(row).value(), {&row}}, part);
 }
 
-PartWork part_work(Lookup& lookup, const std::vector<ModelOp>& ops, LayerKind layer, std::size_t phase,
+PartWork part_work(PhaseLookup& lookup, const std::vector<ModelOp>& ops, LayerKind layer, std::size_t phase,
                    bool mlp) {
   PartWork part;
   bool complete = true;
@@ -149,7 +149,7 @@ PartWork part_work(Lookup& lookup, const std::vector<ModelOp>& ops, LayerKind la
   return part;
 }
 
-PassWork pass_work(Lookup& lookup, const std::vector<ModelOp>& ops, LayerKind layer, bool mlp) {
+PassWork pass_work(PhaseLookup& lookup, const std::vector<ModelOp>& ops, LayerKind layer, bool mlp) {
   return {part_work(lookup, ops, layer, 0, mlp), part_work(lookup, ops, layer, 1, mlp),
           part_work(lookup, ops, layer, 2, mlp)};
 }
@@ -162,13 +162,13 @@ PassTimes traced_pass(const KernelTable& table, const ModelShapes& model, const 
   return {time(0), time(1), time(2)};
 }
 
-double datasheet(const Profile& profile, const std::optional<Figure>& figure, const char* key) {
+double datasheet_rates(const Profile& profile, const std::optional<Figure>& figure, const char* key) {
   if (figure) return figure->value;
   throw Error(Fault::config, fmt::format("profile {} has no {}", profile.id, key),
               "add it to " + profile.path);
 }
 
-void require_plan(const StepPlan& plan, const ModelShapes& model) {
+void require_step_plan(const StepPlan& plan, const ModelShapes& model) {
   const ExpertArchitecture& experts = *model.architecture->experts;
   const auto require = [](bool holds, const std::string& message) {
     if (!holds) throw Error(Fault::config, message, "correct the plan");
@@ -194,15 +194,15 @@ PassTimes pass_times(const PassWork& pass, const StepMachine& machine, const Ker
 
 StepMachine step_machine(const Profile& profile, double transfer_sms) {
   StepMachine machine;
-  machine.sms = datasheet(profile, profile.sm_count, "sm_count");
+  machine.sms = datasheet_rates(profile, profile.sm_count, "sm_count");
   if (!(transfer_sms >= 0.0 && transfer_sms < machine.sms))
     throw Error(Fault::config,
                 fmt::format("{} SMs for transfers of {} that {} has", transfer_sms, machine.sms, profile.id),
                 "leave some for compute");
   machine.compute_sms = machine.sms - transfer_sms;
-  machine.memory_bytes_per_s = datasheet(profile, profile.memory.datasheet, "datasheet rate of memory");
-  machine.network_bytes_per_s = datasheet(profile, profile.network.datasheet, "datasheet rate of network");
-  machine.link_bytes_per_s = datasheet(profile, profile.link.datasheet, "datasheet rate of link");
+  machine.memory_bytes_per_s = datasheet_rates(profile, profile.memory.datasheet, "datasheet rate of memory");
+  machine.network_bytes_per_s = datasheet_rates(profile, profile.network.datasheet, "datasheet rate of network");
+  machine.link_bytes_per_s = datasheet_rates(profile, profile.link.datasheet, "datasheet rate of link");
   return machine;
 }
 
@@ -210,13 +210,13 @@ StepParts step_parts(const KernelTable& table, const ModelShapes& model, const S
                      const StepMachine& machine) {
   if (!model.architecture || !model.architecture->experts)
     throw Error(Fault::config, fmt::format("model {} has no experts", model.id), "choose one with experts");
-  require_plan(plan, model);
+  require_step_plan(plan, model);
   const TrainingWorkload workload = {.sequence = static_cast<std::int64_t>(plan.tokens),
                                      .tokens = plan.tokens,
                                      .expert_ranks = plan.placement.gpus()};
   const std::vector<ModelOp> ops = training_ops(model, workload);
   const ExpertArchitecture& experts = *model.architecture->experts;
-  Lookup lookup{table, model, plan, machine.sms};
+  PhaseLookup lookup{table, model, plan, machine.sms};
   StepParts parts;
   parts.attention = pass_work(lookup, ops, LayerKind::expert, false);
   parts.mlp = pass_work(lookup, ops, LayerKind::expert, true);

@@ -48,7 +48,7 @@ void scale_to(KernelRow& row, double factor, const char* how) {
   row.note = how;
 }
 
-KernelRow row_of(const Record& record, const Profile& host, const Profile& machine) {
+KernelRow row_of_record(const Record& record, const Profile& host, const Profile& machine) {
   KernelRow row{.name = fmt::format("{} by {}", record.operation, record.kernel),
                 .operation = record.operation,
                 .shape = record.shape,
@@ -79,7 +79,7 @@ MeasuredRows measured_rows(const std::vector<Record>& records, const Profile& ma
     if (const std::string reason = why_not(record, host, machine); !reason.empty())
       measured.left_out.push_back({record.case_id, reason});
     else
-      measured.rows.push_back(row_of(record, *host, machine));
+      measured.rows.push_back(row_of_record(record, *host, machine));
   }
   return measured;
 }

@@ -15,7 +15,7 @@ double figure(const Profile& profile, const std::optional<Figure>& value, const 
               "add it to " + profile.path);
 }
 
-double require_positive(const char* what, double value) {
+double require_positive_rate(const char* what, double value) {
   if (value > 0.0) return value;
   throw Error(Fault::config, fmt::format("{} is {}, but has to be above 0", what, value), "correct the row");
 }
@@ -37,9 +37,9 @@ std::string_view to_string(ScaledBy branch) { return branch == ScaledBy::compute
 
 ScaledTime scaled_time(double time_s, double flop, double bytes, const KernelMachine& from,
                        const KernelMachine& to) {
-  require_positive("a kernel's time", time_s);
-  require_positive("a kernel's work in FLOP", flop);
-  require_positive("a kernel's memory traffic", bytes);
+  require_positive_rate("a kernel's time", time_s);
+  require_positive_rate("a kernel's work in FLOP", flop);
+  require_positive_rate("a kernel's memory traffic", bytes);
   const double ridge = from.peak_flop_per_s() / from.memory_bytes_per_s;
   const double share = std::min(1.0, bytes / (time_s * from.memory_bytes_per_s));
   if (flop / bytes <= ridge) return {bytes / (to.memory_bytes_per_s * share), ScaledBy::memory};

@@ -56,7 +56,7 @@ Machine machine_of(const Profile& profile, const MachineChanges& changes) {
     if (resource == Resource::compute)
       for (auto& [dtype, rate] : machine.compute) change(rate, *rate.nominal * value / before);
     machine.id += fmt::format("{}{}={}", machine.id == profile.id ? "@" : "+", to_string(resource),
-                              with_unit(value, fmt::format("{}/s", unit_of(resource))));
+                              rate_text(value, resource));
   }
   return machine;
 }

@@ -13,11 +13,11 @@
 namespace chokepoint {
 namespace {
 
-const Derivation* derivation_of(const Claim& claim) { return Registry<Derivation>::instance().find(claim.kind); }
+const Derivation* find_derivation_of(const Claim& claim) { return Registry<Derivation>::instance().find(claim.kind); }
 
 // The profile that the claim names, or that its kind of derivation stands for.
 std::string hardware_of(const Claim& claim) {
-  const Derivation* derivation = derivation_of(claim);
+  const Derivation* derivation = find_derivation_of(claim);
   if (!claim.hardware.empty() || !derivation || !derivation->default_hardware) return claim.hardware;
   return derivation->default_hardware(claim);
 }
@@ -64,7 +64,7 @@ void require_inputs(Prepared& prepared, const Claim& claim) {
 }
 
 Prepared prepared_for(const Claim& claim, const ClaimOptions& options, const std::string& route) {
-  Prepared prepared = derivation_of(claim)->prepare(
+  Prepared prepared = find_derivation_of(claim)->prepare(
       {claim, machine_for(claim, options), options.configs, route, options.records.get()});
   replace_assumptions(prepared, claim, options.numbers);
   if (prepared.missing.empty()) require_inputs(prepared, claim);
@@ -72,7 +72,7 @@ Prepared prepared_for(const Claim& claim, const ClaimOptions& options, const std
 }
 
 // Which of the derivation's numbers each number of the claim is.
-std::vector<std::size_t> rows_of(const Claim& claim, const Prepared& prepared) {
+std::vector<std::size_t> kernel_rows_of(const Claim& claim, const Prepared& prepared) {
   const std::size_t given = std::max<std::size_t>(1, prepared.rows.size());
   std::vector<std::size_t> rows;
   for (std::size_t i = 0; i < claim.quantity.values.size(); ++i) rows.push_back(i);
@@ -96,7 +96,7 @@ std::vector<std::size_t> rows_of(const Claim& claim, const Prepared& prepared) {
 }
 
 // What a number of the derivation is divided by to be in the claim's unit.
-double scale_of(const Claim& claim, const Prepared& prepared) {
+double scale_of_unit(const Claim& claim, const Prepared& prepared) {
   if (prepared.base_unit.empty()) return 1.0;
   const QuantityUnit unit = *quantity_unit(claim.quantity.unit);
   if (unit.base != prepared.base_unit)
@@ -120,14 +120,14 @@ std::optional<std::size_t> load_factor_of(const Prepared& prepared) {
 }
 
 Judgement judged(const Claim& claim, const Prepared& prepared, const RowOutcome& row) {
-  if (derivation_of(claim)->is_arithmetic) return judge_arithmetic(row.published, row.spread.point, row.tolerance);
+  if (find_derivation_of(claim)->is_arithmetic) return judge_arithmetic(row.published, row.spread.point, row.tolerance);
   return judge({row.published, row.spread.p5, row.spread.p50, row.spread.p95, row.tolerance,
                 claim.quantity.is_lower_better, row.bound, cap_of(prepared.assumptions, row.spread.shares)});
 }
 
 std::vector<RowOutcome> judged_rows(const Claim& claim, const Prepared& prepared, const DrawPlan& plan) {
-  const std::vector<std::size_t> places = rows_of(claim, prepared);
-  const double scale = scale_of(claim, prepared);
+  const std::vector<std::size_t> places = kernel_rows_of(claim, prepared);
+  const double scale = scale_of_unit(claim, prepared);
   const std::vector<DrawnSpread> spreads = spread_of(prepared, plan);
   std::vector<double> bounds;
   if (const auto load = load_factor_of(prepared)) bounds = predict_with(prepared, *load, 1.0, plan);
@@ -148,11 +148,7 @@ std::vector<RowOutcome> judged_rows(const Claim& claim, const Prepared& prepared
 }
 
 double first_number(const Claim& claim, const Prepared& prepared, const Predict& predict, const DrawPlan& plan) {
-  return predict_at_values(prepared, predict, plan)[rows_of(claim, prepared).front()];
-}
-
-std::string rate_text(Resource resource, double rate) {
-  return with_unit(rate, fmt::format("{}/s", unit_of(resource)));
+  return predict_at_values(prepared, predict, plan)[kernel_rows_of(claim, prepared).front()];
 }
 
 // Rates worth asking about: half of it, and those of other machines of the same silicon, with their names.
@@ -179,8 +175,8 @@ void add_machine_what_ifs(const Claim& claim, const ClaimOptions& options, const
       changed.rates[resource] = rate;
       const Prepared other = prepared_for(claim, changed, route);
       if (!other.missing.empty()) continue;
-      what_if.push_back({fmt::format("{} {} ({}) instead of {}", to_string(resource), rate_text(resource, rate), names,
-                                     rate_text(resource, machine->nominal(resource))),
+      what_if.push_back({fmt::format("{} {} ({}) instead of {}", to_string(resource), rate_text(rate, resource), names,
+                                     rate_text(machine->nominal(resource), resource)),
                          first_number(claim, other, other.predict, options.plan) / base - 1.0});
     }
 }
@@ -246,7 +242,7 @@ void add_verdict(ClaimOutcome& outcome) {
 }
 
 void add_other_routes(ClaimOutcome& outcome, const ClaimOptions& options) {
-  for (const std::string& route : derivation_of(outcome.claim)->routes) {
+  for (const std::string& route : find_derivation_of(outcome.claim)->routes) {
     if (route == outcome.route) continue;
     const Prepared prepared = prepared_for(outcome.claim, options, route);
     RouteOutcome other{route, {}, prepared.missing};
@@ -262,7 +258,7 @@ ClaimOutcome not_testable(ClaimOutcome outcome, std::vector<std::string> missing
   return outcome;
 }
 
-std::string route_of(const Claim& claim) { return claim.model.text("route", derivation_of(claim)->routes.front()); }
+std::string route_of(const Claim& claim) { return claim.model.text("route", find_derivation_of(claim)->routes.front()); }
 
 }  // namespace
 
@@ -272,7 +268,7 @@ ClaimOutcome outcome_of(const Claim& original, const ClaimOptions& options) {
   outcome.plan = options.plan;
   const Claim& claim = outcome.claim;
   if (const auto machine = machine_for(claim, options)) outcome.machine = machine->id;
-  const Derivation* derivation = derivation_of(claim);
+  const Derivation* derivation = find_derivation_of(claim);
   if (!derivation)
     return not_testable(std::move(outcome), {fmt::format("a derivation of kind {} in this program", claim.kind)});
   outcome.route = route_of(claim);
@@ -299,7 +295,7 @@ ClaimOutcome outcome_of(const Claim& original, const ClaimOptions& options) {
 std::vector<double> changes_along(const Claim& claim, const ClaimOptions& options, Resource resource,
                                   const std::vector<double>& rates) {
   std::vector<double> changes;
-  if (!derivation_of(claim) || hardware_of(claim).empty()) return changes;
+  if (!find_derivation_of(claim) || hardware_of(claim).empty()) return changes;
   const std::string route = route_of(claim);
   const Prepared own = prepared_for(claim, options, route);
   if (!own.missing.empty()) return changes;
@@ -314,7 +310,7 @@ std::vector<double> changes_along(const Claim& claim, const ClaimOptions& option
 }
 
 std::optional<std::string> chrome_trace_of(const Claim& claim, const ClaimOptions& options) {
-  if (!derivation_of(claim)) return std::nullopt;
+  if (!find_derivation_of(claim)) return std::nullopt;
   const Prepared prepared = prepared_for(with_numbers(claim, options.numbers), options, route_of(claim));
   if (!prepared.chrome_trace) return std::nullopt;
   std::vector<double> values;
@@ -325,7 +321,7 @@ std::optional<std::string> chrome_trace_of(const Claim& claim, const ClaimOption
 std::vector<std::string> settable_keys(const Claim& claim, const ClaimOptions& options) {
   std::vector<std::string> keys;
   for (const auto& [name, value] : claim.let) keys.push_back(name);
-  const Derivation* derivation = derivation_of(claim);
+  const Derivation* derivation = find_derivation_of(claim);
   if (!derivation) return keys;
   const Prepared prepared = prepared_for(claim, options, route_of(claim));
   for (Resource resource : prepared.uses) keys.emplace_back(to_string(resource));

@@ -14,7 +14,7 @@ constexpr int kComputeBefore = kPairTasks, kTransferBefore = kPairTasks + 1, kNo
 
 constexpr int index(PairTask task) { return static_cast<int>(task); }
 
-struct Rule {
+struct PairRule {
   PairTask task;
   int same_stream;  // the task that this stream issues before it
   int needs;        // the task of the other stream whose result it takes
@@ -22,7 +22,7 @@ struct Rule {
 
 // In an order in which everything that a task waits for stands above it. The order within the streams and who
 // needs whom are those of DeepSeek's published training trace (deepseek-ai/profile-data@4496024, train.json).
-constexpr std::array<Rule, kPairTasks> kRules = {{
+constexpr std::array<PairRule, kPairTasks> kRules = {{
     {PairTask::attention_weight, kComputeBefore, kNothing},
     {PairTask::attention_forward, index(PairTask::attention_weight), kTransferBefore},
     {PairTask::combine_backward, kTransferBefore, kComputeBefore},
@@ -66,21 +66,21 @@ Ends one_pair(const Durations& times, std::int64_t compute_before, std::int64_t 
   ends.at[kComputeBefore] = compute_before;
   ends.at[kTransferBefore] = transfer_before;
   ends.at[kNothing] = kNever;
-  for (const Rule& rule : kRules)
+  for (const PairRule& rule : kRules)
     ends.at[index(rule.task)] =
         std::max(ends.at[rule.same_stream], ends.at[rule.needs]) + times[index(rule.task)];
   return ends;
 }
 
 // Which transfer's result a rule takes, if it takes one; a result of the pair before counts as well.
-bool takes(const Rule& rule, PairTask transfer) {
+bool takes(const PairRule& rule, PairTask transfer) {
   if (is_transfer(rule.task)) return false;
   return rule.needs == index(transfer) ||
          (rule.needs == kTransferBefore && transfer == PairTask::combine_forward);
 }
 
 std::int64_t slack_of(PairTask transfer, const PairSchedule& pair) {
-  for (const Rule& rule : kRules)
+  for (const PairRule& rule : kRules)
     if (takes(rule, transfer)) {
       const std::int64_t next = rule.needs == kTransferBefore ? pair.period_ns : 0;
       return pair.tasks[index(rule.task)].start_ns + next - pair.tasks[index(transfer)].end_ns;

@@ -43,7 +43,7 @@ CostSide rented(const Profile& profile, const RuleCostInputs& inputs, std::strin
   return side;
 }
 
-RuleCostRow row_of(const RulePlan& plan, const Profile& cut, const Profile& full,
+RuleCostRow row_of_plan(const RulePlan& plan, const Profile& cut, const Profile& full,
                    const RuleCostInputs& inputs) {
   RuleCostRow row{.plan = plan.name, .parallel = plan.parallel, .cut = cut.id, .full = full.id};
   row.throughput_ratio = ratio_of(plan.throughput(cut, inputs), plan.throughput(full, inputs));
@@ -77,7 +77,7 @@ RuleCost rule_cost(const Rule& rule, const RuleCostInputs& inputs) {
                   &full = find_profile(inputs.profiles, pair.of);
     for (const RulePlan& plan : rule_plans()) {
       try {
-        cost.rows.push_back(row_of(plan, cut, full, inputs));
+        cost.rows.push_back(row_of_plan(plan, cut, full, inputs));
       } catch (const Error& error) {
         if (error.fault() != Fault::config) throw;
         cost.gaps.push_back({plan.name, cut.id, error.message()});

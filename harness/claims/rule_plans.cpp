@@ -20,15 +20,15 @@ namespace {
 constexpr double kBf16FlopPerS = 989e12, kMemoryBytesPerS = 3.35e12, kLinkBytesPerS = 450e9,
                  kNetworkBytesPerS = 50e9;
 
-double datasheet(const Rates& rates, const Profile& profile, const char* what) {
+double datasheet_machine(const Rates& rates, const Profile& profile, const char* what) {
   if (rates.datasheet) return rates.datasheet->value;
   throw Error(Fault::config, fmt::format("{} has no datasheet rate of {}", profile.id, what),
               fmt::format("add it to {}", profile.path));
 }
 
-double datasheet(const Profile& profile, Dtype dtype) {
+double datasheet_machine(const Profile& profile, Dtype dtype) {
   const auto found = profile.compute.find(dtype);
-  return datasheet(found == profile.compute.end() ? Rates{} : found->second, profile,
+  return datasheet_machine(found == profile.compute.end() ? Rates{} : found->second, profile,
                    std::string(to_string(dtype)).c_str());
 }
 
@@ -36,11 +36,11 @@ double datasheet(const Profile& profile, Dtype dtype) {
 double expert_throughput(const Profile& profile, double imbalance) {
   Scenario scenario;
   Conditions& conditions = scenario.conditions;
-  conditions.gemm_flop_per_s = datasheet(profile, Dtype::fp8_e4m3);
-  conditions.attention_flop_per_s = datasheet(profile, Dtype::bf16);
-  conditions.memory_bytes_per_s = datasheet(profile.memory, profile, "memory");
-  conditions.link_bytes_per_s = datasheet(profile.link, profile, "link");
-  conditions.network_bytes_per_s = datasheet(profile.network, profile, "network");
+  conditions.gemm_flop_per_s = datasheet_machine(profile, Dtype::fp8_e4m3);
+  conditions.attention_flop_per_s = datasheet_machine(profile, Dtype::bf16);
+  conditions.memory_bytes_per_s = datasheet_machine(profile.memory, profile, "memory");
+  conditions.link_bytes_per_s = datasheet_machine(profile.link, profile, "link");
+  conditions.network_bytes_per_s = datasheet_machine(profile.network, profile, "network");
   scenario.imbalance = imbalance;
   const ScenarioModel model(trace_phases(), trace_parts(), Scenario{});
   return tokens_per_s_per_gpu(model.step_s(scenario), scenario.scale());
@@ -53,19 +53,19 @@ PlanThroughput expert_plan(const Profile& profile, const RuleCostInputs&) {
 
 std::string expert_reason(const Profile& cut, const Profile&, const RuleCostInputs&) {
   Conditions conditions;
-  conditions.network_bytes_per_s = datasheet(cut.network, cut, "network");
+  conditions.network_bytes_per_s = datasheet_machine(cut.network, cut, "network");
   const double enough = break_even_link_bytes_per_s(conditions);
-  const double link = datasheet(cut.link, cut, "link");
+  const double link = datasheet_machine(cut.link, cut, "link");
   return fmt::format("the network decides while the link has {} per direction; it has {}",
                      with_unit(enough, "B/s", 2), with_unit(link, "B/s"));
 }
 
 DenseRates rates_on(const Profile& profile, double tensor_transfers_shown) {
   DenseRates rates;
-  rates.gemm_flop_per_s *= datasheet(profile, Dtype::bf16) / kBf16FlopPerS;
-  rates.link_bytes_per_s *= datasheet(profile.link, profile, "link") / kLinkBytesPerS;
-  rates.network_bytes_per_s *= datasheet(profile.network, profile, "network") / kNetworkBytesPerS;
-  rates.memory_time_s *= kMemoryBytesPerS / datasheet(profile.memory, profile, "memory");
+  rates.gemm_flop_per_s *= datasheet_machine(profile, Dtype::bf16) / kBf16FlopPerS;
+  rates.link_bytes_per_s *= datasheet_machine(profile.link, profile, "link") / kLinkBytesPerS;
+  rates.network_bytes_per_s *= datasheet_machine(profile.network, profile, "network") / kNetworkBytesPerS;
+  rates.memory_time_s *= kMemoryBytesPerS / datasheet_machine(profile.memory, profile, "memory");
   rates.tensor_transfers_shown = tensor_transfers_shown;
   return rates;
 }
@@ -120,7 +120,7 @@ PrefillRate prefill_on(const Profile& profile, const RuleCostInputs& inputs, dou
                       {.expert_imbalance = imbalance});
 }
 
-PlanThroughput prefill_plan(const Profile& profile, const RuleCostInputs& inputs) {
+PlanThroughput prefill_under_rule(const Profile& profile, const RuleCostInputs& inputs) {
   const double even = prefill_on(profile, inputs, 1.0).tokens_per_s;
   return {even, even, prefill_on(profile, inputs, 1.2).tokens_per_s};
 }
@@ -140,7 +140,7 @@ DecodeRate decode_on(const Profile& profile, const RuleCostInputs& inputs, doubl
                      {.traffic_s = traffic_s});
 }
 
-PlanThroughput decode_plan(const Profile& profile, const RuleCostInputs& inputs) {
+PlanThroughput decode_under_rule(const Profile& profile, const RuleCostInputs& inputs) {
   const auto at = [&](double traffic_s) { return decode_on(profile, inputs, traffic_s).tokens_per_s; };
   return {at(60e-6), at(50e-6), at(100e-6)};
 }
@@ -159,8 +159,8 @@ const std::vector<RulePlan>& rule_plans() {
       {"DeepSeek-V3 training, 2048 GPUs, experts over 64", "expert", expert_plan, expert_reason},
       {"Llama-3.1-405B training, 16,384 GPUs, tensors over 8", "tensor", tensor_plan, tensor_reason},
       {"Llama-3.1-8B training, 64 GPUs, data-parallel", "data", data_plan, data_reason},
-      {"DeepSeek-V3 prefill, experts over 32", "prefill", prefill_plan, prefill_reason},
-      {"DeepSeek-V3 decode, experts over 128", "decode", decode_plan, decode_reason}};
+      {"DeepSeek-V3 prefill, experts over 32", "prefill", prefill_under_rule, prefill_reason},
+      {"DeepSeek-V3 decode, experts over 128", "decode", decode_under_rule, decode_reason}};
   return plans;
 }
 

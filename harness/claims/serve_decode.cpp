@@ -16,11 +16,11 @@ constexpr double kTwoQueries = 1.9;     // time of attention with two queries pe
 constexpr double kMostSequences = 1 << 16;  // per GPU, of the search
 constexpr double kMemoryForCaches = 0.9;    // of the memory: the rest is for activations and buffers
 
-void require(bool holds, const std::string& message) {
+void require_for_decode(bool holds, const std::string& message) {
   if (!holds) throw Error(Fault::config, message, "correct the plan");
 }
 
-double figure(const Profile& profile, const std::optional<Figure>& value, const char* key) {
+double decode_figure(const Profile& profile, const std::optional<Figure>& value, const char* key) {
   if (value) return value->value;
   throw Error(Fault::config, fmt::format("profile {} has no {}", profile.id, key),
               "add it to " + profile.path);
@@ -28,11 +28,11 @@ double figure(const Profile& profile, const std::optional<Figure>& value, const 
 
 // Rows that a micro-batch brings to a layer: one or two per sequence.
 double sequences_of(const DecodePlan& plan) { return plan.sequences / plan.micro_batches; }
-double rows_of(const DecodePlan& plan) {
+double decode_rows_of(const DecodePlan& plan) {
   return sequences_of(plan) * (plan.accepted_drafts > 0.0 ? 2.0 : 1.0);
 }
 
-struct Lookup {
+struct DecodeLookup {
   const KernelTable& table;
   const ModelShapes& model;
   const DecodePlan& plan;
@@ -41,70 +41,70 @@ struct Lookup {
   const Architecture& architecture() const { return model.architecture.value(); }
 };
 
-void require_plan(const DecodePlan& plan, const ModelShapes& model) {
-  require(model.architecture && model.architecture->experts &&
+void require_decode_plan(const DecodePlan& plan, const ModelShapes& model) {
+  require_for_decode(model.architecture && model.architecture->experts &&
               model.architecture->attention.kind == AttentionKind::latent,
           fmt::format("decode of {} is not modelled: it needs experts and latent attention", model.id));
-  require(plan.micro_batches >= 1 && plan.sequences > 0.0 && plan.context > 0.0,
+  require_for_decode(plan.micro_batches >= 1 && plan.sequences > 0.0 && plan.context > 0.0,
           "a plan without sequences has no rate");
-  require(plan.accepted_drafts >= 0.0 && plan.accepted_drafts <= 1.0,
+  require_for_decode(plan.accepted_drafts >= 0.0 && plan.accepted_drafts <= 1.0,
           "the share of accepted drafts is not from 0 to 1");
-  require(plan.accepted_drafts == 0.0 || model.architecture->prediction,
+  require_for_decode(plan.accepted_drafts == 0.0 || model.architecture->prediction,
           fmt::format("{} drafts no tokens", model.id));
   const std::int64_t copies = model.architecture->experts->count + plan.redundant;
-  require(plan.ranks >= 1 && copies % plan.ranks == 0,
+  require_for_decode(plan.ranks >= 1 && copies % plan.ranks == 0,
           fmt::format("{} GPUs do not divide {} experts and copies", plan.ranks, copies));
 }
 
-double charged(Lookup& lookup, const KernelTime& time) {
+double charged_decode(DecodeLookup& lookup, const KernelTime& time) {
   lookup.sources.insert(lookup.sources.end(), time.rows.begin(), time.rows.end());
   return time.time_s;
 }
 
-std::int64_t whole(double value) { return std::max<std::int64_t>(1, static_cast<std::int64_t>(value + 0.5)); }
+std::int64_t whole_number(double value) { return std::max<std::int64_t>(1, static_cast<std::int64_t>(value + 0.5)); }
 
-double product_s(Lookup& lookup, std::int64_t n, std::int64_t k) {
-  const Shape shape = {{"m", whole(rows_of(lookup.plan))}, {"n", n}, {"k", k}};
-  return charged(lookup, lookup.table.between("matmul", shape, lookup.architecture().linear_dtype, {"m"}));
+double decode_product_s(DecodeLookup& lookup, std::int64_t n, std::int64_t k) {
+  const Shape shape = {{"m", whole_number(decode_rows_of(lookup.plan))}, {"n", n}, {"k", k}};
+  return charged_decode(lookup, lookup.table.between("matmul", shape, lookup.architecture().linear_dtype, {"m"}));
 }
 
-double routed_s(Lookup& lookup) {
+double decode_routed_s(DecodeLookup& lookup) {
   const ExpertArchitecture& experts = *lookup.architecture().experts;
   const std::int64_t groups = (experts.count + lookup.plan.redundant) / lookup.plan.ranks;
-  const double rows = rows_of(lookup.plan) * static_cast<double>(experts.top_k) / static_cast<double>(groups);
+  const double rows = decode_rows_of(lookup.plan) * static_cast<double>(experts.top_k) / static_cast<double>(groups);
   const Dtype dtype = lookup.architecture().linear_dtype;
   const auto time = [&](std::int64_t n, std::int64_t k) {
-    const Shape shape = {{"groups", groups}, {"m", whole(rows)}, {"n", n}, {"k", k}};
-    return charged(lookup, lookup.table.between("masked_matmul", shape, dtype, {"m"}));
+    const Shape shape = {{"groups", groups}, {"m", whole_number(rows)}, {"n", n}, {"k", k}};
+    return charged_decode(lookup, lookup.table.between("masked_matmul", shape, dtype, {"m"}));
   };
   return time(2 * experts.intermediate, lookup.model.hidden) +
          time(lookup.model.hidden, experts.intermediate);
 }
 
-double core_s(Lookup& lookup) {
+double decode_core_s(DecodeLookup& lookup) {
   const AttentionArchitecture& attention = lookup.architecture().attention;
   const Shape shape = {{"mode", "decode"},
-                       {"batch", whole(sequences_of(lookup.plan))},
-                       {"context", whole(lookup.plan.context)},
+                       {"batch", whole_number(sequences_of(lookup.plan))},
+                       {"context", whole_number(lookup.plan.context)},
                        {"heads_q", attention.heads},
                        {"qk_dim", attention.kv_rank + attention.rope_dim},
                        {"v_dim", attention.kv_rank}};
   const KernelTime time = lookup.table.between("attention", shape, Dtype::bf16, {"batch", "context"});
-  return charged(lookup, time) * (lookup.plan.accepted_drafts > 0.0 ? kTwoQueries : 1.0);
+  return charged_decode(lookup, time) * (lookup.plan.accepted_drafts > 0.0 ? kTwoQueries : 1.0);
 }
 
-void look_up_mlps(Lookup& lookup, DecodeKernels& kernels) {
+void look_up_mlps(DecodeLookup& lookup, DecodeKernels& kernels) {
   const Architecture& architecture = lookup.architecture();
   const std::int64_t hidden = lookup.model.hidden;
   if (const std::int64_t shared = architecture.experts->shared * architecture.experts->intermediate;
       shared > 0) {
-    kernels.shared_gate_up_s = product_s(lookup, 2 * shared, hidden);
-    kernels.shared_down_s = product_s(lookup, hidden, shared);
+    kernels.shared_gate_up_s = decode_product_s(lookup, 2 * shared, hidden);
+    kernels.shared_down_s = decode_product_s(lookup, hidden, shared);
   }
-  kernels.routed_s = routed_s(lookup);
+  kernels.routed_s = decode_routed_s(lookup);
   if (!architecture.dense) return;
   const std::int64_t wide = architecture.dense->intermediate;
-  kernels.dense_mlp_s = product_s(lookup, 2 * wide, hidden) + product_s(lookup, hidden, wide);
+  kernels.dense_mlp_s = decode_product_s(lookup, 2 * wide, hidden) + decode_product_s(lookup, hidden, wide);
 }
 
 // Kernels and factors of one machine, put together.
@@ -120,7 +120,7 @@ struct Assembly {
   }
   // One row per token and expert, none merged.
   double transfer_s(double row) const {
-    const double rows = rows_of(plan) * static_cast<double>(model.architecture->experts->top_k);
+    const double rows = decode_rows_of(plan) * static_cast<double>(model.architecture->experts->top_k);
     const double rate = machine.network_bytes_per_s * factors.network_ratio * factors.network_efficiency;
     return rows * row * factors.expert_imbalance / rate;
   }
@@ -179,9 +179,9 @@ DecodeMemory memory_of(const ModelShapes& model, const DecodeMachine& machine, c
 }  // namespace
 
 DecodeMachine decode_machine(const Profile& profile) {
-  return {figure(profile, profile.memory.datasheet, "datasheet rate of memory"),
-          figure(profile, profile.memory_size, "memory_size"),
-          figure(profile, profile.network.datasheet, "datasheet rate of network")};
+  return {decode_figure(profile, profile.memory.datasheet, "datasheet rate of memory"),
+          decode_figure(profile, profile.memory_size, "memory_size"),
+          decode_figure(profile, profile.network.datasheet, "datasheet rate of network")};
 }
 
 double decode_step_s(const DecodeLayer& layer, const ModelShapes& model, const DecodePlan& plan) {
@@ -194,16 +194,16 @@ double decode_step_s(const DecodeLayer& layer, const ModelShapes& model, const D
 }
 
 DecodeKernels decode_kernels(const KernelTable& table, const ModelShapes& model, const DecodePlan& plan) {
-  require_plan(plan, model);
-  Lookup lookup{table, model, plan};
+  require_decode_plan(plan, model);
+  DecodeLookup lookup{table, model, plan};
   const AttentionArchitecture& attention = model.architecture->attention;
   DecodeKernels kernels;
-  kernels.core_s = core_s(lookup);
-  kernels.projections_s = product_s(lookup, attention.q_rank, model.hidden) +
-                          product_s(lookup, attention.heads * attention.qk_dim(), attention.q_rank) +
-                          product_s(lookup, attention.kv_rank + attention.rope_dim, model.hidden);
-  kernels.absorb_s = product_s(lookup, attention.kv_rank, attention.heads * attention.nope_dim);
-  kernels.output_s = product_s(lookup, model.hidden, attention.heads * attention.v_dim);
+  kernels.core_s = decode_core_s(lookup);
+  kernels.projections_s = decode_product_s(lookup, attention.q_rank, model.hidden) +
+                          decode_product_s(lookup, attention.heads * attention.qk_dim(), attention.q_rank) +
+                          decode_product_s(lookup, attention.kv_rank + attention.rope_dim, model.hidden);
+  kernels.absorb_s = decode_product_s(lookup, attention.kv_rank, attention.heads * attention.nope_dim);
+  kernels.output_s = decode_product_s(lookup, model.hidden, attention.heads * attention.v_dim);
   look_up_mlps(lookup, kernels);
   kernels.sources = std::move(lookup.sources);
   return kernels;
@@ -211,7 +211,7 @@ DecodeKernels decode_kernels(const KernelTable& table, const ModelShapes& model,
 
 DecodeRate decode_rate(const DecodeKernels& kernels, const ModelShapes& model, const DecodeMachine& machine,
                        const DecodePlan& plan, const DecodeFactors& factors) {
-  require_plan(plan, model);
+  require_decode_plan(plan, model);
   DecodeRate rate;
   rate.layer = layer_on(kernels, {model, machine, plan, factors});
   rate.step_s = decode_step_s(rate.layer, model, plan);
@@ -229,7 +229,7 @@ DecodeRate decode_rate(const KernelTable& table, const ModelShapes& model, const
 }
 
 double sequences_in_flight(double tokens_per_s, double tokens_per_s_per_user) {
-  require(tokens_per_s >= 0.0 && tokens_per_s_per_user > 0.0,
+  require_for_decode(tokens_per_s >= 0.0 && tokens_per_s_per_user > 0.0,
           "a user who sees no tokens never ends a sequence");
   return tokens_per_s / tokens_per_s_per_user;
 }

@@ -11,50 +11,50 @@
 namespace chokepoint {
 namespace {
 
-struct Lookup {
+struct PrefillLookup {
   const KernelTable& table;
   const ModelShapes& model;
   const PrefillPlan& plan;
   std::vector<const KernelRow*> sources = {};
 };
 
-void require(bool holds, const std::string& message) {
+void require_for_prefill(bool holds, const std::string& message) {
   if (!holds) throw Error(Fault::config, message, "correct the plan");
 }
 
-void require_plan(const PrefillPlan& plan, const ModelShapes& model, double sms) {
-  require(model.architecture && model.architecture->experts,
+void require_prefill_plan(const PrefillPlan& plan, const ModelShapes& model, double sms) {
+  require_for_prefill(model.architecture && model.architecture->experts,
           fmt::format("model {} has no experts", model.id));
-  require(plan.micro_batches >= 1, fmt::format("{} micro-batches cannot be run", plan.micro_batches));
-  require(plan.tokens > 0.0 && plan.sequence > 0.0, "a micro-batch without tokens has no time");
-  require(plan.compute_sms > 0.0 && plan.compute_sms <= sms,
+  require_for_prefill(plan.micro_batches >= 1, fmt::format("{} micro-batches cannot be run", plan.micro_batches));
+  require_for_prefill(plan.tokens > 0.0 && plan.sequence > 0.0, "a micro-batch without tokens has no time");
+  require_for_prefill(plan.compute_sms > 0.0 && plan.compute_sms <= sms,
           fmt::format("{} SMs compute, but the machine has {}", plan.compute_sms, sms));
   const std::int64_t experts = model.architecture->experts->count;
-  require(experts % plan.placement.gpus() == 0,
+  require_for_prefill(experts % plan.placement.gpus() == 0,
           fmt::format("{} GPUs do not divide {} experts", plan.placement.gpus(), experts));
 }
 
-double charged(Lookup& lookup, const KernelTime& time) {
+double charged_prefill(PrefillLookup& lookup, const KernelTime& time) {
   lookup.sources.insert(lookup.sources.end(), time.rows.begin(), time.rows.end());
   return time.time_s;
 }
 
-double product_s(Lookup& lookup, const ModelOp& op) {
+double prefill_product_s(PrefillLookup& lookup, const ModelOp& op) {
   const Shape shape = {{"m", static_cast<std::int64_t>(*op.m + 0.5)}, {"n", op.n}, {"k", op.k}};
-  return charged(lookup, lookup.table.between("matmul", shape, op.dtype, {"m"}));
+  return charged_prefill(lookup, lookup.table.between("matmul", shape, op.dtype, {"m"}));
 }
 
-double routed_s(Lookup& lookup, const ModelOp& op) {
+double prefill_routed_s(PrefillLookup& lookup, const ModelOp& op) {
   const std::int64_t groups = lookup.model.architecture->experts->count / lookup.plan.placement.gpus();
   const Shape shape = {{"groups", groups},
                        {"m", static_cast<std::int64_t>(*op.m / static_cast<double>(groups) + 0.5)},
                        {"n", op.n},
                        {"k", op.k}};
-  return charged(lookup, lookup.table.between("grouped_matmul", shape, op.dtype, {"m"}));
+  return charged_prefill(lookup, lookup.table.between("grouped_matmul", shape, op.dtype, {"m"}));
 }
 
 // Work grows with the square of a prompt, so it is the rate that is read between rows, and held outside them.
-double core_s(Lookup& lookup, const ModelOp& op) {
+double prefill_core_s(PrefillLookup& lookup, const ModelOp& op) {
   const AttentionArchitecture& attention = lookup.model.architecture->attention;
   std::map<double, const KernelRow*> by_context;
   for (const KernelRow& row : lookup.table.rows()) {
@@ -65,7 +65,7 @@ double core_s(Lookup& lookup, const ModelOp& op) {
                       flop_per_s_of(row);
     if (fits) by_context.emplace(static_cast<double>(row.shape["context"]), &row);
   }
-  require(!by_context.empty(), fmt::format("no kernel row for attention of {} in prefill on {}",
+  require_for_prefill(!by_context.empty(), fmt::format("no kernel row for attention of {} in prefill on {}",
                                            lookup.model.id, lookup.table.machine()));
   const auto above = by_context.lower_bound(lookup.plan.sequence);
   const auto high = above == by_context.end() ? std::prev(above) : above;
@@ -80,7 +80,7 @@ double core_s(Lookup& lookup, const ModelOp& op) {
   return op.flop_per_token * lookup.plan.tokens / rate;
 }
 
-void look_up_kernels(Lookup& lookup, PrefillKernels& kernels) {
+void look_up_kernels(PrefillLookup& lookup, PrefillKernels& kernels) {
   const PrefillPlan& plan = lookup.plan;
   const std::vector<ModelOp> ops =
       prefill_ops(lookup.model, {.sequence = static_cast<std::int64_t>(plan.sequence),
@@ -90,21 +90,21 @@ void look_up_kernels(Lookup& lookup, PrefillKernels& kernels) {
     if (op.layer != LayerKind::expert || op.name == "router")
       continue;  // the router is in the traffic's estimate
     if (op.name.starts_with("attention_core"))
-      kernels.core_s += core_s(lookup, op);
+      kernels.core_s += prefill_core_s(lookup, op);
     else if (op.name.starts_with("routed_"))
-      kernels.routed_s += routed_s(lookup, op);
+      kernels.routed_s += prefill_routed_s(lookup, op);
     else
       (op.name.starts_with("shared_") ? kernels.shared_s : kernels.attention_products_s) +=
-          product_s(lookup, op);
+          prefill_product_s(lookup, op);
   }
 }
 
-LogicalRate transfer_rate(Lookup& lookup, const char* operation, Dtype dtype) {
+LogicalRate transfer_rate(PrefillLookup& lookup, const char* operation, Dtype dtype) {
   const Shape fields = {{"ranks", lookup.plan.placement.gpus()},
                         {"tokens", std::int64_t{4096}},
                         {"hidden", lookup.model.hidden}};
   const KernelRow& row = lookup.table.at(operation, fields, dtype);
-  require(row.unit == "B/s" && row.logical, fmt::format("the row \"{}\" is no logical rate", row.name));
+  require_for_prefill(row.unit == "B/s" && row.logical, fmt::format("the row \"{}\" is no logical rate", row.name));
   lookup.sources.push_back(&row);
   return {row.value};
 }
@@ -136,8 +136,8 @@ PrefillLayer layer_of(const PrefillKernels& kernels, const ModelShapes& model, d
 
 PrefillKernels prefill_kernels(const KernelTable& table, const ModelShapes& model, double sms,
                                const PrefillPlan& plan) {
-  require_plan(plan, model, sms);
-  Lookup lookup{table, model, plan};
+  require_prefill_plan(plan, model, sms);
+  PrefillLookup lookup{table, model, plan};
   PrefillKernels kernels;
   look_up_kernels(lookup, kernels);
   kernels.dispatch = transfer_rate(lookup, "dispatch", Dtype::fp8_e4m3);
@@ -148,7 +148,7 @@ PrefillKernels prefill_kernels(const KernelTable& table, const ModelShapes& mode
 
 PrefillRate prefill_rate(const PrefillKernels& kernels, const ModelShapes& model, double sms,
                          const PrefillPlan& plan, const PrefillFactors& factors) {
-  require_plan(plan, model, sms);
+  require_prefill_plan(plan, model, sms);
   PrefillRate rate;
   rate.layer = layer_of(kernels, model, sms, plan, factors);
   const PrefillLayer& layer = rate.layer;

@@ -15,7 +15,7 @@ double cost_of(const StageContents& piece, const LayoutCosts& costs) {
          piece.heads * costs.head_s + piece.projections * costs.projection_s;
 }
 
-void add(StageContents& stage, const StageContents& piece) {
+void add_layer(StageContents& stage, const StageContents& piece) {
   stage.expert_layers += piece.expert_layers;
   stage.dense_layers += piece.dense_layers;
   stage.heads += piece.heads;
@@ -45,7 +45,7 @@ StageLayout filled(const StageLayout& pieces, int stages, const LayoutCosts& cos
     for (double cost_s = cost_of(contents, costs); pieces.size() - next > needed; ++next) {
       cost_s += cost_of(pieces[next], costs);
       if (needed > 0 && cost_s > most_s) break;
-      add(contents, pieces[next]);
+      add_layer(contents, pieces[next]);
     }
     layout.push_back(contents);
   }

@@ -54,31 +54,31 @@ double overlapped_s(const StageContents& a, const StageContents& b, const Traini
   return std::max(compute_s + pairs * to_s(pair.exposed_ns()), transfer_s) * phases.gap;
 }
 
-void check_time(double seconds, const char* name) {
+void check_phase_time(double seconds, const char* name) {
   if (!(seconds >= 0.0) || !std::isfinite(seconds))
     throw Error(Fault::config, fmt::format("{} takes {} s", name, seconds), "times are 0 or above");
 }
 
-void check_times(const PassTimes& times, const char* name) {
-  check_time(times.forward_s, name);
-  check_time(times.backward_input_s, name);
-  check_time(times.weight_s, name);
+void check_phase_times(const PassTimes& times, const char* name) {
+  check_phase_time(times.forward_s, name);
+  check_phase_time(times.backward_input_s, name);
+  check_phase_time(times.weight_s, name);
 }
 
 void check_phases(const TrainingPhases& phases) {
   const ExpertLayerTimes& layer = phases.expert_layer;
-  check_times(layer.attention, "attention");
-  check_times(layer.mlp, "mlp");
-  check_times(phases.dense_mlp, "dense_mlp");
-  check_times(phases.head, "head");
-  check_times(phases.projection, "projection");
-  check_time(layer.dispatch_forward_s, "dispatch_forward");
-  check_time(layer.combine_forward_s, "combine_forward");
-  check_time(layer.combine_backward_s, "combine_backward");
-  check_time(layer.dispatch_backward_s, "dispatch_backward");
-  check_time(layer.sync_s, "sync");
-  check_time(phases.hop_s, "hop");
-  check_time(phases.optimizer_s, "optimizer");
+  check_phase_times(layer.attention, "attention");
+  check_phase_times(layer.mlp, "mlp");
+  check_phase_times(phases.dense_mlp, "dense_mlp");
+  check_phase_times(phases.head, "head");
+  check_phase_times(phases.projection, "projection");
+  check_phase_time(layer.dispatch_forward_s, "dispatch_forward");
+  check_phase_time(layer.combine_forward_s, "combine_forward");
+  check_phase_time(layer.combine_backward_s, "combine_backward");
+  check_phase_time(layer.dispatch_backward_s, "dispatch_backward");
+  check_phase_time(layer.sync_s, "sync");
+  check_phase_time(phases.hop_s, "hop");
+  check_phase_time(phases.optimizer_s, "optimizer");
   if (!(phases.gap >= 1.0) || !std::isfinite(phases.gap))
     throw Error(Fault::config, fmt::format("gap is {}, wall time over kernel time", phases.gap),
                 "it is at least 1");

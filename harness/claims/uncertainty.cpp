@@ -19,9 +19,9 @@ constexpr std::int64_t kGrain = 16;      // draws a worker takes at a time
 constexpr std::size_t kBins = 20;        // of the estimate of shares
 constexpr std::uint64_t kPointDraw = 0;  // which jitter the points have: that of the first draw
 
-using Values = std::vector<double>;
+using DrawnValues = std::vector<double>;
 
-Values checked(Values rows, const Prepared& prepared) {
+DrawnValues checked_assumption(DrawnValues rows, const Prepared& prepared) {
   const std::size_t expected = std::max<std::size_t>(1, prepared.rows.size());
   const bool is_finite = std::all_of(rows.begin(), rows.end(), [](double row) { return std::isfinite(row); });
   if (rows.size() == expected && is_finite) return rows;
@@ -31,19 +31,19 @@ Values checked(Values rows, const Prepared& prepared) {
               "check the claim's system and workload for impossible values");
 }
 
-Values values_of(const std::vector<Assumption>& assumptions) {
-  Values values;
+DrawnValues values_of(const std::vector<Assumption>& assumptions) {
+  DrawnValues values;
   for (const Assumption& assumption : assumptions) values.push_back(assumption.value);
   return values;
 }
 
-Values run(const Prepared& prepared, const Predict& predict, const Values& values, const DrawPlan& plan,
+DrawnValues run(const Prepared& prepared, const Predict& predict, const DrawnValues& values, const DrawPlan& plan,
            std::uint64_t index = kPointDraw) {
-  return checked(predict(Drawn(prepared.assumptions, values, plan.seed, index)), prepared);
+  return checked_assumption(predict(Drawn(prepared.assumptions, values, plan.seed, index)), prepared);
 }
 
-Values drawn_values(const std::vector<Assumption>& assumptions, const DrawPlan& plan, std::uint64_t index) {
-  Values values;
+DrawnValues drawn_values(const std::vector<Assumption>& assumptions, const DrawPlan& plan, std::uint64_t index) {
+  DrawnValues values;
   for (const Assumption& assumption : assumptions) {
     const std::uint64_t bits = random_bits(plan.seed, fnv1a(assumption.key), index) >> 11;
     values.push_back(quantile_of(assumption, (static_cast<double>(bits) + 0.5) * 0x1p-53));
@@ -53,7 +53,7 @@ Values drawn_values(const std::vector<Assumption>& assumptions, const DrawPlan& 
 
 // Per draw: the assumptions and the rows.
 struct Draws {
-  std::vector<Values> inputs, rows;
+  std::vector<DrawnValues> inputs, rows;
 };
 
 Draws draw(const Prepared& prepared, const DrawPlan& plan) {
@@ -70,14 +70,14 @@ Draws draw(const Prepared& prepared, const DrawPlan& plan) {
   return draws;
 }
 
-double percentile(const Values& sorted, double probability) {
+double percentile(const DrawnValues& sorted, double probability) {
   const double at = probability * static_cast<double>(sorted.size() - 1);
   const auto low = static_cast<std::size_t>(at);
   const std::size_t high = std::min(low + 1, sorted.size() - 1);
   return sorted[low] + (at - static_cast<double>(low)) * (sorted[high] - sorted[low]);
 }
 
-double variance(const Values& values) {
+double variance(const DrawnValues& values) {
   const double mean = std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
   double sum = 0.0;
   for (double value : values) sum += (value - mean) * (value - mean);
@@ -86,10 +86,10 @@ double variance(const Values& values) {
 
 // Variance of the means of `results` over bins of equal counts along `order`, over the whole variance (the correlation
 // ratio); what bins of pure noise would show is taken off.
-double share_along(const std::vector<std::size_t>& order, const Values& results, double whole) {
+double share_along(const std::vector<std::size_t>& order, const DrawnValues& results, double whole) {
   const std::size_t bins = std::min(kBins, order.size() / 10);
   if (bins < 2 || !(whole > 0.0)) return 0.0;
-  Values means;
+  DrawnValues means;
   for (std::size_t bin = 0; bin < bins; ++bin) {
     const std::size_t begin = bin * order.size() / bins, end = (bin + 1) * order.size() / bins;
     double sum = 0.0;
@@ -113,8 +113,8 @@ void add_distribution(std::vector<DrawnSpread>& spreads, const Draws& draws, std
   std::vector<std::vector<std::size_t>> orders;
   for (std::size_t i = 0; i < assumptions; ++i) orders.push_back(order_by(draws, i));
   for (std::size_t row = 0; row < spreads.size(); ++row) {
-    Values results;
-    for (const Values& rows : draws.rows) results.push_back(rows[row]);
+    DrawnValues results;
+    for (const DrawnValues& rows : draws.rows) results.push_back(rows[row]);
     const double whole = variance(results);
     for (const auto& order : orders) spreads[row].shares.push_back(share_along(order, results, whole));
     std::sort(results.begin(), results.end());
@@ -126,21 +126,21 @@ void add_distribution(std::vector<DrawnSpread>& spreads, const Draws& draws, std
 
 void add_tornado(std::vector<DrawnSpread>& spreads, const Prepared& prepared, const DrawPlan& plan) {
   for (std::size_t i = 0; i < prepared.assumptions.size(); ++i) {
-    const Values at_lo = predict_with(prepared, i, prepared.assumptions[i].lo, plan);
-    const Values at_hi = predict_with(prepared, i, prepared.assumptions[i].hi, plan);
+    const DrawnValues at_lo = predict_with(prepared, i, prepared.assumptions[i].lo, plan);
+    const DrawnValues at_hi = predict_with(prepared, i, prepared.assumptions[i].hi, plan);
     for (std::size_t row = 0; row < spreads.size(); ++row) spreads[row].tornado.push_back({at_lo[row], at_hi[row]});
   }
 }
 
 void add_effects(std::vector<DrawnSpread>& spreads, const Prepared& prepared, const DrawPlan& plan) {
-  Values neutral = values_of(prepared.assumptions);
+  DrawnValues neutral = values_of(prepared.assumptions);
   for (std::size_t i = 0; i < neutral.size(); ++i) neutral[i] = prepared.assumptions[i].neutral.value_or(neutral[i]);
-  const Values base = run(prepared, prepared.predict, neutral, plan);
+  const DrawnValues base = run(prepared, prepared.predict, neutral, plan);
   for (std::size_t row = 0; row < spreads.size(); ++row) spreads[row].unfitted = base[row];
   for (std::size_t i = 0; i < neutral.size(); ++i) {
-    Values moved = neutral;
+    DrawnValues moved = neutral;
     moved[i] = quantile_of(prepared.assumptions[i], 0.5);
-    const Values rows = run(prepared, prepared.predict, moved, plan);
+    const DrawnValues rows = run(prepared, prepared.predict, moved, plan);
     for (std::size_t row = 0; row < spreads.size(); ++row) spreads[row].effects.push_back(rows[row] / base[row] - 1.0);
   }
 }
@@ -159,13 +159,13 @@ std::vector<double> predict_at_values(const Prepared& prepared, const Predict& p
 }
 
 std::vector<double> predict_with(const Prepared& prepared, std::size_t assumption, double value, const DrawPlan& plan) {
-  Values values = values_of(prepared.assumptions);
+  DrawnValues values = values_of(prepared.assumptions);
   values[assumption] = value;
   return run(prepared, prepared.predict, values, plan);
 }
 
 std::vector<DrawnSpread> spread_of(const Prepared& prepared, const DrawPlan& plan) {
-  const Values points = predict_at_values(prepared, prepared.predict, plan);
+  const DrawnValues points = predict_at_values(prepared, prepared.predict, plan);
   std::vector<DrawnSpread> spreads(points.size());
   for (std::size_t row = 0; row < points.size(); ++row) spreads[row].point = points[row];
   add_effects(spreads, prepared, plan);

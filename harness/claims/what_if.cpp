@@ -10,7 +10,7 @@
 namespace chokepoint {
 namespace {
 
-void check_positive(double value, const char* name) {
+void check_positive_rate(double value, const char* name) {
   if (!(value > 0.0) || !std::isfinite(value))
     throw Error(Fault::config, fmt::format("{} is {} and has to be above 0", name, value),
                 "give a rate or a share");
@@ -24,16 +24,16 @@ double bytes_per_value(Dtype dtype, const char* name) {
               "take fp8_e4m3 or bf16");
 }
 
-void check(const Conditions& c) {
-  check_positive(c.gemm_flop_per_s, "gemm rate");
-  check_positive(c.attention_flop_per_s, "attention rate");
-  check_positive(c.memory_bytes_per_s, "memory rate");
-  check_positive(c.link_bytes_per_s, "link rate");
-  check_positive(c.network_bytes_per_s, "network rate");
-  check_positive(c.link_efficiency, "link efficiency");
-  check_positive(c.network_efficiency, "network efficiency");
-  check_positive(c.tensor_clock, "tensor clock");
-  check_positive(c.bf16_gemm_time, "bf16 gemm time");
+void check_what_if(const Conditions& c) {
+  check_positive_rate(c.gemm_flop_per_s, "gemm rate");
+  check_positive_rate(c.attention_flop_per_s, "attention rate");
+  check_positive_rate(c.memory_bytes_per_s, "memory rate");
+  check_positive_rate(c.link_bytes_per_s, "link rate");
+  check_positive_rate(c.network_bytes_per_s, "network rate");
+  check_positive_rate(c.link_efficiency, "link efficiency");
+  check_positive_rate(c.network_efficiency, "network efficiency");
+  check_positive_rate(c.tensor_clock, "tensor clock");
+  check_positive_rate(c.bf16_gemm_time, "bf16 gemm time");
   if (!(c.nodes_per_token >= 0.0) || !(c.gpus_per_token >= 0.0))
     throw Error(Fault::config,
                 fmt::format("a token goes to {} nodes and {} GPUs", c.nodes_per_token, c.gpus_per_token),
@@ -65,7 +65,7 @@ struct Factors {
 };
 
 Factors factors_of(const Conditions& from, const Conditions& to) {
-  check_positive(transfer_time(from, 1.0), "time of transfers that others are compared with");
+  check_positive_rate(transfer_time(from, 1.0), "time of transfers that others are compared with");
   const double gemm = gemm_rate(from) / gemm_rate(to);
   const auto transfer = [&](Dtype before, Dtype after, const char* name) {
     return transfer_time(to, bytes_per_value(after, name)) /
@@ -101,8 +101,8 @@ void rescale(PassTimes& times, const PassParts& parts, const Factors& factors, c
 
 TrainingPhases rescaled(const TrainingPhases& phases, const PhaseParts& parts, const Conditions& from,
                         const Conditions& to, RescaleReach reach) {
-  check(from);
-  check(to);
+  check_what_if(from);
+  check_what_if(to);
   const Factors factors = factors_of(from, to);
   TrainingPhases changed = phases;
   ExpertLayerTimes& layer = changed.expert_layer;
@@ -124,7 +124,7 @@ TrainingPhases rescaled(const TrainingPhases& phases, const PhaseParts& parts, c
 }
 
 double break_even_link_bytes_per_s(const Conditions& c) {
-  check(c);
+  check_what_if(c);
   return c.network_bytes_per_s * c.network_efficiency * c.gpus_per_token /
          (c.nodes_per_token * c.link_efficiency);
 }

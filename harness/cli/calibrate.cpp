@@ -16,12 +16,11 @@ constexpr int kWireWanted = 24;   // multiprocessors, as many as moe_layer asks 
 
 std::string unit_text(Resource resource) { return fmt::format("{}/s", unit_of(resource)); }
 
-Json maybe(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 Json reason(const std::string& why) { return why.empty() ? Json(nullptr) : Json(why); }
 
-class Calibration {
+class DeviceCalibration {
  public:
-  Calibration(const std::string& name, Session& session)
+  DeviceCalibration(const std::string& name, Session& session)
       : session_(session), device_(open_device(name)), prober_(*device_) {
     line(fmt::format("{}: {}", name, device_->facts().name));
     json_ = {{"device", device_->facts().name},
@@ -54,7 +53,7 @@ class Calibration {
                                      {"granted", trial.granted ? Json(*trial.granted) : Json(nullptr)},
                                      {"ran_on", trial.ran_on},
                                      {"within", trial.within},
-                                     {"bf16_flop_per_s", maybe(trial.delivered)},
+                                     {"bf16_flop_per_s", or_null(trial.delivered)},
                                      {"why", reason(trial.why)}});
     }
   }
@@ -85,9 +84,9 @@ class Calibration {
       line(fmt::format("  {:<17} {}", fmt::format("{} SMs copying", trial.wanted), text));
       json_["traffic"].push_back({{"wanted", trial.wanted},
                                   {"granted", trial.granted ? Json(*trial.granted) : Json(nullptr)},
-                                  {"most_bytes_per_s", maybe(trial.most)},
-                                  {"asked_bytes_per_s", maybe(trial.asked)},
-                                  {"moved_bytes_per_s", maybe(trial.moved)},
+                                  {"most_bytes_per_s", or_null(trial.most)},
+                                  {"asked_bytes_per_s", or_null(trial.asked)},
+                                  {"moved_bytes_per_s", or_null(trial.moved)},
                                   {"why", reason(trial.why)}});
     }
   }
@@ -134,7 +133,7 @@ class Calibration {
                      ceiling ? with_unit(*ceiling, unit) : "no kernel here probes it"));
     Json entry = {{"resource", to_string(resource)},
                   {"dtype", to_string(dtype)},
-                  {"ceiling", maybe(ceiling)},
+                  {"ceiling", or_null(ceiling)},
                   {"unit", unit},
                   {"held", Json::array()}};
     if (ceiling) held(resource, dtype, *ceiling, entry["held"]);
@@ -152,7 +151,7 @@ class Calibration {
                                        : trial.why));
       json.push_back({{"mechanism", trial.mechanism},
                       {"requested", trial.requested},
-                      {"delivered", maybe(trial.delivered)},
+                      {"delivered", or_null(trial.delivered)},
                       {"why", reason(trial.why)}});
     }
   }
@@ -166,7 +165,7 @@ class Calibration {
 };
 
 void calibrate_device(const std::string& device_name, Session& session) {
-  Calibration calibration(device_name, session);
+  DeviceCalibration calibration(device_name, session);
   calibration.resources();
   calibration.partitions();
   calibration.lanes();
@@ -175,7 +174,7 @@ void calibrate_device(const std::string& device_name, Session& session) {
   calibration.finish();
 }
 
-const Register<Command> command{
+const Register<Command> calibrate_command{
     {.name = "calibrate",
      .place = 4,
      .summary = "ceilings of this device and whether each cap can be held",

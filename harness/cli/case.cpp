@@ -12,7 +12,7 @@
 namespace chokepoint {
 namespace {
 
-const Register<Command> command{{.name = "case",
+const Register<Command> case_command{{.name = "case",
                                  .summary = "run groups of cases given on standard input (used by run)",
                                  .hidden = true,
                                  .add = [](CLI::App& app, Session&) {

@@ -19,7 +19,7 @@
 namespace chokepoint {
 namespace {
 
-struct Flags {
+struct ClaimsFlags {
   std::vector<std::string> names, settings, records;
   std::string format = "table", output, profile, sweep, trace, rule;
   std::uint64_t seed = DrawPlan{}.seed;
@@ -27,7 +27,7 @@ struct Flags {
   bool is_strict = false;
 };
 
-ClaimOptions options_of(const Flags& flags, const Session& session) {
+ClaimOptions claim_options_of(const ClaimsFlags& flags, const Session& session) {
   ClaimOptions options;
   options.configs = session.configs;
   options.profiles = load_profiles(session.configs);
@@ -45,7 +45,7 @@ Json tool() {
   return {{"version", facts.version}, {"git", facts.git.empty() ? Json(nullptr) : Json(facts.git)}};
 }
 
-std::string rendered(const std::vector<ClaimOutcome>& outcomes, const Flags& flags, const std::string& format) {
+std::string rendered_claims(const std::vector<ClaimOutcome>& outcomes, const ClaimsFlags& flags, const std::string& format) {
   if (format == "json") return to_json(outcomes, tool()).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   if (format == "markdown") return claims_markdown(outcomes);
   const Style style = style_of(STDOUT_FILENO);
@@ -62,7 +62,7 @@ void write(const std::string& text, const std::string& output) {
     replace_file(output, text);
 }
 
-int exit_code_of(const std::vector<ClaimOutcome>& outcomes, bool is_strict) {
+int exit_code_of_claims(const std::vector<ClaimOutcome>& outcomes, bool is_strict) {
   const auto any = [&](bool (*is)(Verdict)) {
     return std::any_of(outcomes.begin(), outcomes.end(), [&](const ClaimOutcome& o) { return is(o.verdict); });
   };
@@ -79,7 +79,7 @@ Json sweep_json(const Claim& claim, const SweepRequest& sweep, const std::vector
 }
 
 // The sensitivity curve of every chosen claim that depends on the resource.
-void sweep_claims(const std::vector<Claim>& claims, const ClaimOptions& options, const Flags& flags, Session& session) {
+void sweep_claims(const std::vector<Claim>& claims, const ClaimOptions& options, const ClaimsFlags& flags, Session& session) {
   const SweepRequest sweep = parse_sweep(flags.sweep);
   const std::string resource(to_string(sweep.resource)), unit = fmt::format("{}/s", unit_of(sweep.resource));
   Json curves = Json::array();
@@ -116,7 +116,7 @@ void write_trace(const std::vector<Claim>& claims, const ClaimOptions& options, 
 }
 
 // What an export rule cost is no claim of anybody's, but the same models answer it.
-void cost_of_rule(const Flags& flags, Session& session) {
+void cost_of_rule(const ClaimsFlags& flags, Session& session) {
   if (!flags.names.empty() || !flags.settings.empty() || !flags.profile.empty() || !flags.sweep.empty() ||
       !flags.records.empty() || !flags.trace.empty())
     throw Error(Fault::config, "--rule asks about an export rule, not about claims",
@@ -128,20 +128,20 @@ void cost_of_rule(const Flags& flags, Session& session) {
   write(format == "markdown" ? rule_cost_markdown(cost) : rule_cost_table(cost, style_of(STDOUT_FILENO)), flags.output);
 }
 
-void claims(const Flags& flags, Session& session) {
+void claims(const ClaimsFlags& flags, Session& session) {
   if (!flags.rule.empty()) return cost_of_rule(flags, session);
-  const ClaimOptions options = options_of(flags, session);
+  const ClaimOptions options = claim_options_of(flags, session);
   const std::vector<Claim> chosen = chosen_claims(session.configs, flags.names);
   require_settable(chosen, options);
   if (!flags.sweep.empty()) return sweep_claims(chosen, options, flags, session);
   if (!flags.trace.empty()) write_trace(chosen, options, flags.trace);
   std::vector<ClaimOutcome> outcomes;
   for (const Claim& claim : chosen) outcomes.push_back(outcome_of(claim, options));
-  write(rendered(outcomes, flags, session.json ? "json" : flags.format), flags.output);
-  session.exit_code = exit_code_of(outcomes, flags.is_strict);
+  write(rendered_claims(outcomes, flags, session.json ? "json" : flags.format), flags.output);
+  session.exit_code = exit_code_of_claims(outcomes, flags.is_strict);
 }
 
-void add_flags(CLI::App& app, Flags& flags) {
+void add_claims_flags(CLI::App& app, ClaimsFlags& flags) {
   app.add_option("claims", flags.names, "ids (globs too) or files; without any, all of configs/claims")
       ->option_text("ID..");
   app.add_option("--set", flags.settings,
@@ -170,12 +170,12 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_flag("--strict", flags.is_strict, "exit 4 when a verdict is neither for nor against a claim");
 }
 
-const Register<Command> command{{.name = "claims",
+const Register<Command> claims_command{{.name = "claims",
                                  .place = 7,
                                  .summary = "whether published numbers follow from kernels, caps and schedules",
                                  .add = [](CLI::App& app, Session& session) {
-                                   auto flags = std::make_shared<Flags>();
-                                   add_flags(app, *flags);
+                                   auto flags = std::make_shared<ClaimsFlags>();
+                                   add_claims_flags(app, *flags);
                                    app.callback([flags, &session] { claims(*flags, session); });
                                  }}};
 

@@ -13,7 +13,7 @@ namespace chokepoint {
 namespace {
 
 // "-15.6 % [-15.6, -8.6]": how far a ratio is from 1.
-std::string change_text(const Estimate& ratio) {
+std::string rule_change_text(const Estimate& ratio) {
   const auto percent = [](double value) {
     const double change = 100.0 * (value - 1.0);
     return fmt::format("{:+.1f}", std::abs(change) < 0.05 ? 0.0 : change);
@@ -34,11 +34,11 @@ struct RuleColumn {
 };
 
 const std::array<RuleColumn, 5> kColumns{{
-    {"tokens/s", 0, [](const RuleCostRow& row) { return change_text(row.throughput_ratio); }},
-    {"GPU-hours", 2, [](const RuleCostRow& row) { return change_text(inverse(row.throughput_ratio)); }},
+    {"tokens/s", 0, [](const RuleCostRow& row) { return rule_change_text(row.throughput_ratio); }},
+    {"GPU-hours", 2, [](const RuleCostRow& row) { return rule_change_text(inverse(row.throughput_ratio)); }},
     {"J/token", 1,
      [](const RuleCostRow& row) {
-       return change_text(row.joule_ratio) + (row.verified ? "" : " (unverified)");
+       return rule_change_text(row.joule_ratio) + (row.verified ? "" : " (unverified)");
      }},
     {"even at $/h", 3,
      [](const RuleCostRow& row) {
@@ -46,7 +46,7 @@ const std::array<RuleColumn, 5> kColumns{{
      }},
     {"$/token", 4,
      [](const RuleCostRow& row) {
-       return row.money.cost_ratio ? change_text(*row.money.cost_ratio) : std::string();
+       return row.money.cost_ratio ? rule_change_text(*row.money.cost_ratio) : std::string();
      }},
 }};
 

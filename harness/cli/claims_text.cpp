@@ -18,7 +18,7 @@ constexpr std::size_t kShownWhatIf = 12;
 constexpr std::size_t kTornadoBars = 6;
 constexpr int kBarWidth = 40;
 
-Paint paint_of(Verdict verdict) {
+Paint paint_of_verdict(Verdict verdict) {
   if (is_failure(verdict)) return Paint::bad;
   return verdict == Verdict::reproduced || verdict == Verdict::arith_ok ? Paint::good : Paint::plain;
 }
@@ -41,7 +41,7 @@ void add_rows(Table& table, const ClaimOutcome& outcome) {
   for (const RowOutcome& row : outcome.rows)
     table.row({row.name.empty() ? id : id + " " + row.name, outcome.claim.tier, published_text(outcome, row),
                derived_cell(outcome, row), deviation_text(row),
-               Cell(std::string(to_string(row.judgement.verdict)), paint_of(row.judgement.verdict)),
+               Cell(std::string(to_string(row.judgement.verdict)), paint_of_verdict(row.judgement.verdict)),
                worst_grade(outcome), with_instead_text(outcome)});
 }
 
@@ -86,7 +86,7 @@ void add_full_rows(std::string& out, const ClaimOutcome& outcome, const Style& s
     out += fmt::format("  {:<10} published {}, derived {} {}, {}\n", row.name, published_text(outcome, row),
                        derived_text(outcome, row), outcome.claim.quantity.unit, deviation_text(row));
     out += fmt::format("  {:<10} {}: {}\n", "",
-                       painted(to_string(row.judgement.verdict), paint_of(row.judgement.verdict), style),
+                       painted(to_string(row.judgement.verdict), paint_of_verdict(row.judgement.verdict), style),
                        printable(row.judgement.reason, style.unicode));
     if (!outcome.is_arithmetic)
       out += fmt::format("  {:<10} {}  x published, [ ] 5th and 95th percentile, | median\n", "",
@@ -201,7 +201,7 @@ std::string claims_markdown(const std::vector<ClaimOutcome>& outcomes) {
 std::string claim_in_full(const ClaimOutcome& outcome, const Style& style) {
   const Claim& claim = outcome.claim;
   std::string out = painted(claim.id, Paint::strong, style) + fmt::format("  {}  ", claim.tier) +
-                    painted(to_string(outcome.verdict), paint_of(outcome.verdict), style) + "\n";
+                    painted(to_string(outcome.verdict), paint_of_verdict(outcome.verdict), style) + "\n";
   add_wrapped(out, claim.statement, "  ", style);
   add_wrapped(
       out,

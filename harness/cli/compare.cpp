@@ -20,7 +20,7 @@
 namespace chokepoint {
 namespace {
 
-struct Flags {
+struct CompareFlags {
   std::vector<std::string> paths, allow;
   std::string margin = "2%", run_noise, noise, save, format = "table", output, markdown, junit;
   bool gate = false, strict = false, calibrate = false, all = false, skip_unreadable = false;
@@ -31,7 +31,7 @@ bool is_set(const char* variable) {
   return value != nullptr && *value != '\0' && std::string_view(value) != "false";
 }
 
-CompareOptions options_of(const Flags& flags) {
+CompareOptions compare_options_of(const CompareFlags& flags) {
   CompareOptions options;
   options.margin = parse_share(flags.margin);
   if (!flags.run_noise.empty()) options.run_deviation = parse_share(flags.run_noise);
@@ -43,7 +43,7 @@ CompareOptions options_of(const Flags& flags) {
   return options;
 }
 
-SideText side_text(const std::string& name, const RunSet& set) {
+SideText side_text_of(const std::string& name, const RunSet& set) {
   std::set<std::string> commits;
   for (const RunRecords& run : set.runs)
     for (const Record& record : run.records)
@@ -74,7 +74,7 @@ void put(const std::string& output, const std::string& text) {
     replace_file(output, text);
 }
 
-std::string rendered(const ComparisonText& text, const Flags& flags, const Session& session) {
+std::string rendered_comparison(const ComparisonText& text, const CompareFlags& flags, const Session& session) {
   if (session.json || flags.format == "json")
     return render_json(text).dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
   if (flags.format == "markdown") return render_markdown(text, kMostSummaryBytes);
@@ -97,7 +97,7 @@ void require_something(const ComparisonReport& report) {
               "compare two runs of one suite with the same --target");
 }
 
-void calibrate(const Flags& flags, const CompareOptions& options, Session& session) {
+void calibrate(const CompareFlags& flags, const CompareOptions& options, Session& session) {
   std::vector<RunRecords> runs;
   for (const std::string& path : flags.paths) {
     RunSet set = read_runs(path, flags.skip_unreadable);
@@ -113,7 +113,7 @@ void calibrate(const Flags& flags, const CompareOptions& options, Session& sessi
   if (flags.save.empty()) fmt::print(stderr, "to use this: --save FILE here, then --noise FILE when comparing\n");
 }
 
-void compare(const Flags& flags, const CompareOptions& wanted, Session& session) {
+void compare(const CompareFlags& flags, const CompareOptions& wanted, Session& session) {
   if (flags.paths.size() != 2)
     throw Error(Fault::config, fmt::format("compare takes BASE and NEW, and got {} paths", flags.paths.size()),
                 "put several runs of one side into one argument: BASE1,BASE2 NEW1,NEW2");
@@ -129,9 +129,9 @@ void compare(const Flags& flags, const CompareOptions& wanted, Session& session)
   }
   const ComparisonReport report = compare_runs(base.runs, now.runs, options);
   require_something(report);
-  const ComparisonText text{&report, side_text(flags.paths[0], base), side_text(flags.paths[1], now),
+  const ComparisonText text{&report, side_text_of(flags.paths[0], base), side_text_of(flags.paths[1], now),
                             judge(report, flags.strict), flags.strict};
-  put(flags.output, rendered(text, flags, session));
+  put(flags.output, rendered_comparison(text, flags, session));
   if (!flags.markdown.empty()) write_markdown(flags.markdown, text);
   if (!flags.junit.empty()) replace_file(flags.junit, render_junit(text));
   if (is_set("GITHUB_ACTIONS")) fmt::print(stderr, "{}", render_annotations(text));
@@ -139,12 +139,12 @@ void compare(const Flags& flags, const CompareOptions& wanted, Session& session)
   if (flags.gate && text.gate == GateOutcome::undecided) session.exit_code = kInconclusive;
 }
 
-const Register<Command> command{
+const Register<Command> compare_command{
     {.name = "compare",
      .place = 6,
      .summary = "did cases become faster or slower: a verdict each, and a gate for CI",
      .add = [](CLI::App& app, Session& session) {
-       auto flags = std::make_shared<Flags>();
+       auto flags = std::make_shared<CompareFlags>();
        app.add_option("paths", flags->paths,
                       "BASE and NEW: a folder with records.jsonl, a folder of such folders, or several with commas")
            ->required()
@@ -172,7 +172,7 @@ const Register<Command> command{
        app.add_flag("--skip-unreadable", flags->skip_unreadable,
                     "use the records that can be read, and name the lines that cannot");
        app.callback([flags, &session] {
-         const CompareOptions options = options_of(*flags);
+         const CompareOptions options = compare_options_of(*flags);
          if (flags->calibrate)
            calibrate(*flags, options, session);
          else

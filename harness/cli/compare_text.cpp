@@ -44,8 +44,6 @@ std::string share_text(const std::optional<double>& share) {
   return share ? fmt::format("{:.2f} %", 100 * *share) : "";
 }
 
-Json maybe(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
-
 Json case_json(const CaseComparison& one) {
   return {{"case_id", one.case_id},
           {"verdict", to_string(one.verdict)},
@@ -53,15 +51,15 @@ Json case_json(const CaseComparison& one) {
           {"reason", one.reason},
           {"base_runs", one.base_runs},
           {"new_runs", one.new_runs},
-          {"base_target_time_s", maybe(one.base_s)},
-          {"new_target_time_s", maybe(one.new_s)},
-          {"time_ratio_new_over_base", maybe(one.time_ratio)},
+          {"base_target_time_s", or_null(one.base_s)},
+          {"new_target_time_s", or_null(one.new_s)},
+          {"time_ratio_new_over_base", or_null(one.time_ratio)},
           {"ci_low", one.interval ? Json(one.interval->low) : Json(nullptr)},
           {"ci_high", one.interval ? Json(one.interval->high) : Json(nullptr)},
-          {"p", maybe(one.p)},
-          {"q", maybe(one.q)},
+          {"p", or_null(one.p)},
+          {"q", or_null(one.q)},
           {"noise", one.noise ? Json(to_string(*one.noise)) : Json(nullptr)},
-          {"detectable_slow_down", maybe(one.detectable)},
+          {"detectable_slow_down", or_null(one.detectable)},
           {"runs_needed", one.runs_needed ? Json(*one.runs_needed) : Json(nullptr)},
           {"remarks", one.remarks}};
 }
@@ -172,7 +170,7 @@ Json render_json(const ComparisonText& text) {
           {"gate", gate},
           {"verdicts", verdicts},
           {"broken", report.broken()},
-          {"common_time_ratio", maybe(report.common_ratio)},
+          {"common_time_ratio", or_null(report.common_ratio)},
           {"condition_changes", changes},
           {"warnings", report.warnings},
           {"cases", cases}};

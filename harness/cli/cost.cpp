@@ -16,7 +16,7 @@
 namespace chokepoint {
 namespace {
 
-struct Flags {
+struct CostFlags {
   std::vector<std::string> paths, prices_of, purchases, settings;
   std::string format = "table", output, prices, costs, facility = "colocation", reference;
   bool owned = false;
@@ -46,7 +46,7 @@ std::string today() {
   return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
 }
 
-CostOptions options_of(const Flags& flags, const Session& session) {
+CostOptions cost_options_of(const CostFlags& flags, const Session& session) {
   CostOptions options;
   options.prices.books = load_price_books(session.configs);
   if (!flags.prices.empty()) options.prices.choice = flags.prices;
@@ -62,7 +62,7 @@ CostOptions options_of(const Flags& flags, const Session& session) {
   return options;
 }
 
-std::string rendered(const CostReport& report, const std::string& format) {
+std::string rendered_cost(const CostReport& report, const std::string& format) {
   static const std::vector<std::string> formats = {"table", "markdown", "json"};
   if (format == "table") return cost_table(report, style_of(STDOUT_FILENO));
   if (format == "markdown") return cost_markdown(report);
@@ -71,13 +71,13 @@ std::string rendered(const CostReport& report, const std::string& format) {
               suggestion(format, formats));
 }
 
-void cost(const Flags& flags, Session& session) {
+void cost(const CostFlags& flags, Session& session) {
   if (!flags.owned && !flags.purchases.empty())
     throw Error(Fault::config, "--purchase is for machines one owns", "add --owned");
   if (flags.owned && !flags.prices_of.empty())
     throw Error(Fault::config, "--price is for machines one rents", "leave out --owned, or give --purchase");
-  const CostReport report = make_cost_report(read_records(flags.paths), options_of(flags, session));
-  const std::string text = rendered(report, session.json ? "json" : flags.format);
+  const CostReport report = make_cost_report(read_records(flags.paths), cost_options_of(flags, session));
+  const std::string text = rendered_cost(report, session.json ? "json" : flags.format);
   if (flags.output.empty())
     fmt::print("{}", text);
   else
@@ -90,12 +90,12 @@ void cost(const Flags& flags, Session& session) {
   if (!report.set.cut_lines.empty()) session.exit_code = kUsage;
 }
 
-const Register<Command> command{
+const Register<Command> cost_command{
     {.name = "cost",
      .place = 7,
      .summary = "which target is cheaper per unit of work, rented or owned, and what that hangs on",
      .add = [](CLI::App& app, Session& session) {
-       auto flags = std::make_shared<Flags>();
+       auto flags = std::make_shared<CostFlags>();
        app.add_option("paths", flags->paths, "folders with records.jsonl, or such files")
            ->required()
            ->option_text("DIR..");

@@ -76,7 +76,7 @@ void examine(Session& session) {
   for (const Finding& finding : findings) fmt::print("{:<10} {}\n", finding.subject, finding.text);
 }
 
-const Register<Command> command{
+const Register<Command> doctor_command{
     {.name = "doctor",
      .place = 8,
      .summary = "machine, permissions, instruments: one line each, with the remedy",

@@ -18,7 +18,7 @@
 namespace chokepoint {
 namespace {
 
-struct Flags {
+struct FleetFlags {
   std::vector<int> gpus = FleetSpace{}.gpus;
   std::vector<std::string> links = {"450GB/s", "200GB/s", "150GB/s", "100GB/s",
                                     "80GB/s",  "60GB/s",  "50GB/s",  "40GB/s"};
@@ -82,7 +82,7 @@ std::optional<double> change_of(const FleetPoint& point, const FleetPoint& first
 }
 
 std::string table_of(const std::vector<FleetPoint>& points, const std::vector<Conditions>& conditions,
-                     const Flags& flags, const Style& style) {
+                     const FleetFlags& flags, const Style& style) {
   Table table({{.title = "link", .align = Align::right},
                {.title = "GPU-h per 1T tokens", .align = Align::right},
                {.title = "USD", .align = Align::right, .rank = 1},
@@ -108,7 +108,7 @@ std::string table_of(const std::vector<FleetPoint>& points, const std::vector<Co
   return table.render(style);
 }
 
-Json json_of(const FleetCost& cost, double usd_per_gpu_h) {
+Json fleet_json_of(const FleetCost& cost, double usd_per_gpu_h) {
   const FleetPlan& plan = cost.plan;
   return {{"tensor_ranks", plan.tensor_ranks},
           {"expert_ranks", plan.expert_ranks},
@@ -123,22 +123,22 @@ Json json_of(const FleetCost& cost, double usd_per_gpu_h) {
           {"usd_per_trillion_tokens", cost.gpu_hours_per_trillion_tokens * usd_per_gpu_h}};
 }
 
-Json json_of(const FleetPoint& point, const Conditions& conditions, double usd_per_gpu_h) {
+Json fleet_json_of(const FleetPoint& point, const Conditions& conditions, double usd_per_gpu_h) {
   Json rejected = Json::object(), families = Json::array();
   for (int limit = 0; limit < kFleetLimits; ++limit)
     rejected[std::string(to_string(static_cast<FleetLimit>(limit)))] = point.rejected[limit];
   for (const std::optional<FleetCost>& cost : point.best_by_tensor_ranks)
-    if (cost) families.push_back(json_of(*cost, usd_per_gpu_h));
+    if (cost) families.push_back(fleet_json_of(*cost, usd_per_gpu_h));
   return {{"gpus", point.gpus},
           {"link_bytes_per_s", conditions.link_bytes_per_s},
           {"plans", point.plans()},
           {"within_limits", point.within_limits},
           {"rejected", rejected},
-          {"cheapest", point.best ? json_of(*point.best, usd_per_gpu_h) : Json(nullptr)},
+          {"cheapest", point.best ? fleet_json_of(*point.best, usd_per_gpu_h) : Json(nullptr)},
           {"cheapest_by_tensor_ranks", families}};
 }
 
-void fleet(const Flags& flags, Session& session) {
+void fleet(const FleetFlags& flags, Session& session) {
   Scenario scenario;
   const std::vector<Profile> profiles = load_profiles(session.configs);
   set_machine(scenario, find_profile(profiles, flags.profile));
@@ -152,7 +152,7 @@ void fleet(const Flags& flags, Session& session) {
   if (session.json) {
     Json out = Json::array();
     for (const FleetPoint& point : points)
-      out.push_back(json_of(point, conditions[point.conditions], flags.usd_per_gpu_h));
+      out.push_back(fleet_json_of(point, conditions[point.conditions], flags.usd_per_gpu_h));
     return print_json({{"profile", flags.profile},
                        {"basis", "projected"},
                        {"imbalance", basis.imbalance},
@@ -172,7 +172,7 @@ void fleet(const Flags& flags, Session& session) {
   for (const std::string& line : wrapped(note, style.width, "note: ")) fmt::print("{}\n", line);
 }
 
-void add_flags(CLI::App& app, Flags& flags) {
+void add_fleet_flags(CLI::App& app, FleetFlags& flags) {
   app.add_option("--gpus", flags.gpus, "sizes of the fleet")
       ->delimiter(',')
       ->check(CLI::Range(1, 1 << 24))
@@ -196,13 +196,13 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->option_text("N");
 }
 
-const Register<Command> command{
+const Register<Command> fleet_command{
     {.name = "fleet",
      .place = 7,
      .summary = "the cheapest way to share a model over a fleet, against its link's rate",
      .add = [](CLI::App& app, Session& session) {
-       auto flags = std::make_shared<Flags>();
-       add_flags(app, *flags);
+       auto flags = std::make_shared<FleetFlags>();
+       add_fleet_flags(app, *flags);
        app.callback([flags, &session] { fleet(*flags, session); });
      }}};
 

@@ -18,19 +18,19 @@
 namespace chokepoint {
 namespace {
 
-struct Flags {
+struct HistoryFlags {
   std::string database = "chokepoint-history.sqlite", wait = "30s";
   std::vector<std::string> paths;
   std::string commit, name, filter = "*", margin = "2%";
   bool skip_unreadable = false;
 };
 
-std::unique_ptr<History> open(const Flags& flags, bool may_create) {
+std::unique_ptr<History> open(const HistoryFlags& flags, bool may_create) {
   return open_history(flags.database, {.may_create = may_create, .wait_s = parse_duration_s(flags.wait)});
 }
 
 // Everything is read before the database is touched: a line that cannot be read leaves it as it was.
-std::vector<HistoryRun> runs_in(const Flags& flags) {
+std::vector<HistoryRun> runs_in(const HistoryFlags& flags) {
   const std::optional<std::string> commit = flags.commit.empty() ? std::nullopt : std::optional(flags.commit);
   std::vector<std::vector<HistoryRun>> parts(flags.paths.size());
   std::vector<RunSet> read(flags.paths.size());
@@ -49,7 +49,7 @@ std::vector<HistoryRun> runs_in(const Flags& flags) {
   return runs;
 }
 
-void add(const Flags& flags, const Session& session) {
+void add(const HistoryFlags& flags, const Session& session) {
   const std::vector<HistoryRun> runs = runs_in(flags);
   const ImportCounts counts = open(flags, true)->add(runs);
   if (session.json)
@@ -93,13 +93,13 @@ std::vector<AnalysedSeries> analysed(History& history, const std::vector<std::st
   return result;
 }
 
-Json document(const Flags& flags, const std::vector<AnalysedSeries>& all) {
+Json document(const HistoryFlags& flags, const std::vector<AnalysedSeries>& all) {
   Json series = Json::array();
   for (const AnalysedSeries& one : all) series.push_back(series_json(one));
   return {{"schema", "chokepoint/history/1"}, {"db", flags.database}, {"series", series}};
 }
 
-void show(const Flags& flags, const Session& session) {
+void show(const HistoryFlags& flags, const Session& session) {
   const std::unique_ptr<History> history = open(flags, false);
   const std::vector<AnalysedSeries> all = analysed(*history, matching_cases(*history, flags.database, flags.name));
   if (session.json) return print_json(document(flags, all));
@@ -107,7 +107,7 @@ void show(const Flags& flags, const Session& session) {
     fmt::print("{}{}", i > 0 ? "\n" : "", render_series(all[i], style_of(STDOUT_FILENO)));
 }
 
-void detect(const Flags& flags, const Session& session) {
+void detect(const HistoryFlags& flags, const Session& session) {
   const double margin = parse_share(flags.margin);
   const std::unique_ptr<History> history = open(flags, false);
   const std::vector<AnalysedSeries> all = analysed(*history, matching_cases(*history, flags.database, flags.filter));
@@ -115,7 +115,7 @@ void detect(const Flags& flags, const Session& session) {
   fmt::print("{}", render_changes(all, margin, style_of(STDOUT_FILENO)));
 }
 
-void add_database_flags(CLI::App& app, Flags& flags) {
+void add_database_flags(CLI::App& app, HistoryFlags& flags) {
   app.add_option("--db", flags.database, "the history's file (default chokepoint-history.sqlite)")
       ->envname("CHOKEPOINT_HISTORY")
       ->option_text("FILE");
@@ -124,7 +124,7 @@ void add_database_flags(CLI::App& app, Flags& flags) {
 
 // Each has flags of its own: a variable that several share would be set by the environment for those not called.
 void declare_add(CLI::App& parent, Session& session) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<HistoryFlags>();
   CLI::App* app =
       parent.add_subcommand("add", "add runs: all of them or, when one cannot be read, none; twice is once");
   app->add_option("paths", flags->paths, "folders with records.jsonl, such files, or folders of such folders")
@@ -139,7 +139,7 @@ void declare_add(CLI::App& parent, Session& session) {
 }
 
 void declare_show(CLI::App& parent, Session& session) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<HistoryFlags>();
   CLI::App* app = parent.add_subcommand("show", "every run of a case, with changes of level, spikes and drifts");
   app->add_option("case", flags->name, "case_id, with or without its digest, or a glob")
       ->required()
@@ -149,7 +149,7 @@ void declare_show(CLI::App& parent, Session& session) {
 }
 
 void declare_detect(CLI::App& parent, Session& session) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<HistoryFlags>();
   CLI::App* app =
       parent.add_subcommand("detect", "changes of level in all series; a spike is none, a drift is called one");
   app->add_option("--filter", flags->filter, "only cases whose name matches")->option_text("GLOB");
@@ -159,7 +159,7 @@ void declare_detect(CLI::App& parent, Session& session) {
   app->callback([flags, &session] { detect(*flags, session); });
 }
 
-const Register<Command> command{{.name = "history",
+const Register<Command> history_command{{.name = "history",
                                  .place = 6,
                                  .summary = "what cases took from commit to commit, and where that changed",
                                  .add = [](CLI::App& app, Session& session) {

@@ -13,8 +13,6 @@
 namespace chokepoint {
 namespace {
 
-Json maybe(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
-
 std::string percent(double ratio) { return fmt::format("{:+.2f} %", 100 * (ratio - 1)); }
 
 std::string change_text(const LevelChange& change) {
@@ -49,7 +47,7 @@ std::string drift_text(const SeriesFindings& findings, std::size_t points) {
   return fmt::format("drifts by {} from run to run, {} in all", percent(1 + *findings.drift), percent(all));
 }
 
-std::string paragraph(const std::string& text, const Style& style) {
+std::string history_paragraph(const std::string& text, const Style& style) {
   std::string out;
   for (const std::string& line : wrapped(printable(text, style.unicode), style.width)) out += line + '\n';
   return out;
@@ -83,13 +81,13 @@ std::string doubt_about(const AnalysedSeries& analysed, const LevelChange& chang
 std::string render_series(const AnalysedSeries& analysed, const Style& style) {
   const HistorySeries& series = analysed.series;
   std::string out =
-      paragraph(fmt::format("{} on {}: {} runs", series.case_id, series.machine, series.points.size()), style);
+      history_paragraph(fmt::format("{} on {}: {} runs", series.case_id, series.machine, series.points.size()), style);
   if (!analysed.findings)
-    out += paragraph(
+    out += history_paragraph(
         fmt::format("{} runs with a time; changes are looked for from {} on", analysed.points.size(), kLeastPoints),
         style);
   if (analysed.findings && analysed.findings->drift)
-    out += paragraph(drift_text(*analysed.findings, analysed.points.size()), style);
+    out += history_paragraph(drift_text(*analysed.findings, analysed.points.size()), style);
   Table table({{.title = "finished"},
                {.title = "commit"},
                {.title = "run", .rank = 3},
@@ -130,7 +128,7 @@ std::string render_changes(const std::vector<AnalysedSeries>& all, double margin
   std::sort(rows.begin(), rows.end(),
             [](const Row& a, const Row& b) { return a.change->time_ratio > b.change->time_ratio; });
   std::string out =
-      paragraph(fmt::format("{} changes of {:.3g} % or more in {} series (a case on a machine); {} smaller ones, {} "
+      history_paragraph(fmt::format("{} changes of {:.3g} % or more in {} series (a case on a machine); {} smaller ones, {} "
                             "drifts, {} series of fewer than {} runs",
                             rows.size(), 100 * margin, all.size(), small, drifting.size(), short_ones, kLeastPoints),
                 style);
@@ -152,7 +150,7 @@ std::string render_changes(const std::vector<AnalysedSeries>& all, double margin
   if (!rows.empty()) out += '\n' + table.render(style);
   if (!drifting.empty()) out += '\n';
   for (const AnalysedSeries* one : drifting)
-    out += paragraph(fmt::format("{} on {} {}", short_name(one->series.case_id), one->series.machine,
+    out += history_paragraph(fmt::format("{} on {} {}", short_name(one->series.case_id), one->series.machine,
                                  drift_text(*one->findings, one->points.size())),
                      style);
   return out;
@@ -168,7 +166,7 @@ Json series_json(const AnalysedSeries& analysed) {
                       {"status", one.status},
                       {"reason", one.reason},
                       {"target_time_s", one.log_s ? Json(std::exp(*one.log_s)) : Json(nullptr)},
-                      {"sample_deviation", maybe(one.deviation)}});
+                      {"sample_deviation", or_null(one.deviation)}});
   Json drift = nullptr, deviation = nullptr;
   if (analysed.findings) {
     const SeriesFindings& findings = *analysed.findings;
@@ -182,7 +180,7 @@ Json series_json(const AnalysedSeries& analysed) {
                          {"ci_high", change.interval.high},
                          {"doubt", doubt_about(analysed, change)}});
     for (const std::size_t spike : findings.spikes) spikes.push_back(analysed.points[spike]);
-    drift = maybe(findings.drift);
+    drift = or_null(findings.drift);
     deviation = findings.deviation;
   }
   return {{"case_id", analysed.series.case_id},

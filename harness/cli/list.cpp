@@ -76,10 +76,10 @@ Listing kernels(const Session& session) {
   return listing;
 }
 
-std::string rate_text(const Rates& rates, Resource resource) {
+std::string profile_rate_text(const Rates& rates, Resource resource) {
   const std::optional<Figure>& figure = rates.achieved ? rates.achieved : rates.datasheet;
   if (!figure) return "unknown";
-  return fmt::format("{} {}{}", with_unit(figure->value, fmt::format("{}/s", unit_of(resource))),
+  return fmt::format("{} {}{}", rate_text(figure->value, resource),
                      figure->kind, figure->verified ? "" : " (unverified)");
 }
 
@@ -89,9 +89,9 @@ Listing profiles(const Session& session) {
     const auto bf16 = profile.compute.find(Dtype::bf16);
     listing.rows.push_back(
         {profile.id, profile.architecture,
-         bf16 == profile.compute.end() ? "unknown" : rate_text(bf16->second, Resource::compute),
-         rate_text(profile.memory, Resource::memory), rate_text(profile.link, Resource::link),
-         rate_text(profile.network, Resource::network), profile.name});
+         bf16 == profile.compute.end() ? "unknown" : profile_rate_text(bf16->second, Resource::compute),
+         profile_rate_text(profile.memory, Resource::memory), profile_rate_text(profile.link, Resource::link),
+         profile_rate_text(profile.network, Resource::network), profile.name});
   }
   return listing;
 }
@@ -171,7 +171,7 @@ Listing models(const Session& session) {
   return listing;
 }
 
-Listing claims(const Session& session) {
+Listing list_claims(const Session& session) {
   Listing listing{{"claim", "tier", "kind", "published", "source", "statement"}, {}};
   for (const Claim& claim : load_claims(session.configs)) {
     std::vector<std::string> values;
@@ -206,7 +206,7 @@ Listing formats(const Session&) {
 const std::vector<std::pair<std::string, Listing (*)(const Session&)>> kKinds = {
     {"operations", operations}, {"kernels", kernels}, {"profiles", profiles}, {"prices", prices},
     {"costs", costs},           {"rules", rules},     {"suites", suites},     {"models", models},
-    {"claims", claims},         {"caps", caps},       {"metrics", metrics},   {"formats", formats}};
+    {"claims", list_claims},         {"caps", caps},       {"metrics", metrics},   {"formats", formats}};
 
 // All columns but the last are padded; the last one runs on.
 void print_text(const Listing& listing) {
@@ -251,7 +251,7 @@ void list_profiles_by_rules(const std::string& kind, Session& session) {
   fmt::print("{}", render_rules(all, known, style_of(STDOUT_FILENO)));
 }
 
-const Register<Command> command{
+const Register<Command> list_command{
     {.name = "list",
      .place = 3,
      .summary = "operations, kernels, profiles, prices, costs, rules, suites, models, claims, caps, metrics, formats",

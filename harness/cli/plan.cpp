@@ -8,7 +8,7 @@
 namespace chokepoint {
 namespace {
 
-Json json_of(const std::vector<CaseGroup>& groups) {
+Json plan_json_of(const std::vector<CaseGroup>& groups) {
   Json cases = Json::array();
   for (const CaseGroup& group : groups)
     for (const std::string& target : group.targets)
@@ -22,7 +22,7 @@ Json json_of(const std::vector<CaseGroup>& groups) {
 void plan(const SuiteFlags& flags, Session& session) {
   const Suite suite = load_suite(find_suite(session.configs, flags.suite));
   const std::vector<CaseGroup> groups = plan_suite(suite, plan_options(flags, session));
-  if (session.json) return print_json(json_of(groups));
+  if (session.json) return print_json(plan_json_of(groups));
   double total_s = 0.0;
   std::size_t cases = 0;
   fmt::print("{}: {}\n", suite.id, suite.summary);
@@ -40,7 +40,7 @@ void plan(const SuiteFlags& flags, Session& session) {
              duration_text(total_s, 2));
 }
 
-const Register<Command> command{
+const Register<Command> plan_command{
     {.name = "plan",
      .place = 2,
      .summary = "what a suite would run, how long, and what is unsupported and why",

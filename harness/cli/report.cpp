@@ -14,13 +14,13 @@
 namespace chokepoint {
 namespace {
 
-struct Flags {
+struct ReportFlags {
   std::vector<std::string> paths;
   std::string format, output, prices;
 };
 
 // What the user names, else what the file's ending says, else a table.
-std::string format_of(const Flags& flags, const Session& session) {
+std::string format_of(const ReportFlags& flags, const Session& session) {
   if (session.json) return "json";
   if (!flags.format.empty()) return flags.format;
   const Format* format = format_of_file(flags.output);
@@ -34,7 +34,7 @@ std::string known_formats() {
   return joined(names, ", ");
 }
 
-void report(const Flags& flags, Session& session) {
+void report(const ReportFlags& flags, Session& session) {
   RecordSet set = read_records(flags.paths);
   const std::vector<Place> cut = set.cut_lines;
   const std::optional<std::string> choice = flags.prices.empty() ? std::nullopt : std::optional(flags.prices);
@@ -54,12 +54,12 @@ void report(const Flags& flags, Session& session) {
   if (!cut.empty()) session.exit_code = kUsage;
 }
 
-const Register<Command> command{
+const Register<Command> report_command{
     {.name = "report",
      .place = 6,
      .summary = "show records as a table, an HTML page or for another tool",
      .add = [](CLI::App& app, Session& session) {
-       auto flags = std::make_shared<Flags>();
+       auto flags = std::make_shared<ReportFlags>();
        app.add_option("paths", flags->paths, "folders with records.jsonl, or such files")
            ->required()
            ->option_text("DIR..");

@@ -22,7 +22,7 @@
 namespace chokepoint {
 namespace {
 
-struct Flags {
+struct RunFlags {
   SuiteFlags suite;
   std::string out, prices, timeout, ceilings;
   bool resume = false;
@@ -31,7 +31,7 @@ struct Flags {
   std::optional<std::string> nvlink_mode;
 };
 
-PrivilegedRequest request_of(const Flags& flags) {
+PrivilegedRequest request_of(const RunFlags& flags) {
   const auto hz = [](std::optional<double> mhz) { return mhz ? std::optional(*mhz * 1e6) : std::nullopt; };
   return {hz(flags.sm_clock_mhz), hz(flags.memory_clock_mhz), flags.power_limit_w, flags.nvlink_mode};
 }
@@ -140,7 +140,7 @@ void require_same_device(const std::string& folder, const Json& environment, con
     throw Error(Fault::config, fmt::format("{} was begun on {}, and this is {}", folder, made_on, facts.name), remedy);
 }
 
-int exit_code_of(const std::vector<Record>& records) {
+int exit_code_of_records(const std::vector<Record>& records) {
   std::set<Status> seen;
   for (const Record& record : records) seen.insert(record.status);
   if (seen.contains(Status::invalid)) return kInvalid;
@@ -148,7 +148,7 @@ int exit_code_of(const std::vector<Record>& records) {
   return seen.contains(Status::ok) ? kOk : kNothingRan;
 }
 
-void run(const Flags& flags, Session& session) {
+void run_suite_command(const RunFlags& flags, Session& session) {
   const Suite suite = load_suite(find_suite(session.configs, flags.suite.suite));
   const std::vector<CaseGroup> groups = plan_suite(suite, plan_options(flags.suite, session));
   if (groups.empty())
@@ -204,18 +204,18 @@ void run(const Flags& flags, Session& session) {
                [&](const Progress& progress) { line(progress); });
   }
   RecordSet set = read_records({store.folder()});
-  session.exit_code = exit_code_of(set.records);
+  session.exit_code = exit_code_of_records(set.records);
   fmt::print("{}", render_report(session.json ? "json" : "table", std::move(set),
                                  {settings.books, settings.prices}, style_of(STDOUT_FILENO)));
   fmt::print(stderr, "records: {}/records.jsonl\n", store.folder());
 }
 
-const Register<Command> command{
+const Register<Command> run_command{
     {.name = "run",
      .place = 1,
      .summary = "run a suite under the caps of its targets",
      .add = [](CLI::App& app, Session& session) {
-       auto flags = std::make_shared<Flags>();
+       auto flags = std::make_shared<RunFlags>();
        add_suite_flags(app, flags->suite);
        app.add_option("--out", flags->out, "folder for the records (default: out/<time>_<device>_<suite>)")
            ->option_text("DIR");
@@ -236,7 +236,7 @@ const Register<Command> command{
        app.add_option("--nvlink-mode", flags->nvlink_mode, "NVLink bandwidth of the whole system")
            ->check(CLI::IsMember(nvlink_modes()))
            ->option_text("MODE");
-       app.callback([flags, &session] { run(*flags, session); });
+       app.callback([flags, &session] { run_suite_command(*flags, session); });
      }}};
 
 }  // namespace

@@ -254,7 +254,7 @@ void selftest(std::size_t replicates, const std::string& device_name, Session& s
   if (!report.good) session.exit_code = kInvalid;
 }
 
-const Register<Command> command{
+const Register<Command> selftest_command{
     {.name = "selftest",
      .place = 9,
      .summary = "coverage of the intervals, accuracy of the clocks, cost of a sample",

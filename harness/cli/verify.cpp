@@ -15,7 +15,7 @@
 namespace chokepoint {
 namespace {
 
-struct Flags {
+struct VerifyFlags {
   std::string operation, shape, dtype = "f32", kernel = "cpu_native", dump, device = "cpu",
                                 distribution = "normal";
   std::uint64_t seed = 1;
@@ -36,7 +36,7 @@ Tensor reference_tensor(const Problem& problem, const Answer& answer) {
 }
 
 // problem.json names every array: role, file, dims, dtype, how its bits are stored, layout.
-void dump(const Flags& flags, const Shape& shape, Dtype dtype, const Problem& problem, const Answer& answer,
+void dump(const VerifyFlags& flags, const Shape& shape, Dtype dtype, const Problem& problem, const Answer& answer,
           const Tensor& output, const Verification& verification) {
   require_writable_folder(flags.dump);
   Json arrays = Json::array();
@@ -78,7 +78,7 @@ void dump(const Flags& flags, const Shape& shape, Dtype dtype, const Problem& pr
   replace_file(flags.dump + "/problem.json", json.dump(2) + "\n");
 }
 
-void verify(const Flags& flags, Session& session) {
+void verify(const VerifyFlags& flags, Session& session) {
   const Operation& operation = find_operation(flags.operation);
   const Kernel& kernel = find_kernel(flags.operation, flags.kernel);
   const Shape shape = complete_shape(operation, parse_shape(flags.shape));
@@ -130,12 +130,12 @@ void verify(const Flags& flags, Session& session) {
   if (!verification.passed) session.exit_code = kSomeCaseFailed;
 }
 
-const Register<Command> command{
+const Register<Command> verify_command{
     {.name = "verify",
      .place = 5,
      .summary = "check one problem in full; --dump writes inputs, output and reference as .npy",
      .add = [](CLI::App& app, Session& session) {
-       auto flags = std::make_shared<Flags>();
+       auto flags = std::make_shared<VerifyFlags>();
        app.add_option("operation", flags->operation, "see `chokepoint list operations`")
            ->required()
            ->option_text("OPERATION");

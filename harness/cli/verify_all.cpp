@@ -22,7 +22,7 @@ namespace {
 constexpr double kMostReferenceFlop = 5e9;  // per problem: all rows of small ones, a spread of large ones
 constexpr double kPatience_s = 60.0, kPatiencePerLine_s = 20.0;
 
-struct Flags {
+struct VerifyAllFlags {
   std::vector<std::string> lists;
   std::string device = "cpu";
   bool worker = false;
@@ -49,11 +49,11 @@ std::string text_of(const Line& line) {
 }
 
 // "ok", "WRONG" or "skipped", and the rest of the sentence.
-struct Outcome {
+struct CaseOutcome {
   std::string verdict, text;
 };
 
-Outcome check_line(const Line& line, Device& device) {
+CaseOutcome check_line(const Line& line, Device& device) {
   const Operation& operation = find_operation(line.operation);
   const Kernel& kernel = find_kernel(line.operation, line.kernel);
   const Shape shape = complete_shape(operation, parse_shape(line.shape));
@@ -87,7 +87,7 @@ void serve(const std::string& device_name) {
   for (const std::string& text : split(input, '\n')) {
     const std::optional<Line> line = line_of(text, "standard input");
     if (!line) continue;
-    Outcome outcome;
+    CaseOutcome outcome;
     try {
       outcome = check_line(*line, *device);
     } catch (const Error& error) {
@@ -112,12 +112,12 @@ std::vector<Line> read_lists(const std::vector<std::string>& files) {
   return lines;
 }
 
-void verify_all(const Flags& flags, Session& session) {
+void verify_all(const VerifyAllFlags& flags, Session& session) {
   const std::vector<Line> lines = read_lists(flags.lists);
   const std::vector<std::string> worker = {session.program, "--configs", session.configs, "verify_all",
                                            "--worker",      "--device",  flags.device};
   open_device(flags.device);  // one error where there is none, instead of one per case
-  std::vector<Outcome> outcomes;
+  std::vector<CaseOutcome> outcomes;
   while (outcomes.size() < lines.size()) {
     std::string input;
     for (std::size_t i = outcomes.size(); i < lines.size(); ++i) input += text_of(lines[i]) + "\n";
@@ -146,12 +146,12 @@ void verify_all(const Flags& flags, Session& session) {
   else if (count["ok"] == 0) session.exit_code = kNothingRan;
 }
 
-const Register<Command> command{
+const Register<Command> verify_all_command{
     {.name = "verify_all",
      .place = 6,
      .summary = "check all problems of a list on one device",
      .add = [](CLI::App& app, Session& session) {
-       auto flags = std::make_shared<Flags>();
+       auto flags = std::make_shared<VerifyAllFlags>();
        app.add_option("lists", flags->lists, "files with a case per line: operation kernel dtype field=value,..")
            ->option_text("FILE..");
        app.add_option("--device", flags->device, "cpu or cuda:N")->option_text("DEVICE");

@@ -38,8 +38,6 @@ std::optional<double> power_lag(const std::vector<PowerPoint>& points, double lo
   return std::nullopt;
 }
 
-Json maybe(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
-
 }  // namespace
 
 InstrumentFacts instrument_facts(const PowerTrace& trace, std::optional<double> load_began_s) {
@@ -65,15 +63,15 @@ InstrumentFacts instrument_facts(const PowerTrace& trace, std::optional<double> 
 }
 
 Json to_json(const InstrumentFacts& facts) {
-  return {{"tick_s", maybe(facts.tick_s)},
-          {"step_j", maybe(facts.step_j)},
-          {"counter_lag_s", maybe(facts.counter_lag_s)},
-          {"power_lag_s", maybe(facts.power_lag_s)},
-          {"power_refresh_s", maybe(facts.power_refresh_s)},
-          {"counter_read_p50_s", maybe(facts.counter_read_p50_s)},
-          {"counter_read_p99_s", maybe(facts.counter_read_p99_s)},
-          {"power_read_p50_s", maybe(facts.power_read_p50_s)},
-          {"power_read_p99_s", maybe(facts.power_read_p99_s)}};
+  return {{"tick_s", or_null(facts.tick_s)},
+          {"step_j", or_null(facts.step_j)},
+          {"counter_lag_s", or_null(facts.counter_lag_s)},
+          {"power_lag_s", or_null(facts.power_lag_s)},
+          {"power_refresh_s", or_null(facts.power_refresh_s)},
+          {"counter_read_p50_s", or_null(facts.counter_read_p50_s)},
+          {"counter_read_p99_s", or_null(facts.counter_read_p99_s)},
+          {"power_read_p50_s", or_null(facts.power_read_p50_s)},
+          {"power_read_p99_s", or_null(facts.power_read_p99_s)}};
 }
 
 InstrumentFacts probe_instrument(PowerInstrument& instrument, const KeepBusy& keep_busy,

@@ -444,7 +444,7 @@ std::string described() {
 
 // `open` gives nothing on purpose: a bare difference of this counter is off by tens of percent over windows below
 // 5 s; harness/meters/energy.hpp reads it in windows cut at its ticks.
-const Register<EnergyMeter> meter{{.name = "nvml",
+const Register<EnergyMeter> nvml_meter{{.name = "nvml",
                                    .device = "cuda",
                                    .scope = "gpu_board",
                                    .open = []() -> std::unique_ptr<EnergyCounter> { return nullptr; },

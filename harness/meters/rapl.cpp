@@ -59,7 +59,7 @@ std::vector<std::string> package_folders(const std::string& root) {
   return folders;
 }
 
-const Register<EnergyMeter> meter{
+const Register<EnergyMeter> rapl_meter{
     {.name = "rapl",
      .device = "cpu",
      .scope = "cpu_package",

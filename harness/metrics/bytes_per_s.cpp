@@ -6,7 +6,7 @@
 namespace chokepoint {
 namespace {
 
-const Register<Metric> metric{{.name = "bytes_per_s",
+const Register<Metric> bytes_per_s_metric{{.name = "bytes_per_s",
                                .unit = "B/s",
                                .formula = "largest of memory, link and network bytes of a launch / time",
                                .higher_is_better = true,

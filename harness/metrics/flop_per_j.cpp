@@ -4,7 +4,7 @@
 namespace chokepoint {
 namespace {
 
-const Register<Metric> metric{{.name = "flop_per_j",
+const Register<Metric> flop_per_j_metric{{.name = "flop_per_j",
                                .unit = "FLOP/J",
                                .formula = "work_flop / (time * power_w); the power's basis is energy.basis",
                                .higher_is_better = true,

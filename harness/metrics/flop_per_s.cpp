@@ -4,7 +4,7 @@
 namespace chokepoint {
 namespace {
 
-const Register<Metric> metric{{.name = "flop_per_s",
+const Register<Metric> flop_per_s_metric{{.name = "flop_per_s",
                                .unit = "FLOP/s",
                                .formula = "work_flop / time",
                                .higher_is_better = true,

@@ -5,7 +5,7 @@
 namespace chokepoint {
 namespace {
 
-const Register<Metric> metric{{.name = "flop_per_usd",
+const Register<Metric> flop_per_usd_metric{{.name = "flop_per_usd",
                                .unit = "FLOP/USD",
                                .formula = "work_flop / (time / 3600 * price_usd_per_h)",
                                .higher_is_better = true,

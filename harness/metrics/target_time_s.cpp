@@ -4,7 +4,7 @@
 namespace chokepoint {
 namespace {
 
-const Register<Metric> metric{
+const Register<Metric> target_time_s_metric{
     {.name = "target_time_s",
      .unit = "s",
      .formula = "time of one launch on the target = host time / dilation",

@@ -4,7 +4,7 @@
 namespace chokepoint {
 namespace {
 
-const Register<Metric> metric{{.name = "tokens_per_j",
+const Register<Metric> tokens_per_j_metric{{.name = "tokens_per_j",
                                .unit = "token/J",
                                .formula = "work_tokens / (time * power_w); the power's basis is energy.basis",
                                .higher_is_better = true,

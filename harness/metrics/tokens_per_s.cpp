@@ -4,7 +4,7 @@
 namespace chokepoint {
 namespace {
 
-const Register<Metric> metric{{.name = "tokens_per_s",
+const Register<Metric> tokens_per_s_metric{{.name = "tokens_per_s",
                                .unit = "token/s",
                                .formula = "work_tokens / time",
                                .higher_is_better = true,

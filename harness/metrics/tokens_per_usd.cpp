@@ -5,7 +5,7 @@
 namespace chokepoint {
 namespace {
 
-const Register<Metric> metric{{.name = "tokens_per_usd",
+const Register<Metric> tokens_per_usd_metric{{.name = "tokens_per_usd",
                                .unit = "token/USD",
                                .formula = "work_tokens / (time / 3600 * price_usd_per_h)",
                                .higher_is_better = true,

@@ -5,7 +5,7 @@
 namespace chokepoint {
 namespace {
 
-const Register<Metric> metric{{.name = "usd_per_million_tokens",
+const Register<Metric> usd_per_million_tokens_metric{{.name = "usd_per_million_tokens",
                                .unit = "USD/Mtoken",
                                .formula = "time / 3600 * price_usd_per_h / work_tokens * 1e6",
                                .higher_is_better = false,

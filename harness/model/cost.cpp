@@ -71,9 +71,9 @@ class Scratch {
   std::vector<Variable> variables_;
 };
 
-using Outcome = std::optional<double> (*)(const CostQuestion&);
+using CostFigure = std::optional<double> (*)(const CostQuestion&);
 
-std::vector<CostSwing> swings_of(const CostQuestion& question, Outcome outcome) {
+std::vector<CostSwing> swings_of(const CostQuestion& question, CostFigure outcome) {
   std::vector<CostSwing> swings;
   Scratch scratch(question);
   for (std::size_t i = 0; i < scratch.size(); ++i) {
@@ -91,7 +91,7 @@ std::vector<CostSwing> swings_of(const CostQuestion& question, Outcome outcome) 
   return swings;
 }
 
-struct Draws {
+struct CostDraws {
   std::vector<double> price_ratio, target, reference, break_even, capex, ratio;
 
   void add(const CostQuestion& question) {
@@ -214,7 +214,7 @@ std::string_view to_string(CostVerdict verdict) {
 
 CostAnswer answer(const CostQuestion& question, std::uint64_t seed, std::size_t draws) {
   Scratch scratch(question);
-  Draws drawn;
+  CostDraws drawn;
   for (std::size_t i = 0; i < draws; ++i) {
     scratch.draw_all(seed, i);
     drawn.add(scratch.question());

@@ -63,7 +63,7 @@ void check_once(const Fields& fields, const std::string& list, const std::vector
                       fmt::format("is {} for the second time", name(entries[i])), "keep one of the two");
 }
 
-void check(const Fields& fields, const CostBook& book) {
+void check_cost_book(const Fields& fields, const CostBook& book) {
   check_once(fields, "facilities", book.facilities, [](const Facility& entry) { return entry.id; });
   check_once(fields, "machines", book.machines, [](const CostMachine& entry) { return entry.profile; });
   if (book.facilities.empty()) fields.reject("facilities", "is empty", "add one, with its PUE");
@@ -95,7 +95,7 @@ CostBook decode_cost_book(const JsonFile& file) {
     entry.finish();
   }
   fields.finish();
-  check(fields, book);
+  check_cost_book(fields, book);
   book.path = file.path;
   book.hash = sha256_hex(file.text);
   return book;

@@ -19,7 +19,7 @@ std::int64_t within(const Fields& fields, const std::string& key, std::int64_t v
   return value;
 }
 
-std::int64_t count(Fields& fields, const std::string& key, std::int64_t least = 1,
+std::int64_t count_within(Fields& fields, const std::string& key, std::int64_t least = 1,
                    std::int64_t most = kMost) {
   return within(fields, key, fields.integer(key), least, most);
 }
@@ -41,24 +41,24 @@ PartSource decode_source(Fields& fields) {
 void decode_latent(Fields& fields, AttentionArchitecture& attention) {
   attention.kind = AttentionKind::latent;
   attention.heads_kv = attention.heads;
-  attention.q_rank = count(fields, "q_rank");
-  attention.kv_rank = count(fields, "kv_rank");
-  attention.nope_dim = count(fields, "nope_dim");
-  attention.rope_dim = count(fields, "rope_dim");
-  attention.v_dim = count(fields, "v_dim");
+  attention.q_rank = count_within(fields, "q_rank");
+  attention.kv_rank = count_within(fields, "kv_rank");
+  attention.nope_dim = count_within(fields, "nope_dim");
+  attention.rope_dim = count_within(fields, "rope_dim");
+  attention.v_dim = count_within(fields, "v_dim");
 }
 
 void decode_grouped(Fields& fields, AttentionArchitecture& attention, std::int64_t layers) {
-  attention.heads_kv = count(fields, "heads_kv", 1, attention.heads);
+  attention.heads_kv = count_within(fields, "heads_kv", 1, attention.heads);
   if (attention.heads % attention.heads_kv != 0)
     fields.reject("heads_kv",
                   fmt::format("is {}, which does not divide {} heads", attention.heads_kv, attention.heads),
                   "correct one of the two");
-  attention.nope_dim = attention.v_dim = count(fields, "head_dim");
+  attention.nope_dim = attention.v_dim = count_within(fields, "head_dim");
   attention.window = fields.maybe_integer("window");
   if (!attention.window) return;
   within(fields, "window", *attention.window, 1, kMost);
-  attention.windowed_layers = count(fields, "windowed_layers", 1, layers);
+  attention.windowed_layers = count_within(fields, "windowed_layers", 1, layers);
 }
 
 AttentionArchitecture decode_attention(Fields fields, std::int64_t layers) {
@@ -67,7 +67,7 @@ AttentionArchitecture decode_attention(Fields fields, std::int64_t layers) {
   AttentionArchitecture attention;
   const std::string kind = fields.text("kind");
   require_word(fields, "kind", kind, kinds);
-  attention.heads = count(fields, "heads");
+  attention.heads = count_within(fields, "heads");
   if (kind == kKinds[1])
     decode_latent(fields, attention);
   else
@@ -78,12 +78,12 @@ AttentionArchitecture decode_attention(Fields fields, std::int64_t layers) {
 
 ExpertArchitecture decode_experts(Fields fields) {
   ExpertArchitecture experts;
-  experts.count = count(fields, "count");
-  experts.top_k = count(fields, "top_k", 1, experts.count);
-  experts.intermediate = count(fields, "intermediate");
-  experts.shared = count(fields, "shared", 0);
-  experts.groups = count(fields, "groups", 1, experts.count);
-  experts.group_limit = count(fields, "group_limit", 1, experts.groups);
+  experts.count = count_within(fields, "count");
+  experts.top_k = count_within(fields, "top_k", 1, experts.count);
+  experts.intermediate = count_within(fields, "intermediate");
+  experts.shared = count_within(fields, "shared", 0);
+  experts.groups = count_within(fields, "groups", 1, experts.count);
+  experts.group_limit = count_within(fields, "group_limit", 1, experts.groups);
   if (experts.count % experts.groups != 0)
     fields.reject("groups",
                   fmt::format("is {}, which does not divide {} experts", experts.groups, experts.count),
@@ -99,14 +99,14 @@ ExpertArchitecture decode_experts(Fields fields) {
 
 DenseArchitecture decode_dense(Fields fields) {
   DenseArchitecture dense;
-  dense.intermediate = count(fields, "intermediate");
+  dense.intermediate = count_within(fields, "intermediate");
   dense.source = decode_source(fields);
   return dense;
 }
 
 PredictionArchitecture decode_prediction(Fields fields) {
   PredictionArchitecture prediction;
-  prediction.layers = count(fields, "layers");
+  prediction.layers = count_within(fields, "layers");
   prediction.source = decode_source(fields);
   return prediction;
 }

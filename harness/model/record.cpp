@@ -29,8 +29,6 @@ int index_of(Fields& fields, const std::string& key, const std::array<std::strin
   fields.reject(key, fmt::format("is \"{}\"", text), "write one of " + known);
 }
 
-Json maybe(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
-
 Json cap_json(const CapRecord& cap) {
   return {{"resource", to_string(cap.resource)},
           {"unit", fmt::format("{}/s", unit_of(cap.resource))},
@@ -39,15 +37,15 @@ Json cap_json(const CapRecord& cap) {
           {"target_rate_verified", cap.target_rate_verified},
           {"requested", cap.requested},
           {"latency_s", cap.latency_s},
-          {"delivered_before", maybe(cap.delivered_before)},
-          {"delivered_during", maybe(cap.delivered_during)},
-          {"delivered_after", maybe(cap.delivered_after)},
-          {"linearity_error", maybe(cap.linearity_error)},
+          {"delivered_before", or_null(cap.delivered_before)},
+          {"delivered_during", or_null(cap.delivered_during)},
+          {"delivered_after", or_null(cap.delivered_after)},
+          {"linearity_error", or_null(cap.linearity_error)},
           {"ceiling", cap.ceiling},
           {"headroom", cap.headroom},
           {"mechanism", cap.mechanism},
-          {"tolerance", maybe(cap.tolerance)},
-          {"busy_share", maybe(cap.busy_share)},
+          {"tolerance", or_null(cap.tolerance)},
+          {"busy_share", or_null(cap.busy_share)},
           {"status", to_string(cap.status)}};
 }
 
@@ -84,15 +82,15 @@ std::vector<double> rounded(const std::vector<double>& samples) {
 }
 
 Json time_json(const TimeSummary& time) {
-  return {{"median", maybe(time.median)},
-          {"ci_low", maybe(time.ci_low)},
-          {"ci_high", maybe(time.ci_high)},
-          {"mean", maybe(time.mean)},
-          {"mean_ci_low", maybe(time.mean_ci_low)},
-          {"mean_ci_high", maybe(time.mean_ci_high)},
+  return {{"median", or_null(time.median)},
+          {"ci_low", or_null(time.ci_low)},
+          {"ci_high", or_null(time.ci_high)},
+          {"mean", or_null(time.mean)},
+          {"mean_ci_low", or_null(time.mean_ci_low)},
+          {"mean_ci_high", or_null(time.mean_ci_high)},
           {"n", time.n},
-          {"ess", maybe(time.ess)},
-          {"cv", maybe(time.cv)},
+          {"ess", or_null(time.ess)},
+          {"cv", or_null(time.cv)},
           {"stopped_by", time.stopped_by},
           {"regime", time.regime},
           {"window_s", time.window_s},
@@ -167,22 +165,22 @@ Shape shape_from(Fields fields) {
 
 Json energy_json(const Energy& energy) {
   return {{"basis", energy.basis},
-          {"power_w", maybe(energy.power_w)},
+          {"power_w", or_null(energy.power_w)},
           {"scope", energy.scope},
           {"source", energy.source},
           {"verified", energy.verified},
-          {"host_joule_per_launch", maybe(energy.host_joule_per_launch)},
-          {"gross_j_per_launch", maybe(energy.gross_j_per_launch)},
-          {"net_j_per_launch", maybe(energy.net_j_per_launch)},
-          {"random_error", maybe(energy.random_error)},
-          {"systematic_error", maybe(energy.systematic_error)},
-          {"idle_w", maybe(energy.idle_w)},
-          {"static_share", maybe(energy.static_share)},
-          {"agreement", maybe(energy.agreement)},
-          {"window_s", maybe(energy.window_s)},
+          {"host_joule_per_launch", or_null(energy.host_joule_per_launch)},
+          {"gross_j_per_launch", or_null(energy.gross_j_per_launch)},
+          {"net_j_per_launch", or_null(energy.net_j_per_launch)},
+          {"random_error", or_null(energy.random_error)},
+          {"systematic_error", or_null(energy.systematic_error)},
+          {"idle_w", or_null(energy.idle_w)},
+          {"static_share", or_null(energy.static_share)},
+          {"agreement", or_null(energy.agreement)},
+          {"window_s", or_null(energy.window_s)},
           {"trials", energy.trials ? Json(*energy.trials) : Json(nullptr)},
-          {"tick_s", maybe(energy.tick_s)},
-          {"memory_scope_w", maybe(energy.memory_scope_w)},
+          {"tick_s", or_null(energy.tick_s)},
+          {"memory_scope_w", or_null(energy.memory_scope_w)},
           {"flags", energy.flags}};
 }
 
@@ -232,13 +230,13 @@ Json to_json(const Record& record) {
   for (const CapRecord& cap : record.caps) caps.push_back(cap_json(cap));
   for (const auto& [name, metric] : record.metrics)
     metrics[name] = {{"value", metric.value},
-                     {"ci_low", maybe(metric.ci_low)},
-                     {"ci_high", maybe(metric.ci_high)},
+                     {"ci_low", or_null(metric.ci_low)},
+                     {"ci_high", or_null(metric.ci_high)},
                      {"unit", metric.unit}};
   Json verification = nullptr;
   if (record.verification)
-    verification = {{"error", maybe(record.verification->error)},
-                    {"row_error", maybe(record.verification->row_error)},
+    verification = {{"error", or_null(record.verification->error)},
+                    {"row_error", or_null(record.verification->row_error)},
                     {"tolerance", record.verification->tolerance},
                     {"passed", record.verification->passed},
                     {"rows_checked", record.verification->rows_checked},
@@ -341,7 +339,7 @@ std::string label_of(const Record& record) {
       for (const CapRecord& cap : record.caps)
         if (cap.mechanism != "native")
           caps += fmt::format("{}{} {}", caps.empty() ? ": " : ", ", to_string(cap.resource),
-                              with_unit(cap.requested, fmt::format("{}/s", unit_of(cap.resource))));
+                              rate_text(cap.requested, cap.resource));
       return fmt::format("{} as {}{} (emulated)", host, record.target, caps);
     }
     case Basis::scaled:

@@ -16,7 +16,7 @@ void require(bool holds, std::string_view field, double value, std::string_view 
                 "correct the sampling plan");
 }
 
-void check(const SamplingPlan& plan) {
+void check_stopping(const SamplingPlan& plan) {
   require(plan.half_width > 0.0, "half_width", plan.half_width, "above 0");
   require(plan.confidence > 0.0 && plan.confidence < 1.0, "confidence", plan.confidence, "between 0 and 1");
   require(plan.budget_s > 0.0, "budget_s", plan.budget_s, "above 0");
@@ -42,7 +42,7 @@ std::optional<double> relative_half_width(const MedianEstimate& estimate) {
 }  // namespace
 
 StoppingRule::StoppingRule(SamplingPlan plan) : plan_(plan) {
-  check(plan_);
+  check_stopping(plan_);
   next_look_ = even(static_cast<double>(plan_.first_look));
 }
 

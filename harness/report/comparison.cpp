@@ -45,12 +45,6 @@ Bounded scaled(const Bounded& bounded, double factor) {
   return result;
 }
 
-Bounded inverse(const Bounded& bounded) {
-  Bounded result{1.0 / bounded.value, std::nullopt};
-  if (bounded.interval) result.interval = Interval{1.0 / bounded.interval->high, 1.0 / bounded.interval->low};
-  return result;
-}
-
 // Host seconds of the median. From the samples where there are any, so that the interval has the confidence asked
 // for; otherwise as the record has it.
 std::optional<Bounded> median_time(const Record& record, double confidence, bool& from_samples) {
@@ -118,6 +112,13 @@ void add_energy(const Record& a, const Record& b, Comparison& comparison) {
 }
 
 }  // namespace
+
+Bounded inverse(const Bounded& bounded) {
+  Bounded result{1.0 / bounded.value, std::nullopt};
+  if (bounded.interval && bounded.interval->low > 0.0)
+    result.interval = Interval{1.0 / bounded.interval->high, 1.0 / bounded.interval->low};
+  return result;
+}
 
 Basis weaker(Basis a, Basis b) { return std::max(a, b); }  // declared strongest first
 

@@ -20,6 +20,8 @@ struct Bounded {
   std::optional<Interval> interval;
 };
 
+Bounded inverse(const Bounded& bounded);  // 1 / x; without the interval where that reaches 0
+
 // The price of an hour of a target ("h800-sxm"); absent where nobody offers one.
 using PriceOf = std::function<std::optional<PriceQuote>(const std::string& target)>;
 

@@ -111,13 +111,6 @@ Estimate as_estimate(const Bounded& ratio, double confidence) {
                        "throughput ratio");
 }
 
-Bounded inverse(const Bounded& bounded) {
-  Bounded result{1.0 / bounded.value, std::nullopt};
-  if (bounded.interval && bounded.interval->low > 0.0)
-    result.interval = Interval{1.0 / bounded.interval->high, 1.0 / bounded.interval->low};
-  return result;
-}
-
 std::optional<Estimate> per_million_tokens(const Record& record, const std::optional<Estimate>& usd_per_h) {
   const std::optional<double> time_s = record.target_time_s();
   if (!usd_per_h || !time_s || record.work.tokens <= 0.0) return std::nullopt;

@@ -138,7 +138,7 @@ std::string end_text(double end, double outcome) {
   return fmt::format("{} at {}", range_text(exactly(outcome)), range_text(exactly(end)));
 }
 
-std::string bar(double size, double largest, bool unicode) {
+std::string text_bar(double size, double largest, bool unicode) {
   const int length = static_cast<int>(std::lround(kBarWidth * size / largest));
   std::string text;
   for (int i = 0; i < std::max(1, length); ++i) text += unicode ? "█" : "#";
@@ -160,7 +160,7 @@ std::string tornado_text(const CostReport& report, const Style& style) {
   for (std::size_t i = 0; i < std::min(kMostSwings, swings.size()); ++i)
     table.row({Cell(swings[i].variable), Cell(end_text(swings[i].low, swings[i].outcome_low)),
                Cell(end_text(swings[i].high, swings[i].outcome_high)),
-               Cell(bar(swings[i].size(), swings.front().size(), style.unicode))});
+               Cell(text_bar(swings[i].size(), swings.front().size(), style.unicode))});
   return out + table.render(style);
 }
 

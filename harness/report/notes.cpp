@@ -120,7 +120,7 @@ void note_unverified(const ReportInput& input, std::vector<std::string>& notes) 
     for (const CapRecord& cap : record.caps)
       if (!cap.target_rate_verified)
         figures.add(fmt::format("{} {} of {}", to_string(cap.resource),
-                                with_unit(cap.target_rate, fmt::format("{}/s", unit_of(cap.resource))), record.target));
+                                rate_text(cap.target_rate, cap.resource), record.target));
     if (record.energy.power_w && !record.energy.verified)
       figures.add(fmt::format("power {:.4g} W of {}", *record.energy.power_w, record.target));
   }

@@ -10,12 +10,8 @@
 namespace chokepoint {
 namespace {
 
-bool paces(const Kernel& kernel, Resource resource) {
-  return std::find(kernel.paces.begin(), kernel.paces.end(), resource) != kernel.paces.end();
-}
-
 std::vector<const Cap*> mechanisms_for(const Kernel& kernel, Resource resource, const DeviceFacts& facts) {
-  return find_caps(resource, facts.kind, paces(kernel, resource));
+  return find_caps(resource, facts.kind, kernel.charges(resource));
 }
 
 void choose_cap(const Kernel& kernel, Dtype dtype, const DeviceFacts& facts, Prober& prober, Arm& arm, CapPlan& plan) {
@@ -38,10 +34,10 @@ std::optional<std::string> cap_obstacle(const Kernel& kernel, const Target& targ
     if (!mechanisms_for(kernel, resource, facts).empty()) continue;
     if (find_cap(resource, facts.kind) == nullptr)
       return fmt::format("there is no cap for {} on {}", to_string(resource), facts.kind);
-    if (!paces(kernel, resource))
+    if (!kernel.charges(resource))
       return fmt::format("kernel {} does not pace {}, which {} caps at {} here", kernel.name,
                          to_string(resource), target.id,
-                         with_unit(plan.requested, fmt::format("{}/s", unit_of(resource))));
+                         rate_text(plan.requested, resource));
   }
   return std::nullopt;
 }

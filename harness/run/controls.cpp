@@ -88,10 +88,6 @@ Control control(Device& device, Prober& prober, const Subject& subject, const Ca
   return result;
 }
 
-bool paces(const Kernel& kernel, Resource resource) {
-  return std::find(kernel.paces.begin(), kernel.paces.end(), resource) != kernel.paces.end();
-}
-
 }  // namespace
 
 bool Control::good() const {
@@ -108,7 +104,7 @@ std::vector<Control> negative_controls(Device& device, Prober& prober, double me
     const std::optional<Subject> product =
         subject(prober, Resource::compute, Dtype::bf16, kProductFlop, clock);
     const std::vector<const Cap*> caps = find_caps(Resource::memory, device.facts().kind, clock);
-    if (product && !caps.empty() && paces(*product->choice.kernel, Resource::memory) == clock) try {
+    if (product && !caps.empty() && product->choice.kernel->charges(Resource::memory) == clock) try {
         controls.push_back(control(device, prober, *product, plan(Resource::memory, memory), caps));
       } catch (const Error& error) {
         if (!is_out_of_reach(error)) throw;  // a cap that cannot be had leaks into nothing

@@ -36,7 +36,7 @@ constexpr int kMostRounds = 4;
 
 constexpr double kWarmUp_s = 1.0;
 constexpr std::chrono::milliseconds kRest{300};
-constexpr double kBurst_s = 0.02;
+constexpr double kProbeBurst_s = 0.02;
 constexpr int kBursts = 5;
 
 // A probe while a setting is looked for.
@@ -183,7 +183,7 @@ std::optional<double> Prober::ceiling(Resource resource, Dtype dtype, double sec
     // power limit lowers its clocks by a tenth, and a ceiling measured so would look exceeded ever after.
     warm_up(probe);
     const double once_s = device_.time_s([&] { probe.run(); });
-    probe.repeats = std::clamp(static_cast<int>(kBurst_s / once_s), 1, 10000);
+    probe.repeats = std::clamp(static_cast<int>(kProbeBurst_s / once_s), 1, 10000);
     for (int i = 0; i < kBursts; ++i)
       rates.push_back(probe.amount * probe.repeats / device_.time_s([&] { probe.run(); }));
     return *std::max_element(rates.begin(), rates.end());
@@ -361,7 +361,7 @@ void Prober::require_reach(const CapPlan& plan, Dtype dtype) {
   if (!device_.facts().own_memory) return;
   double& reach = reach_[{plan.demand.resource, dtype}];
   if (reach == 0.0) {
-    const Probe& probe = prepared(plan, dtype, kBurst_s).probe;  // its cap is not engaged
+    const Probe& probe = prepared(plan, dtype, kProbeBurst_s).probe;  // its cap is not engaged
     for (int i = 0; i < kBursts; ++i)
       reach = std::max(reach, probe.amount * probe.repeats / device_.time_s([&] { probe.run(); }));
   }

@@ -42,8 +42,6 @@ void describe(const TwoPartNoise& one_run, std::size_t cases, const CompareOptio
     one.detectable[i] = detectable_change(one_run, kRunsASide[i], cases, options);
 }
 
-Json maybe(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
-
 Json variance_json(const Variance& variance) {
   return {{"deviation", std::sqrt(variance.value)}, {"degrees_of_freedom", variance.df}};
 }
@@ -104,12 +102,12 @@ Json to_json(const Calibration& calibration) {
   for (const CaseCalibration& one : calibration.cases) {
     Json detectable = Json::array();
     for (std::size_t i = 0; i < kRunsASide.size(); ++i)
-      detectable.push_back({{"runs_a_side", kRunsASide[i]}, {"slow_down", maybe(one.detectable[i])}});
+      detectable.push_back({{"runs_a_side", kRunsASide[i]}, {"slow_down", or_null(one.detectable[i])}});
     cases.push_back({{"case_id", one.case_id},
                      {"runs", one.runs},
                      {"obstacle", one.obstacle},
-                     {"run_deviation", maybe(one.run_deviation)},
-                     {"sample_deviation", maybe(one.sample_deviation)},
+                     {"run_deviation", or_null(one.run_deviation)},
+                     {"sample_deviation", or_null(one.sample_deviation)},
                      {"detectable", detectable}});
   }
   for (const auto& [id, variance] : calibration.noise.own) own[id] = variance_json(variance);

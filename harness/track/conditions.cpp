@@ -37,11 +37,11 @@ const Json* at(const Json& json, std::initializer_list<const char*> keys) {
   return place->is_null() ? nullptr : place;
 }
 
-void put(Conditions& conditions, const std::string& name, const Json* value) {
+void put(RunConditions& conditions, const std::string& name, const Json* value) {
   if (value != nullptr) conditions.emplace(name, Condition{text_of(*value), std::nullopt, 0.0});  // the first one stays
 }
 
-void put_observed_clock(Conditions& conditions, const std::string& name, const Json* hertz) {
+void put_observed_clock(RunConditions& conditions, const std::string& name, const Json* hertz) {
   if (hertz == nullptr || !hertz->is_number()) return;
   const double value = hertz->get<double>();
   conditions[name] = {fmt::format("{:.0f} MHz", value / 1e6), value, kClockTolerance};
@@ -91,9 +91,9 @@ void require_condition_name(const std::string& name) {
     throw Error(Fault::config, fmt::format("--allow does not know \"{}\"", name), suggestion(name, known));
 }
 
-Conditions conditions_of(const Record& record, const Json& environment) {
+RunConditions conditions_of(const Record& record, const Json& environment) {
   const Json& provenance = record.provenance;
-  Conditions conditions;
+  RunConditions conditions;
   conditions["device"] = {device_text(record.device), std::nullopt, 0.0};
   if (record.status == Status::ok) conditions["caps"] = {caps_text(record), std::nullopt, 0.0};  // others never ran
   if (record.basis) conditions["basis"] = {std::string(to_string(*record.basis)), std::nullopt, 0.0};
@@ -120,7 +120,7 @@ Conditions conditions_of(const Record& record, const Json& environment) {
   return conditions;
 }
 
-std::vector<Mismatch> mismatches(const Conditions& base, const Conditions& now) {
+std::vector<Mismatch> mismatches(const RunConditions& base, const RunConditions& now) {
   std::vector<Mismatch> found;
   for (const auto& [name, was] : base) {
     const auto other = now.find(name);
@@ -134,7 +134,7 @@ std::vector<Mismatch> mismatches(const Conditions& base, const Conditions& now) 
   return found;
 }
 
-std::vector<std::string> known_to_one(const Conditions& base, const Conditions& now) {
+std::vector<std::string> known_to_one(const RunConditions& base, const RunConditions& now) {
   std::set<std::string> names;
   for (const auto& [name, condition] : base)
     if (!now.contains(name)) names.insert(name.substr(0, name.find(' ')));

@@ -19,11 +19,11 @@ struct Condition {
 };
 
 // By key: what `--allow` takes. A condition that is not recorded is absent.
-using Conditions = std::map<std::string, Condition>;
+using RunConditions = std::map<std::string, Condition>;
 
 // device, driver, clocks, power_limit, profile, seed, input_distribution, basis, caps. The record's own word goes
 // before that of environment.json (null when there is none), which knows the driver.
-Conditions conditions_of(const Record& record, const Json& environment);
+RunConditions conditions_of(const Record& record, const Json& environment);
 
 const std::vector<std::string>& condition_names();
 void require_condition_name(const std::string& name);  // Error{config} naming the known ones
@@ -33,10 +33,10 @@ struct Mismatch {
 };
 
 // Conditions that both have and that differ.
-std::vector<Mismatch> mismatches(const Conditions& base, const Conditions& now);
+std::vector<Mismatch> mismatches(const RunConditions& base, const RunConditions& now);
 
 // Names of those that one of them has alone: nobody can tell whether they differ.
-std::vector<std::string> known_to_one(const Conditions& base, const Conditions& now);
+std::vector<std::string> known_to_one(const RunConditions& base, const RunConditions& now);
 
 // What else two records say differently and what may explain a change: versions and choices of libraries, builds.
 // "cublaslt_algorithm_id: 66, now 70".

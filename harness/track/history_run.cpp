@@ -40,7 +40,7 @@ std::string finished_of(const RunRecords& run) {
 }
 
 // What may change on one machine from run to run and has to be seen beside a change of times.
-std::string environment_text(const Conditions& conditions) {
+std::string environment_text(const RunConditions& conditions) {
   std::string text;
   for (const auto& [name, condition] : conditions)
     if (name == "driver" || name == "power_limit" || name.starts_with("clocks lock"))
@@ -65,7 +65,7 @@ HistoryResult result_of(const Record& record) {
 HistoryRun history_run(const RunRecords& run, const std::optional<std::string>& commit) {
   if (run.records.empty())
     throw Error(Fault::config, fmt::format("{}: run {} holds no records", run.source, run.id), "name another folder");
-  const Conditions conditions = conditions_of(run.records.front(), run.environment);
+  const RunConditions conditions = conditions_of(run.records.front(), run.environment);
   HistoryRun result{.run_id = run.id,
                     .commit = commit ? *commit : commit_of(run),
                     .machine = conditions.at("device").text,

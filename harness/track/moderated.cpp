@@ -7,7 +7,7 @@
 namespace chokepoint {
 namespace {
 
-constexpr double kLeastVariance = 1e-12;  // of logarithms: a millionth, below what timers resolve
+constexpr double kLeastModeratedVariance = 1e-12;  // of logarithms: a millionth, below what timers resolve
 
 // psi and psi' of x > 0: recurrence up to 10, then the asymptotic series (NIST DLMF 5.5.2, 5.11.2, 5.15.5, 5.15.8).
 double digamma(double x) {
@@ -36,7 +36,7 @@ double trigamma_inverse(double value) {
 
 // log s^2 freed of the bias that its degrees of freedom give it.
 double unbiased_log(const Variance& one) {
-  return std::log(std::max(one.value, kLeastVariance)) - digamma(one.df / 2) + std::log(one.df / 2);
+  return std::log(std::max(one.value, kLeastModeratedVariance)) - digamma(one.df / 2) + std::log(one.df / 2);
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ const Sighting& first_with_time(const std::vector<Sighting>& side) {
   return found == side.end() ? side.front() : *found;
 }
 
-Conditions conditions_of(const Sighting& sighting) {
+RunConditions conditions_of(const Sighting& sighting) {
   return conditions_of(*sighting.record, sighting.run->environment);
 }
 
@@ -107,7 +107,7 @@ std::vector<Mismatch> mismatches_of(const MatchedCase& matched) {
         found.push_back(mismatch);
   };
   if (matched.base.empty() || matched.now.empty()) return found;
-  const Conditions base = conditions_of(first_with_time(matched.base)),
+  const RunConditions base = conditions_of(first_with_time(matched.base)),
                    now = conditions_of(first_with_time(matched.now));
   add(mismatches(base, now));
   for (const auto& [side, conditions] : {std::pair(&matched.base, &base), std::pair(&matched.now, &now)})

@@ -48,7 +48,7 @@ class FewerMultiprocessors final : public InstalledCap {
   int total_;
 };
 
-const Register<Cap> cap{
+const Register<Cap> cuda_green_context_cap{
     {.name = "green_context",
      .resource = Resource::compute,
      .device = "cuda",

@@ -6,7 +6,7 @@
 namespace chokepoint {
 namespace {
 
-const Register<Cap> cap{
+const Register<Cap> cuda_link_cap{
     {.name = "link",
      .resource = Resource::link,
      .device = "cuda",

@@ -12,7 +12,7 @@
 namespace chokepoint {
 namespace {
 
-constexpr double kMostOfCeiling = 2.0;  // traffic that may be asked for; what multiprocessors cannot do shows in the probe
+constexpr double kMostOfMultiprocessors = 2.0;  // traffic that may be asked for; what multiprocessors cannot do shows in the probe
 
 class Copying final : public InstalledCap {
  public:
@@ -38,7 +38,7 @@ class Copying final : public InstalledCap {
   std::unique_ptr<BackgroundTraffic> traffic_;
 };
 
-const Register<Cap> cap{
+const Register<Cap> cuda_multiprocessor_traffic_cap{
     {.name = "multiprocessor_traffic",
      .resource = Resource::memory,
      .device = "cuda",
@@ -50,7 +50,7 @@ const Register<Cap> cap{
        return std::make_unique<Copying>(device, plan.setting.value_or(plan.ceiling - plan.requested));
      },
      .tune = [](const CapPlan& plan, const DeviceFacts&, const DeliveredWith& delivered) -> double {
-       return tune_traffic(plan.requested, plan.ceiling, kMostOfCeiling * plan.ceiling, delivered);
+       return tune_traffic(plan.requested, plan.ceiling, kMostOfMultiprocessors * plan.ceiling, delivered);
      }}};
 
 }  // namespace

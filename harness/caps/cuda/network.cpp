@@ -6,7 +6,7 @@
 namespace chokepoint {
 namespace {
 
-const Register<Cap> cap{
+const Register<Cap> cuda_network_cap{
     {.name = "network",
      .resource = Resource::network,
      .device = "cuda",

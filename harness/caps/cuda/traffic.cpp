@@ -26,7 +26,7 @@ class Interference final : public InstalledCap {
   TrafficGenerator generator_;
 };
 
-const Register<Cap> cap{
+const Register<Cap> cuda_traffic_cap{
     {.name = "traffic",
      .resource = Resource::memory,
      .device = "cuda",

@@ -15,7 +15,7 @@ namespace {
 constexpr std::int64_t kGpusPerNode = 8;  // of all H800 and H100 nodes here
 
 // A rate that counts copies to the own node is logical; what crosses the wire is physical. Each has its own name.
-const std::vector<std::string> kNumbers = {"logical_rdma_gbps", "physical_rdma_gbps", "seconds"};
+const std::vector<std::string> kA2ANumbers = {"logical_rdma_gbps", "physical_rdma_gbps", "seconds"};
 
 struct Exchange {
   TransferRows rows;
@@ -25,7 +25,7 @@ struct Exchange {
   std::string number;
 };
 
-double value_of(const Exchange& exchange, double row_bytes, const Drawn& drawn) {
+double a2a_value_of(const Exchange& exchange, double row_bytes, const Drawn& drawn) {
   const WireRates rates{.network_bytes_per_s = exchange.network_bytes_per_s,
                         .link_bytes_per_s = exchange.link_bytes_per_s,
                         .network_efficiency = std::min(1.0, drawn["network_efficiency"]),
@@ -37,7 +37,7 @@ double value_of(const Exchange& exchange, double row_bytes, const Drawn& drawn) 
 }
 
 std::vector<double> predict(const Exchange& exchange, const Drawn& drawn) {
-  return {value_of(exchange, exchange.dispatch_bytes, drawn), value_of(exchange, exchange.combine_bytes, drawn)};
+  return {a2a_value_of(exchange, exchange.dispatch_bytes, drawn), a2a_value_of(exchange, exchange.combine_bytes, drawn)};
 }
 
 Dtype format_of(const Claim& claim, const std::string& key, const std::string& fallback) {
@@ -64,10 +64,10 @@ Exchange exchange_of(const Scene& scene) {
   return exchange;
 }
 
-void check(const Claim& claim) {
-  if (std::find(kNumbers.begin(), kNumbers.end(), claim.quantity.name) == kNumbers.end())
+void check_a2a(const Claim& claim) {
+  if (std::find(kA2ANumbers.begin(), kA2ANumbers.end(), claim.quantity.name) == kA2ANumbers.end())
     claim.reject("quantity/name", fmt::format("is \"{}\", which no all-to-all gives", claim.quantity.name),
-                 suggestion(claim.quantity.name, kNumbers));
+                 suggestion(claim.quantity.name, kA2ANumbers));
   const auto ep = static_cast<std::int64_t>(claim.system.number("ep", claim.model.number("ep", 64.0)));
   if (ep % kGpusPerNode != 0 || ep < 2 * kGpusPerNode)
     claim.reject("system/ep", fmt::format("is {}; nothing crosses the network, or nodes are not full", ep),
@@ -85,13 +85,13 @@ void add_alternative(const Exchange& exchange, Prepared& prepared) {
        [other](const Drawn& drawn) { return predict(other, drawn); }});
 }
 
-Prepared prepare(const Scene& scene) {
+Prepared prepare_a2a(const Scene& scene) {
   Prepared prepared;
   if (!scene.machine) {
     prepared.missing.push_back("hardware, the machine that exchanged");
     return prepared;
   }
-  check(scene.claim);
+  check_a2a(scene.claim);
   const Exchange exchange = exchange_of(scene);
   prepared.rows = {"dispatch", "combine"};
   prepared.base_unit = exchange.number == "seconds" ? "s" : "B/s";
@@ -118,7 +118,7 @@ Prepared prepare(const Scene& scene) {
   return prepared;
 }
 
-const Register<Derivation> derivation{{.name = "a2a",
+const Register<Derivation> a2a_derivation{{.name = "a2a",
                                        .summary = "one all-to-all of an expert layer, from rows, bytes and wires",
                                        .settings = {{"tokens"},
                                                     {"hidden"},
@@ -129,7 +129,7 @@ const Register<Derivation> derivation{{.name = "a2a",
                                                     {"dispatch", SettingKind::text, 0.0, {"fp8", "bf16"}},
                                                     {"combine", SettingKind::text, 0.0, {"fp8", "bf16"}}},
                                        .assumption_keys = {"network_efficiency", "link_efficiency"},
-                                       .prepare = prepare}};
+                                       .prepare = prepare_a2a}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -12,7 +12,7 @@ namespace chokepoint {
 namespace {
 
 const std::vector<std::string> kOps = {"gemm_fp8", "gemm_bf16", "mla_decode"};
-const std::vector<std::string> kNumbers = {"tflops", "seconds"};
+const std::vector<std::string> kKernelNumbers = {"tflops", "seconds"};
 
 std::int64_t whole(double value) { return static_cast<std::int64_t>(value + 0.5); }
 
@@ -87,12 +87,12 @@ std::optional<Found> best_of(const Scene& scene, const KernelTable& table) {
   return best;
 }
 
-void check(const Claim& claim) {
+void check_kernel(const Claim& claim) {
   const std::string op = claim.model.text("op");
   if (op.empty()) claim.reject("model", "names no op", "add \"op\": " + joined(kOps, ", "));
-  if (std::find(kNumbers.begin(), kNumbers.end(), claim.quantity.name) == kNumbers.end())
+  if (std::find(kKernelNumbers.begin(), kKernelNumbers.end(), claim.quantity.name) == kKernelNumbers.end())
     claim.reject("quantity/name", fmt::format("is \"{}\", which no kernel gives", claim.quantity.name),
-                 suggestion(claim.quantity.name, kNumbers));
+                 suggestion(claim.quantity.name, kKernelNumbers));
 }
 
 // On a machine whose rates were set: what bound the kernel stretches its time, and the other one is a floor.
@@ -122,9 +122,9 @@ Assumption spread_of_builds(const Found& found) {
           {}};
 }
 
-Prepared prepare(const Scene& scene) {
+Prepared prepare_kernel(const Scene& scene) {
   Prepared prepared;
-  check(scene.claim);
+  check_kernel(scene.claim);
   if (!scene.machine) {
     prepared.missing.push_back("hardware, the machine that computed");
     return prepared;
@@ -154,7 +154,7 @@ Prepared prepare(const Scene& scene) {
   return prepared;
 }
 
-const Register<Derivation> derivation{
+const Register<Derivation> kernel_derivation{
     {.name = "kernel",
      .summary = "rate of one kernel at one shape, as others measured it",
      .settings = {{"op", SettingKind::text, 0.0, {"gemm_fp8", "gemm_bf16", "mla_decode"}},
@@ -165,7 +165,7 @@ const Register<Derivation> derivation{
                   {"batch"},
                   {"ctx", SettingKind::numbers}},
      .assumption_keys = {"builds", "repeats"},
-     .prepare = prepare}};
+     .prepare = prepare_kernel}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -10,19 +10,19 @@
 namespace chokepoint {
 namespace {
 
-const std::vector<std::string> kNumbers = {"seq", "ctx"};
+const std::vector<std::string> kOpmodelNumbers = {"seq", "ctx"};
 const std::vector<std::string> kFlags = {"causal", "mtp", "embedding"};
 
 std::vector<SettingRule> settings() {
   std::vector<SettingRule> rules = {{"fn", SettingKind::text}};
-  for (const std::string& key : kNumbers) rules.push_back({key});
+  for (const std::string& key : kOpmodelNumbers) rules.push_back({key});
   for (const std::string& key : kFlags) rules.push_back({key, SettingKind::flag});
   return rules;
 }
 
 OpModelArguments arguments_of(const Claim& claim) {
   OpModelArguments arguments;
-  for (const std::string& key : kNumbers)
+  for (const std::string& key : kOpmodelNumbers)
     if (const auto value = claim.model.number(key)) arguments[key] = *value;
   for (const std::string& key : kFlags)
     if (claim.model.has(key)) arguments[key] = claim.model.flag(key, false) ? 1.0 : 0.0;
@@ -39,7 +39,7 @@ const OpModelFunction& function_of(const Claim& claim) {
   }
 }
 
-double value_of(const Claim& claim, const ModelShapes& model, const std::string& function,
+double opmodel_value_of(const Claim& claim, const ModelShapes& model, const std::string& function,
                 const OpModelArguments& arguments) {
   try {
     return op_model_value(model, function, arguments);
@@ -60,13 +60,13 @@ void add_alternatives(Prepared& prepared, const Claim& claim, const ModelShapes&
     if (!arguments.contains(key)) continue;
     OpModelArguments other = arguments;
     other[key] = 1.0 - other[key];
-    const double value = value_of(claim, model, function.name, other) * quantity_unit(function.unit)->scale;
+    const double value = opmodel_value_of(claim, model, function.name, other) * quantity_unit(function.unit)->scale;
     prepared.alternatives.push_back({fmt::format("{} {}", key, other[key] == 0.0 ? "left out" : "counted"),
                                      [value](const Drawn&) { return std::vector{value}; }});
   }
 }
 
-Prepared prepare(const Scene& scene) {
+Prepared prepare_opmodel(const Scene& scene) {
   const Claim& claim = scene.claim;
   Prepared prepared;
   const OpModelFunction& function = function_of(claim);
@@ -78,7 +78,7 @@ Prepared prepare(const Scene& scene) {
   const OpModelArguments arguments = with_defaults(function, arguments_of(claim));
   const QuantityUnit unit = *quantity_unit(function.unit);
   prepared.base_unit = unit.base;
-  const double value = value_of(claim, model, function.name, arguments) * unit.scale;
+  const double value = opmodel_value_of(claim, model, function.name, arguments) * unit.scale;
   for (const auto& [key, argument] : arguments)
     prepared.inputs.push_back({key, argument, "", Grade::c, "the claim's definition"});
   prepared.inputs.push_back(
@@ -89,11 +89,11 @@ Prepared prepare(const Scene& scene) {
   return prepared;
 }
 
-const Register<Derivation> derivation{{.name = "opmodel",
+const Register<Derivation> opmodel_derivation{{.name = "opmodel",
                                        .summary = "work and sizes that follow from a model's matrices",
                                        .is_arithmetic = true,
                                        .settings = settings(),
-                                       .prepare = prepare}};
+                                       .prepare = prepare_opmodel}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -16,7 +16,7 @@ PairSchedule pair_of(const PhaseSource& source, const Conditions& conditions, co
   return schedule_pair(phases.expert_layer);
 }
 
-Prepared prepare(const Scene& scene) {
+Prepared prepare_pair(const Scene& scene) {
   Prepared prepared;
   if (!scene.machine) {
     prepared.missing.push_back("hardware, the machine that trained");
@@ -44,14 +44,14 @@ Prepared prepare(const Scene& scene) {
   return prepared;
 }
 
-const Register<Derivation> derivation{
+const Register<Derivation> pair_derivation{
     {.name = "pair",
      .summary = "overlapped chunks of expert layers, compute and transfers side by side",
      .settings = {{"layers"}, {"compute_sms"}, {"comm_sms", SettingKind::number, 0.0}},
      .assumption_keys = {"gap", "sync_ms", "compute_in_place", "aux_efficiency", "transfer_in_place"},
      .routes = {"trace", "kernels"},
      .default_hardware = [](const Claim&) { return std::string("h800-sxm"); },
-     .prepare = prepare}};
+     .prepare = prepare_pair}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -9,12 +9,12 @@ Predict source(const Scene& scene, Prepared& prepared) {
   return [prefill, decode](const Drawn& drawn) { return std::vector{prefill(drawn).front(), decode(drawn).front()}; };
 }
 
-Prepared prepare(const Scene& scene) { return prepare_serving(scene, {"prefill", "decode"}, source); }
+Prepared prepare_serve_both(const Scene& scene) { return prepare_serving(scene, {"prefill", "decode"}, source); }
 
-const Register<Derivation> derivation{{.name = "serve_both",
+const Register<Derivation> serve_both_derivation{{.name = "serve_both",
                                        .summary = "prompt and new tokens per second of a node",
                                        .assumption_keys = serving_assumption_keys(),
-                                       .prepare = prepare}};
+                                       .prepare = prepare_serve_both}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -7,7 +7,7 @@
 namespace chokepoint {
 namespace {
 
-Prepared prepare(const Scene& scene) {
+Prepared prepare_train_step(const Scene& scene) {
   Prepared prepared;
   if (!scene.machine) {
     prepared.missing.push_back("hardware, the machine that trained");
@@ -30,7 +30,7 @@ std::string default_hardware(const Claim& claim) {
   return claim.workload.text("model", "deepseek-v3") == "deepseek-v3" ? "h800-sxm" : "";
 }
 
-const Register<Derivation> derivation{
+const Register<Derivation> train_step_derivation{
     {.name = "train_step",
      .summary = "a training step from phases and a pipeline schedule",
      .settings = {{"layout", SettingKind::text},
@@ -43,7 +43,7 @@ const Register<Derivation> derivation{
                          "dp_shown", "memory_ms"},
      .routes = {"trace", "kernels"},
      .default_hardware = default_hardware,
-     .prepare = prepare}};
+     .prepare = prepare_train_step}};
 
 }  // namespace
 }  // namespace chokepoint

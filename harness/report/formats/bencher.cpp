@@ -8,7 +8,7 @@
 namespace chokepoint {
 namespace {
 
-std::string render(const ReportInput& input, const Style&) {
+std::string render_bencher(const ReportInput& input, const Style&) {
   Json report = Json::object();
   const std::vector<std::string> names = export_names(input);
   for (std::size_t i = 0; i < input.set.records.size(); ++i)
@@ -23,8 +23,8 @@ std::string render(const ReportInput& input, const Style&) {
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
 
-const Register<Format> format{
-    {.name = "bencher", .summary = "Bencher Metric Format (BMF), every metric with its interval", .render = render}};
+const Register<Format> bencher_format{
+    {.name = "bencher", .summary = "Bencher Metric Format (BMF), every metric with its interval", .render = render_bencher}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -28,7 +28,7 @@ std::string number(double value) { return fmt::format("{}", value); }  // shorte
 std::string number(const std::optional<double>& value) { return value ? number(*value) : ""; }
 
 // Writes the header with the first line and checks nothing: both come from the same calls, so they cannot disagree.
-class Line {
+class CsvLine {
  public:
   void text(const std::string& title, const std::string& value) { add(title, quoted(value)); }
   void number_of(const std::string& title, const std::optional<double>& value) { add(title, number(value)); }
@@ -53,7 +53,7 @@ std::string device_field(const Record& record, const char* key) {
   return has ? record.device[key].get<std::string>() : "";
 }
 
-void add_caps(Line& line, const Record& record) {
+void add_caps(CsvLine& line, const Record& record) {
   for (const Resource resource : kResources) {
     const auto cap = std::find_if(record.caps.begin(), record.caps.end(),
                                   [&](const CapRecord& c) { return c.resource == resource; });
@@ -73,7 +73,7 @@ void add_caps(Line& line, const Record& record) {
   }
 }
 
-void add_metrics(Line& line, const ReportRow& row) {
+void add_metrics(CsvLine& line, const ReportRow& row) {
   std::vector<std::string> names;
   for (const Metric& metric : Registry<Metric>::instance().all()) names.push_back(metric.name);
   std::sort(names.begin(), names.end());
@@ -86,7 +86,7 @@ void add_metrics(Line& line, const ReportRow& row) {
   }
 }
 
-void add_time(Line& line, const TimeSummary& time) {
+void add_time(CsvLine& line, const TimeSummary& time) {
   line.number_of("host_time_median_s", time.median);
   line.number_of("host_time_ci_low_s", time.ci_low);
   line.number_of("host_time_ci_high_s", time.ci_high);
@@ -101,8 +101,8 @@ void add_time(Line& line, const TimeSummary& time) {
   line.number_of("window_s", time.window_s);
 }
 
-Line line_of(const Record& record, const ReportRow& row, const Place& place) {
-  Line line;
+CsvLine line_of(const Record& record, const ReportRow& row, const Place& place) {
+  CsvLine line;
   line.text("case_id", record.case_id);
   line.text("run_id", record.run_id);
   line.count("attempt", record.attempt);
@@ -143,7 +143,7 @@ Line line_of(const Record& record, const ReportRow& row, const Place& place) {
   return line;
 }
 
-std::string render(const ReportInput& input, const Style&) {
+std::string render_csv(const ReportInput& input, const Style&) {
   static const Record blank;
   std::string out = line_of(blank, {}, {}).header();
   for (std::size_t i = 0; i < input.set.records.size(); ++i)
@@ -151,8 +151,8 @@ std::string render(const ReportInput& input, const Style&) {
   return out;
 }
 
-const Register<Format> format{
-    {.name = "csv", .summary = "one line per record, every figure a column (RFC 4180)", .ending = ".csv", .render = render}};
+const Register<Format> csv_format{
+    {.name = "csv", .summary = "one line per record, every figure a column (RFC 4180)", .ending = ".csv", .render = render_csv}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -4,7 +4,7 @@
 namespace chokepoint {
 namespace {
 
-const Register<Format> format{
+const Register<Format> custom_bigger_format{
     {.name = "custom_bigger",
      .summary = "github-action-benchmark's customBiggerIsBetter: rates, work per $ and per J",
      .render = [](const ReportInput& input, const Style&) { return custom_list(input, true); }}};

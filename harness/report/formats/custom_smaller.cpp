@@ -4,7 +4,7 @@
 namespace chokepoint {
 namespace {
 
-const Register<Format> format{
+const Register<Format> custom_smaller_format{
     {.name = "custom_smaller",
      .summary = "github-action-benchmark's customSmallerIsBetter: times and costs",
      .render = [](const ReportInput& input, const Style&) { return custom_list(input, false); }}};

@@ -74,7 +74,7 @@ Json context_of(const ReportInput& input, const Json& absences) {
           {"left_out", absences}};
 }
 
-std::string render(const ReportInput& input, const Style&) {
+std::string render_gbench(const ReportInput& input, const Style&) {
   Json benchmarks = Json::array(), absences = Json::array();
   const std::vector<std::string> names = export_names(input);
   for (std::size_t i = 0; i < input.set.records.size(); ++i)
@@ -85,10 +85,10 @@ std::string render(const ReportInput& input, const Style&) {
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
 
-const Register<Format> format{
+const Register<Format> gbench_format{
     {.name = "gbench",
      .summary = "Google Benchmark JSON, for compare.py and github-action-benchmark (googlecpp)",
-     .render = render}};
+     .render = render_gbench}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -157,7 +157,7 @@ std::string origin(const ReportInput& input) {
   return out + "</dl></section>\n";
 }
 
-std::string render(const ReportInput& report, const Style&) {
+std::string render_html(const ReportInput& report, const Style&) {
   const std::vector<ReportGroup> groups = groups_of(report);
   const PictureInput input{report, groups};
   const PageAnswer answer = answer_of(input);
@@ -173,10 +173,10 @@ std::string render(const ReportInput& report, const Style&) {
   return out;
 }
 
-const Register<Format> format{{.name = "html",
+const Register<Format> html_format{{.name = "html",
                                .summary = "one file for a browser: answer, pictures, tables; needs no network",
                                .ending = ".html",
-                               .render = render}};
+                               .render = render_html}};
 
 }  // namespace
 }  // namespace chokepoint

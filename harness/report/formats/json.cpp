@@ -76,7 +76,7 @@ Json comparison_json(const Comparison& comparison, const std::vector<Record>& re
           {"work_per_joule_ratio_b_over_a", json_of(comparison.work_per_joule_ratio)}};
 }
 
-std::string render(const ReportInput& input, const Style&) {
+std::string render_json(const ReportInput& input, const Style&) {
   Json records = Json::array(), comparisons = Json::array(), cut_lines = Json::array();
   for (std::size_t i = 0; i < input.set.records.size(); ++i)
     records.push_back(record_json(input.set.records[i], input.rows[i], input.set.places[i]));
@@ -93,8 +93,8 @@ std::string render(const ReportInput& input, const Style&) {
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
 
-const Register<Format> format{
-    {.name = "json", .summary = "records as they are, with metrics and every comparison", .ending = ".json", .render = render}};
+const Register<Format> json_format{
+    {.name = "json", .summary = "records as they are, with metrics and every comparison", .ending = ".json", .render = render_json}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -77,7 +77,7 @@ std::string suite(const ReportInput& input, const ReportGroup& group, const std:
   return fmt::format("  <testsuite name=\"{}\" {}>\n{}  </testsuite>\n", xml(group.operation), counts.text(), cases);
 }
 
-std::string render(const ReportInput& input, const Style&) {
+std::string render_junit(const ReportInput& input, const Style&) {
   const std::vector<std::string> names = export_names(input);
   Counts all;
   std::string suites;
@@ -87,11 +87,11 @@ std::string render(const ReportInput& input, const Style&) {
       all.text(), suites);
 }
 
-const Register<Format> format{
+const Register<Format> junit_format{
     {.name = "junit",
      .summary = "JUnit XML: a test case per record, invalid and failed ones with their reasons",
      .ending = ".xml",
-     .render = render}};
+     .render = render_junit}};
 
 }  // namespace
 }  // namespace chokepoint

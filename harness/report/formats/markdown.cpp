@@ -58,7 +58,7 @@ std::string table(const ReportInput& input, const ReportGroup& group) {
   return out;
 }
 
-std::string comparisons(const ReportInput& input, const ReportGroup& group) {
+std::string markdown_comparisons(const ReportInput& input, const ReportGroup& group) {
   std::string out;
   const std::vector<Record>& records = input.set.records;
   for (const ReportCase& report_case : group.cases) {
@@ -100,7 +100,7 @@ std::string within_limit(const std::string& head, const std::string& tables, con
       kept_head, kept, lost, kept_notes);
 }
 
-std::string render(const ReportInput& input, const Style&) {
+std::string render_markdown(const ReportInput& input, const Style&) {
   const std::vector<ReportGroup> groups = groups_of(input);
   std::string head, tables, notes;
   for (const std::string& sentence : summary_of(input, groups)) head += fmt::format("**{}.**\n\n", markdown_text(sentence));
@@ -111,7 +111,7 @@ std::string render(const ReportInput& input, const Style&) {
     if (!group.common.empty()) tables += markdown_text(group.common) + "\n\n";
     if (!group.energy_basis.empty()) tables += fmt::format("Energy is {}.\n\n", markdown_text(group.energy_basis));
     tables += table(input, group);
-    if (const std::string pairs = comparisons(input, group); !pairs.empty()) tables += '\n' + pairs;
+    if (const std::string pairs = markdown_comparisons(input, group); !pairs.empty()) tables += '\n' + pairs;
   }
   const std::vector<std::string> sentences = notes_of(input);
   if (!sentences.empty()) notes += "\n### Notes\n\n";
@@ -119,8 +119,8 @@ std::string render(const ReportInput& input, const Style&) {
   return within_limit(head, tables, notes);
 }
 
-const Register<Format> format{
-    {.name = "markdown", .summary = "tables for a README or a CI summary", .ending = ".md", .render = render}};
+const Register<Format> markdown_format{
+    {.name = "markdown", .summary = "tables for a README or a CI summary", .ending = ".md", .render = render_markdown}};
 
 }  // namespace
 }  // namespace chokepoint

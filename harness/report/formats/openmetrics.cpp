@@ -68,7 +68,7 @@ std::string family(const ReportInput& input, const ExportedMetric& metric, const
                      escaped(metric.formula), metric.higher_is_better ? "higher" : "lower", samples);
 }
 
-std::string render(const ReportInput& input, const Style&) {
+std::string render_openmetrics(const ReportInput& input, const Style&) {
   const std::vector<std::string> names = export_names(input);
   std::string out;
   for (const ExportedMetric& metric : exported_metrics()) out += family(input, metric, names);
@@ -90,10 +90,10 @@ std::string render(const ReportInput& input, const Style&) {
   return out + "# EOF\n";
 }
 
-const Register<Format> format{{.name = "openmetrics",
+const Register<Format> openmetrics_format{{.name = "openmetrics",
                                .summary = "OpenMetrics text, for Prometheus and GitLab's metrics report",
                                .ending = ".prom",
-                               .render = render}};
+                               .render = render_openmetrics}};
 
 }  // namespace
 }  // namespace chokepoint

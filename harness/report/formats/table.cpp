@@ -33,7 +33,7 @@ std::string header(const ReportInput& input, const Style& style) {
   return out;
 }
 
-std::string comparisons(const ReportInput& input, const ReportGroup& group, const Style& style) {
+std::string table_comparisons(const ReportInput& input, const ReportGroup& group, const Style& style) {
   std::string out;
   const std::vector<Record>& records = input.set.records;
   for (const ReportCase& report_case : group.cases) {
@@ -68,11 +68,11 @@ std::string group_text(const ReportInput& input, const ReportGroup& group, const
   if (const std::vector<std::string> dropped = table.dropped(style); !dropped.empty())
     out += paragraph(fmt::format("not shown at {} columns: {}", style.width, joined(dropped, ", ")), style, "  ",
                      Paint::faint);
-  if (const std::string pairs = comparisons(input, group, style); !pairs.empty()) out += '\n' + pairs;
+  if (const std::string pairs = table_comparisons(input, group, style); !pairs.empty()) out += '\n' + pairs;
   return out;
 }
 
-std::string render(const ReportInput& input, const Style& style) {
+std::string render_table(const ReportInput& input, const Style& style) {
   const std::vector<ReportGroup> groups = groups_of(input);
   std::string out = header(input, style);
   for (const ReportGroup& group : groups) out += '\n' + group_text(input, group, style);
@@ -85,8 +85,8 @@ std::string render(const ReportInput& input, const Style& style) {
   return out;
 }
 
-const Register<Format> format{
-    {.name = "table", .summary = "aligned text for a terminal, as wide as it is", .render = render}};
+const Register<Format> table_format{
+    {.name = "table", .summary = "aligned text for a terminal, as wide as it is", .render = render_table}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -41,7 +41,7 @@ PageAnswer answer_of_sweeps(const PictureInput& input, const std::vector<Sweep>&
   const std::vector<std::string> names = case_names(input.report, input.groups);
   const std::vector<Record>& records = input.report.set.records;
   const Resource resource = sweeps.front().resource;
-  const auto rate = [&](double value) { return with_unit(value, fmt::format("{}/s", unit_of(resource))); };
+  const auto rate = [&](double value) { return rate_text(value, resource); };
   const Record& base = records[sweeps.front().points.front().record];
   answer.headline = fmt::format("What a slower {} costs {}", to_string(resource),
                                 article(base.target.substr(0, base.target.find('@'))));

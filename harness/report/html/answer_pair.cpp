@@ -89,7 +89,7 @@ std::string tie_sentence(const PictureInput& input, const TargetPair& pair) {
       ties, pair.lines.size(), 100.0 * worst);
 }
 
-std::string break_even_sentence(const PictureInput& input, const TargetPair& pair,
+std::string break_even_answer(const PictureInput& input, const TargetPair& pair,
                                 const std::vector<PairLine>& lines) {
   const auto [worst, best] = extremes_of(input, lines);
   const Comparison &low = input.report.comparisons[worst->comparison],
@@ -109,7 +109,7 @@ std::string break_even_sentence(const PictureInput& input, const TargetPair& pai
 
 std::vector<std::string> money_sentences(const PictureInput& input, const TargetPair& pair) {
   const std::vector<PairLine> lines = telling_lines(input, pair);
-  std::vector<std::string> sentences = {break_even_sentence(input, pair, lines.empty() ? pair.lines : lines)};
+  std::vector<std::string> sentences = {break_even_answer(input, pair, lines.empty() ? pair.lines : lines)};
   std::size_t cheaper = 0, priced = 0;
   std::optional<PriceQuote> own;
   for (const PairLine& line : pair.lines)
@@ -140,7 +140,7 @@ std::string energy_sentence_of(const PictureInput& input, const TargetPair& pair
 }
 
 // A bar as long as what is lost.
-std::string bar(const Bounded& ratio) {
+std::string lost_bar(const Bounded& ratio) {
   const double lost = std::clamp(100.0 * (1.0 - ratio.value), 0.0, 100.0);
   return fmt::format("<span class=\"bar\" aria-hidden=\"true\"><span style=\"width:{:.1f}%\"></span></span>", lost);
 }
@@ -155,7 +155,7 @@ std::vector<DataCell> case_row(const PictureInput& input, const PairLine& line, 
           {.text = line.is_tie ? fmt::format("{}; nothing it uses differs", ratio_text(pair.throughput_ratio))
                                : loss_text(pair.throughput_ratio),
            .sort = pair.throughput_ratio.value,
-           .mark_up = line.is_tie ? "" : bar(pair.throughput_ratio)},
+           .mark_up = line.is_tie ? "" : lost_bar(pair.throughput_ratio)},
           {.text = break_even_text(pair), .sort = pair.throughput_ratio.value},
           {.text = pair.work_per_joule_ratio
                        ? fmt::format("{} ({})", ratio_text(*pair.work_per_joule_ratio), b.energy.basis)
@@ -194,7 +194,7 @@ DataTable operation_table(const PictureInput& input, const TargetPair& pair) {
          {.text = worst->name.substr(std::min(worst->name.size(), operation.size() + 1))},
          {.text = loss_text(low.throughput_ratio),
           .sort = low.throughput_ratio.value,
-          .mark_up = bar(low.throughput_ratio)},
+          .mark_up = lost_bar(low.throughput_ratio)},
          {.text = break_even_text(low), .sort = low.throughput_ratio.value},
          {.text = loss_text(ratio_of(input, *best)), .sort = ratio_of(input, *best).value},
          {.text = std::string(to_string(basis_of(input, lines)))}});

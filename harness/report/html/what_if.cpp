@@ -197,7 +197,6 @@ std::string what_if_markup(const PictureInput& input) {
 
 std::string what_if_data(const PictureInput& input) {
   const std::vector<std::string> targets = targets_of(input.report);
-  const auto maybe = [](const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); };
   Json records = Json::array(), pairs = Json::array(), names = Json::array();
   for (const std::string& target : targets) names.push_back(target);
   for (const std::size_t i : costed_records(input, targets)) {
@@ -207,7 +206,7 @@ std::string what_if_data(const PictureInput& input) {
                        {"time_s", *record.target_time_s()},
                        {"work", work_of(record)},
                        {"amount", amount_of(record)},
-                       {"power_w", maybe(record.energy.power_w)}});
+                       {"power_w", or_null(record.energy.power_w)}});
   }
   for (const std::size_t i : priced_pairs(input, targets)) {
     const Comparison& pair = input.report.comparisons[i];
@@ -216,8 +215,8 @@ std::string what_if_data(const PictureInput& input) {
                      {"a", *place_of(targets, a.target)},
                      {"b", *place_of(targets, b.target)},
                      {"s", pair.throughput_ratio.value},
-                     {"power_a_w", maybe(a.energy.power_w)},
-                     {"power_b_w", maybe(b.energy.power_w)}});
+                     {"power_a_w", or_null(a.energy.power_w)},
+                     {"power_b_w", or_null(b.energy.power_w)}});
   }
   const Json data = {{"targets", names}, {"records", records}, {"pairs", pairs}};
   return escaped_json(data.dump(-1, ' ', false, Json::error_handler_t::replace));

@@ -57,12 +57,12 @@ std::vector<PriceMark> marks_of(const Prices& prices, const std::string& a, cons
   return marks;
 }
 
-struct Spot {
+struct BreakEvenSpot {
   std::size_t comparison = 0, series = 0;
 };
 
 struct Content {
-  std::vector<Spot> spots;
+  std::vector<BreakEvenSpot> spots;
   std::vector<std::string> targets;  // by series
   std::vector<PriceMark> marks;
   std::vector<std::size_t> mark_series;
@@ -70,7 +70,7 @@ struct Content {
 
 Scale axis_of(const ReportInput& input, const Content& content, double from, double to) {
   std::vector<double> values = {1.0};
-  for (const Spot& spot : content.spots) {
+  for (const BreakEvenSpot& spot : content.spots) {
     const Bounded& ratio = input.comparisons[spot.comparison].throughput_ratio;
     values.push_back(ratio.value);
     if (ratio.interval) values.push_back(ratio.interval->low), values.push_back(ratio.interval->high);
@@ -103,7 +103,7 @@ void draw_dollars(Canvas& canvas, const PriceQuote& price, const Scale& x, const
 
 void add_spots(Canvas& canvas, const PictureInput& input, const Content& content,
                const std::vector<std::string>& names, const Scale& x, const Scale& y, DataTable& table) {
-  for (const Spot& spot : content.spots) {
+  for (const BreakEvenSpot& spot : content.spots) {
     const Comparison& pair = input.report.comparisons[spot.comparison];
     const Bounded& ratio = pair.throughput_ratio;
     const std::string &target = input.report.set.records[pair.b].target, &name = names[pair.b];
@@ -129,16 +129,16 @@ void add_spots(Canvas& canvas, const PictureInput& input, const Content& content
 // The case that needs the lowest price, by name.
 void name_the_worst(Canvas& canvas, const PictureInput& input, const Content& content,
                     const std::vector<std::string>& names, const Scale& x, const Scale& y) {
-  const auto ratio = [&](const Spot& spot) {
+  const auto ratio = [&](const BreakEvenSpot& spot) {
     return input.report.comparisons[spot.comparison].throughput_ratio.value;
   };
   const auto worst = std::min_element(content.spots.begin(), content.spots.end(),
-                                      [&](const Spot& a, const Spot& b) { return ratio(a) < ratio(b); });
+                                      [&](const BreakEvenSpot& a, const BreakEvenSpot& b) { return ratio(a) < ratio(b); });
   const Dot at{x.at(ratio(*worst)) + 9, y.at(ratio(*worst)) + 11};
   canvas.words(at, fitted(names[input.report.comparisons[worst->comparison].b], x.to - at.x), "small");
 }
 
-std::vector<std::string> captions_of(const PictureInput& input, const std::string& a, const Content& content) {
+std::vector<std::string> break_even_captions_of(const PictureInput& input, const std::string& a, const Content& content) {
   std::vector<std::string> captions;
   const std::optional<PriceQuote> price = input.report.prices.of(a);
   captions.push_back(price ? fmt::format("Dollars on the right: at {} for the {}.", price->text(), a)
@@ -152,13 +152,13 @@ std::vector<std::string> captions_of(const PictureInput& input, const std::strin
         "The bar at the left is the price ratio from the lowest over the highest price to the highest over the "
         "lowest, cut at the frame.");
   std::vector<std::size_t> records;
-  for (const Spot& spot : content.spots) records.push_back(input.report.comparisons[spot.comparison].b);
+  for (const BreakEvenSpot& spot : content.spots) records.push_back(input.report.comparisons[spot.comparison].b);
   captions.push_back(credentials_of(
       input.report, records, "of each throughput ratio, drawn along the diagonal; it says nothing about prices"));
   return captions;
 }
 
-Panel panel_of(const PictureInput& input, const std::string& a, const Content& content,
+Panel break_even_panel_of(const PictureInput& input, const std::string& a, const Content& content,
                const std::vector<std::string>& names, std::size_t place) {
   constexpr double height = 300;
   const double rows = static_cast<double>(content.targets.size() + content.marks.size());
@@ -171,7 +171,7 @@ Panel panel_of(const PictureInput& input, const std::string& a, const Content& c
   draw_marks(canvas, content, x, y);
   Panel panel{.title = "against " + a,
               .svg = "",
-              .captions = captions_of(input, a, content),
+              .captions = break_even_captions_of(input, a, content),
               .table = {{{"case"},
                          {"target"},
                          {"break-even price ratio", true},
@@ -196,7 +196,7 @@ Panel panel_of(const PictureInput& input, const std::string& a, const Content& c
   return panel;
 }
 
-DrawnPicture draw(const PictureInput& input) {
+DrawnPicture draw_break_even(const PictureInput& input) {
   const std::vector<Record>& records = input.report.set.records;
   std::vector<std::string> order;
   std::map<std::string, Content> panels;
@@ -225,7 +225,7 @@ DrawnPicture draw(const PictureInput& input) {
   const std::vector<std::string> names = case_names(input.report, input.groups);
   for (const std::string& a : order)
     if (drawn.panels.size() < kMostPanels)
-      drawn.panels.push_back(panel_of(input, a, panels[a], names, drawn.panels.size()));
+      drawn.panels.push_back(break_even_panel_of(input, a, panels[a], names, drawn.panels.size()));
   if (order.size() > kMostPanels)
     drawn.left_out = fmt::format("{} more targets to compare with", order.size() - kMostPanels);
   if (left_out > 0)
@@ -235,14 +235,14 @@ DrawnPicture draw(const PictureInput& input) {
   return drawn;
 }
 
-const Register<Picture> picture{{.name = "break_even",
+const Register<Picture> break_even_picture{{.name = "break_even",
                                  .place = 2,
                                  .title = "Break-even price",
                                  .how_to_read = "Each case stands where its price ratio equals its throughput ratio: "
                                                 "at a lower price ratio than its mark the target is the "
                                                 "cheaper way to do this work, at a higher one the dearer. Horizontal "
                                                 "lines are price ratios somebody published.",
-                                 .draw = draw}};
+                                 .draw = draw_break_even}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -21,7 +21,7 @@ struct Strip {
   std::vector<Entry> entries;
 };
 
-constexpr double kLeft = 56.0, kRight = 428.0, kLane = 14.0, kStrip = 3 * kLane + 26.0, kTop = 22.0;
+constexpr double kCapsLeft = 56.0, kCapsRight = 428.0, kLane = 14.0, kStrip = 3 * kLane + 26.0, kCapsTop = 22.0;
 constexpr std::size_t kMostTargets = 4;  // with panels of their own; of more, all share one
 constexpr double kMostPercent = 25.0;    // beyond, marks stand at the frame and say their value
 
@@ -58,11 +58,7 @@ Scale scale_of(const std::vector<Strip>& strips) {
       for (const auto& [name, moment] : kMoments)
         if (const auto off = off_percent(*entry.cap, moment))
           values.push_back(std::clamp(*off, -kMostPercent, kMostPercent));
-  return scale_around(values, Spacing::linear, kLeft, kRight);
-}
-
-std::string rate_text(double rate, Resource resource) {
-  return with_unit(rate, fmt::format("{}/s", unit_of(resource)));
+  return scale_around(values, Spacing::linear, kCapsLeft, kCapsRight);
 }
 
 std::string delivered_text(const CapRecord& cap, Delivered moment) {
@@ -79,7 +75,7 @@ void draw_strip(Canvas& canvas, const PictureInput& input, const std::vector<std
   canvas.box({x.at(-tolerance), lanes}, x.at(tolerance) - x.at(-tolerance), 3 * kLane, "tolerance");
   for (std::size_t lane = 0; lane < kMoments.size(); ++lane) {
     const double y = lanes + kLane * (static_cast<double>(lane) + 0.5);
-    canvas.words({kLeft - 6, y + 4}, kMoments[lane].first, "small", Anchor::end);
+    canvas.words({kCapsLeft - 6, y + 4}, kMoments[lane].first, "small", Anchor::end);
     canvas.line({x.from, y}, {x.to, y}, "grid");
     for (const Entry& entry : strip.entries) {
       const std::optional<double> off = off_percent(*entry.cap, kMoments[lane].second);
@@ -95,7 +91,7 @@ void draw_strip(Canvas& canvas, const PictureInput& input, const std::vector<std
   }
 }
 
-DataTable table_of(const PictureInput& input, const std::vector<std::string>& names,
+DataTable caps_table_of(const PictureInput& input, const std::vector<std::string>& names,
                    const std::vector<Strip>& strips) {
   DataTable table{{{"case"},
                    {"target"},
@@ -129,18 +125,18 @@ DataTable table_of(const PictureInput& input, const std::vector<std::string>& na
   return table;
 }
 
-void draw_frame(Canvas& canvas, const Scale& x, double bottom) {
+void draw_caps_frame(Canvas& canvas, const Scale& x, double bottom) {
   for (const double tick : ticks_of(x, 6)) {
-    canvas.line({x.at(tick), kTop - 6}, {x.at(tick), bottom}, "grid");
+    canvas.line({x.at(tick), kCapsTop - 6}, {x.at(tick), bottom}, "grid");
     canvas.words({x.at(tick), bottom + 15}, std::abs(tick) < 1e-9 ? "0" : fmt::format("{:+.3g} %", tick), "tick",
                  Anchor::middle);
   }
-  canvas.line({x.at(0), kTop - 6}, {x.at(0), bottom}, "one");
+  canvas.line({x.at(0), kCapsTop - 6}, {x.at(0), bottom}, "one");
   canvas.words({x.at(0), 11}, "as asked for", "small", Anchor::middle);
   canvas.words({220, bottom + 33}, "delivered rate against the requested one", "", Anchor::middle);
 }
 
-std::vector<std::string> captions_of(const PictureInput& input, const std::vector<Strip>& strips) {
+std::vector<std::string> caps_captions_of(const PictureInput& input, const std::vector<Strip>& strips) {
   std::map<std::string_view, std::size_t> counts;
   std::vector<std::size_t> records;
   bool has_native = false;
@@ -163,23 +159,23 @@ std::vector<std::string> captions_of(const PictureInput& input, const std::vecto
   return captions;
 }
 
-Panel panel_of(const PictureInput& input, const std::vector<std::string>& names, const std::string& target,
+Panel caps_panel_of(const PictureInput& input, const std::vector<std::string>& names, const std::string& target,
                const Scale& x, std::size_t place) {
   const std::vector<Strip> strips = strips_of(input.report, target);
-  const double bottom = kTop + kStrip * static_cast<double>(strips.size());
+  const double bottom = kCapsTop + kStrip * static_cast<double>(strips.size());
   Canvas canvas(bottom + 40);
-  draw_frame(canvas, x, bottom);
+  draw_caps_frame(canvas, x, bottom);
   for (std::size_t i = 0; i < strips.size(); ++i)
-    draw_strip(canvas, input, names, x, strips[i], kTop + kStrip * static_cast<double>(i));
+    draw_strip(canvas, input, names, x, strips[i], kCapsTop + kStrip * static_cast<double>(i));
   const std::string title = target.empty() ? "all targets" : "as " + target;
   return {.title = title,
           .svg = canvas.svg(fmt::format("caps-{}", place), "Delivered rates of every cap, " + title,
                             "Before, during and after each run; the table below has every cap."),
-          .captions = captions_of(input, strips),
-          .table = table_of(input, names, strips)};
+          .captions = caps_captions_of(input, strips),
+          .table = caps_table_of(input, names, strips)};
 }
 
-DrawnPicture draw(const PictureInput& input) {
+DrawnPicture draw_caps(const PictureInput& input) {
   std::vector<std::string> targets;
   for (const Record& record : input.report.set.records)
     if (!record.caps.empty() && std::find(targets.begin(), targets.end(), record.target) == targets.end())
@@ -190,18 +186,18 @@ DrawnPicture draw(const PictureInput& input) {
   const Scale x = scale_of(strips_of(input.report, ""));
   DrawnPicture drawn;
   for (const std::string& target : targets)
-    drawn.panels.push_back(panel_of(input, names, target, x, drawn.panels.size()));
+    drawn.panels.push_back(caps_panel_of(input, names, target, x, drawn.panels.size()));
   return drawn;
 }
 
-const Register<Picture> picture{
+const Register<Picture> caps_picture{
     {.name = "caps",
      .place = 6,
      .title = "Did the caps hold?",
      .how_to_read = "Each mark is a rate that was delivered, in percent of the one asked for: right of 0 is faster "
                     "than the cap, left is slower. "
                     "Crosses are caps that did not hold: those records are invalid and appear in no other picture.",
-     .draw = draw}};
+     .draw = draw_caps}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -14,7 +14,7 @@ namespace {
 constexpr double kRow = 33.0, kTop = 24.0, kLeft = 14.0, kRight = 292.0,
                  kEdge = 430.0;  // values stand right of the lanes
 
-struct Line {
+struct ForestLine {
   std::size_t comparison = 0;
   std::string name;  // of the case, with the target where several stand against one
 };
@@ -22,14 +22,14 @@ struct Line {
 struct Group {
   std::string against, operation;
   std::vector<std::string> others;
-  std::vector<Line> lines;
+  std::vector<ForestLine> lines;
 };
 
 // One scale for all groups that compare with the same target: equal lengths are equal losses.
 Scale ratio_scale(const ReportInput& input, const std::vector<Group>& groups, const std::string& against) {
   std::vector<double> values = {1.0};
   for (const Group& group : groups)
-    for (const Line& line : group.lines) {
+    for (const ForestLine& line : group.lines) {
       if (group.against != against) continue;
       const Bounded& ratio = input.comparisons[line.comparison].throughput_ratio;
       values.push_back(ratio.interval ? ratio.interval->low : ratio.value);
@@ -39,7 +39,7 @@ Scale ratio_scale(const ReportInput& input, const std::vector<Group>& groups, co
   return scale_around(values, *high > 3.0 * *low ? Spacing::logarithmic : Spacing::linear, kLeft, kRight);
 }
 
-void draw_line(Canvas& canvas, const PictureInput& input, const Scale& x, const Line& line, double y) {
+void draw_line(Canvas& canvas, const PictureInput& input, const Scale& x, const ForestLine& line, double y) {
   const Comparison& pair = input.report.comparisons[line.comparison];
   const Bounded& ratio = pair.throughput_ratio;
   const Record& b = input.report.set.records[pair.b];
@@ -55,7 +55,7 @@ void draw_line(Canvas& canvas, const PictureInput& input, const Scale& x, const 
       is_clear ? "" : "open", 3.6);
 }
 
-DataTable table_of(const PictureInput& input, const std::vector<Line>& lines) {
+DataTable forest_table_of(const PictureInput& input, const std::vector<ForestLine>& lines) {
   DataTable table{{{"case"},
                    {"target"},
                    {"against"},
@@ -65,7 +65,7 @@ DataTable table_of(const PictureInput& input, const std::vector<Line>& lines) {
                    {"sampled"},
                    {"source"}},
                   {}};
-  for (const Line& line : lines) {
+  for (const ForestLine& line : lines) {
     const Comparison& pair = input.report.comparisons[line.comparison];
     const std::string pairing = pair.pairing == Pairing::interleaved
                                     ? fmt::format("in turn, {} blocks, ESS {:.0f}", pair.blocks, pair.ess)
@@ -82,7 +82,7 @@ DataTable table_of(const PictureInput& input, const std::vector<Line>& lines) {
   return table;
 }
 
-void draw_frame(Canvas& canvas, const Scale& x, double bottom, const std::string& against) {
+void draw_forest_frame(Canvas& canvas, const Scale& x, double bottom, const std::string& against) {
   for (const double tick : ticks_of(x, 5)) {
     canvas.line({x.at(tick), kTop - 6}, {x.at(tick), bottom}, "grid");
     canvas.words({x.at(tick), bottom + 15}, tick_text(tick), "tick", Anchor::middle);
@@ -93,27 +93,27 @@ void draw_frame(Canvas& canvas, const Scale& x, double bottom, const std::string
                                                  x.spacing == Spacing::logarithmic ? " (logarithmic)" : ""));
 }
 
-Panel panel_of(const PictureInput& input, Group group, const Scale& x, std::size_t place) {
-  std::vector<Line>& lines = group.lines;
+Panel forest_panel_of(const PictureInput& input, Group group, const Scale& x, std::size_t place) {
+  std::vector<ForestLine>& lines = group.lines;
   Panel panel{.title = fmt::format("{}{}{} against {}", group.operation, group.operation.empty() ? "" : ": ",
                                    listed(group.others), group.against),
               .svg = "",
               .captions = {},
-              .table = table_of(input, lines)};
+              .table = forest_table_of(input, lines)};
   const std::size_t all = lines.size();
-  const auto distance = [&](const Line& line) {
+  const auto distance = [&](const ForestLine& line) {
     return std::abs(std::log(input.report.comparisons[line.comparison].throughput_ratio.value));
   };
   if (all > kMostRows) {
     std::stable_sort(lines.begin(), lines.end(),
-                     [&](const Line& a, const Line& b) { return distance(a) > distance(b); });
+                     [&](const ForestLine& a, const ForestLine& b) { return distance(a) > distance(b); });
     lines.resize(kMostRows);
     panel.captions.push_back(
         fmt::format("The {} ratios farthest from 1 of {}; all are in the table.", kMostRows, all));
   }
   const double bottom = kTop + kRow * static_cast<double>(lines.size()) + 6;
   Canvas canvas(bottom + 42);
-  draw_frame(canvas, x, bottom, group.against);
+  draw_forest_frame(canvas, x, bottom, group.against);
   std::vector<std::size_t> records;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     draw_line(canvas, input, x, lines[i], kTop + kRow * (static_cast<double>(i) + 0.75));
@@ -161,17 +161,17 @@ std::vector<Group> groups_of_lines(const PictureInput& input) {
   return groups;
 }
 
-DrawnPicture draw(const PictureInput& input) {
+DrawnPicture draw_forest(const PictureInput& input) {
   std::vector<Group> groups = groups_of_lines(input);
   DrawnPicture drawn;
   for (Group& group : groups)
     if (group.others.size() > 1)
-      for (Line& line : group.lines)
+      for (ForestLine& line : group.lines)
         line.name = input.report.set.records[input.report.comparisons[line.comparison].b].target + ": " + line.name;
   for (const Group& group : groups)
     if (drawn.panels.size() < kMostPanels)
       drawn.panels.push_back(
-          panel_of(input, group, ratio_scale(input.report, groups, group.against), drawn.panels.size()));
+          forest_panel_of(input, group, ratio_scale(input.report, groups, group.against), drawn.panels.size()));
   if (groups.empty()) drawn.left_out = "no case ran on two targets";
   if (groups.size() > kMostPanels)
     drawn.left_out =
@@ -179,14 +179,14 @@ DrawnPicture draw(const PictureInput& input) {
   return drawn;
 }
 
-const Register<Picture> picture{{.name = "forest",
+const Register<Picture> forest_picture{{.name = "forest",
                                  .place = 1,
                                  .title = "Throughput of every case against the other target",
                                  .how_to_read = "A mark left of 1 does less work per hour. The bar is the interval "
                                                 "of the ratio; a hollow mark shows no difference: its "
                                                 "interval reaches 1, or it has none. The ratio is also the price "
                                                 "ratio at which both cost the same per unit of work.",
-                                 .draw = draw}};
+                                 .draw = draw_forest}};
 
 }  // namespace
 }  // namespace chokepoint

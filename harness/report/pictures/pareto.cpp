@@ -17,7 +17,7 @@ struct Value {
   std::optional<double> low, high;
 };
 
-struct Spot {
+struct ParetoSpot {
   std::size_t record = 0;
   Value usd, joule;
   PriceQuote price;
@@ -56,8 +56,8 @@ std::optional<PriceQuote> price_of(const Prices& prices, const std::string& targ
   return newest;
 }
 
-std::optional<Spot> spot_of(const ReportInput& input, std::size_t record, const Unit& unit) {
-  Spot spot{.record = record, .usd = {}, .joule = {}, .price = {}};
+std::optional<ParetoSpot> pareto_spot_of(const ReportInput& input, std::size_t record, const Unit& unit) {
+  ParetoSpot spot{.record = record, .usd = {}, .joule = {}, .price = {}};
   const std::optional<PriceQuote> price = price_of(input.prices, input.set.records[record].target, spot.is_supposed);
   const std::optional<Value> seconds = price_of_work(input.rows[record], unit.rate + "_per_s", unit.amount);
   const std::optional<Value> joule = price_of_work(input.rows[record], unit.rate + "_per_j", unit.amount);
@@ -72,10 +72,10 @@ std::optional<Spot> spot_of(const ReportInput& input, std::size_t record, const 
 }
 
 // Returns whether some case has a choice at all.
-bool mark_dominated(const ReportInput& input, const std::vector<std::string>& cases, std::vector<Spot>& spots) {
+bool mark_dominated(const ReportInput& input, const std::vector<std::string>& cases, std::vector<ParetoSpot>& spots) {
   bool has_rivals = false;
-  for (Spot& spot : spots)
-    for (const Spot& other : spots) {
+  for (ParetoSpot& spot : spots)
+    for (const ParetoSpot& other : spots) {
       const bool is_rival =
           &other != &spot && cases[other.record] == cases[spot.record] &&
           device_name(input.set.records[other.record]) == device_name(input.set.records[spot.record]);
@@ -96,36 +96,36 @@ std::string dollars(const Value& value) {
 }
 std::string joules(const Value& value) { return figure_text(value.middle, value.low, value.high, "J"); }
 
-std::string choice_text(const Spot& spot) {
+std::string choice_text(const ParetoSpot& spot) {
   return spot.is_supposed    ? "supposed price, no verdict"
          : spot.is_dominated ? "another one is better in both"
                              : "none is better in both";
 }
 
 // What one panel shows.
-struct Chart {
+struct ParetoChart {
   const PictureInput& input;
   const std::vector<std::string>& names;
   std::string operation;
   Unit unit;
-  std::vector<Spot> spots;
+  std::vector<ParetoSpot> spots;
   std::vector<std::string> targets = {};  // by series
 
-  const Record& record_of(const Spot& spot) const { return input.report.set.records[spot.record]; }
+  const Record& record_of(const ParetoSpot& spot) const { return input.report.set.records[spot.record]; }
   std::size_t shown() const { return std::min(targets.size(), kMostSeries); }
 };
 
-std::vector<std::string> targets_of(const Chart& chart) {
+std::vector<std::string> pareto_targets_of(const ParetoChart& chart) {
   std::vector<std::string> targets;
-  for (const Spot& spot : chart.spots)
+  for (const ParetoSpot& spot : chart.spots)
     if (const std::string& target = chart.record_of(spot).target;
         std::find(targets.begin(), targets.end(), target) == targets.end())
       targets.push_back(target);
   return targets;
 }
 
-void draw_spots(Canvas& canvas, const Chart& chart, const Scale& x, const Scale& y) {
-  for (const Spot& spot : chart.spots) {
+void draw_pareto_spots(Canvas& canvas, const ParetoChart& chart, const Scale& x, const Scale& y) {
+  for (const ParetoSpot& spot : chart.spots) {
     const std::string& target = chart.record_of(spot).target;
     const auto series = static_cast<std::size_t>(std::find(chart.targets.begin(), chart.targets.end(), target) -
                                                  chart.targets.begin());
@@ -141,7 +141,7 @@ void draw_spots(Canvas& canvas, const Chart& chart, const Scale& x, const Scale&
   }
 }
 
-DataTable table_of(const Chart& chart) {
+DataTable pareto_table_of(const ParetoChart& chart) {
   DataTable table{{{"case"},
                    {"target"},
                    {"$ per " + chart.unit.name, true},
@@ -149,7 +149,7 @@ DataTable table_of(const Chart& chart) {
                    {"choice"},
                    {"basis, samples, source"}},
                   {}};
-  for (const Spot& spot : chart.spots)
+  for (const ParetoSpot& spot : chart.spots)
     table.rows.push_back({{chart.names[spot.record]},
                           {chart.record_of(spot).target},
                           {dollars(spot.usd), spot.usd.middle},
@@ -159,13 +159,13 @@ DataTable table_of(const Chart& chart) {
   return table;
 }
 
-std::vector<std::string> captions_of(const Chart& chart) {
+std::vector<std::string> pareto_captions_of(const ParetoChart& chart) {
   std::vector<std::string> prices, powers;
   std::vector<std::size_t> records;
   const auto add = [](std::vector<std::string>& list, const std::string& text) {
     if (std::find(list.begin(), list.end(), text) == list.end()) list.push_back(text);
   };
-  for (const Spot& spot : chart.spots) {
+  for (const ParetoSpot& spot : chart.spots) {
     const Record& record = chart.record_of(spot);
     const bool is_profile = record.energy.basis == "provisioned";  // a metered power differs from case to case
     add(prices, fmt::format("{} {}{}", record.target, spot.is_supposed ? "supposed to be offered at " : "at ",
@@ -179,17 +179,17 @@ std::vector<std::string> captions_of(const Chart& chart) {
                          "of the median time, 95 % unless the suite says otherwise; none of prices and powers")};
 }
 
-Panel panel_of(Chart chart, std::size_t place) {
-  chart.targets = targets_of(chart);
+Panel pareto_panel_of(ParetoChart chart, std::size_t place) {
+  chart.targets = pareto_targets_of(chart);
   constexpr double height = 240;
   Canvas canvas(height + 46 + kLegendRow * static_cast<double>(chart.shown()));
   std::vector<double> usd, joule;
-  for (const Spot& spot : chart.spots) usd.push_back(spot.usd.middle), joule.push_back(spot.joule.middle);
+  for (const ParetoSpot& spot : chart.spots) usd.push_back(spot.usd.middle), joule.push_back(spot.joule.middle);
   const Scale x = scale_around(usd, Spacing::logarithmic, 52, 428),
               y = scale_around(joule, Spacing::logarithmic, height, 26);
   draw_axes(canvas, x, y, fmt::format("$ per {} (logarithmic)", chart.unit.name),
             fmt::format("J per {} (logarithmic)", chart.unit.name));
-  draw_spots(canvas, chart, x, y);
+  draw_pareto_spots(canvas, chart, x, y);
   std::vector<LegendEntry> legend;
   for (std::size_t i = 0; i < chart.shown(); ++i)
     legend.push_back(
@@ -200,8 +200,8 @@ Panel panel_of(Chart chart, std::size_t place) {
       .title = chart.operation,
       .svg = canvas.svg(fmt::format("pareto-{}", place), "Dollars and joules per unit of work, " + chart.operation,
                         "Lower left is better; the table below has every point."),
-      .captions = captions_of(chart),
-      .table = table_of(chart)};
+      .captions = pareto_captions_of(chart),
+      .table = pareto_table_of(chart)};
 }
 
 // Why records have no place in this picture.
@@ -219,24 +219,24 @@ std::string absences(const PictureInput& input) {
   return joined(reasons, "; ");
 }
 
-DrawnPicture draw(const PictureInput& input) {
+DrawnPicture draw_pareto(const PictureInput& input) {
   const std::vector<std::string> names = case_names(input.report, input.groups);
   std::vector<std::string> cases(input.report.set.records.size());  // without the kernel: kernels are rivals
   std::vector<std::string> lone;
   DrawnPicture drawn;
   for (const ReportGroup& group : input.groups) {
     const Unit& unit = group.work_unit == "token" ? kTokens : kFlop;
-    std::vector<Spot> spots;
+    std::vector<ParetoSpot> spots;
     for (std::size_t c = 0; c < group.cases.size(); ++c)
       for (const std::size_t i : group.cases[c].records) {
         cases[i] = fmt::format("{}", c);
-        if (const std::optional<Spot> spot = spot_of(input.report, i, unit)) spots.push_back(*spot);
+        if (const std::optional<ParetoSpot> spot = pareto_spot_of(input.report, i, unit)) spots.push_back(*spot);
       }
     if (spots.empty()) continue;
     if (!mark_dominated(input.report, cases, spots))
       lone.push_back(group.operation);
     else if (drawn.panels.size() < kMostPanels)
-      drawn.panels.push_back(panel_of({input, names, group.operation, unit, spots}, drawn.panels.size()));
+      drawn.panels.push_back(pareto_panel_of({input, names, group.operation, unit, spots}, drawn.panels.size()));
   }
   drawn.left_out = absences(input);
   if (!lone.empty())
@@ -246,7 +246,7 @@ DrawnPicture draw(const PictureInput& input) {
   return drawn;
 }
 
-const Register<Picture> picture{
+const Register<Picture> pareto_picture{
     {.name = "pareto",
      .place = 4,
      .title = "Dollars and joules per unit of work",
@@ -254,7 +254,7 @@ const Register<Picture> picture{
          "Lower left is better. Kernels and targets of the same case are rivals; a hollow mark has one that is "
          "better in both. "
          "Different cases are different work and do not compete. Pale marks are at a price that nobody quoted.",
-     .draw = draw}};
+     .draw = draw_pareto}};
 
 }  // namespace
 }  // namespace chokepoint

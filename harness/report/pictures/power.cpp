@@ -28,7 +28,7 @@ std::optional<Reading> reading_of(const ReportInput& input, std::size_t index) {
                  has_count ? clocks["samples"].get<std::int64_t>() : 0};
 }
 
-DrawnPicture draw(const PictureInput& input) {
+DrawnPicture draw_power(const PictureInput& input) {
   std::vector<Reading> readings;
   for (std::size_t i = 0; i < input.report.set.records.size(); ++i)
     if (input.report.set.records[i].status == Status::ok)
@@ -99,12 +99,12 @@ DrawnPicture draw(const PictureInput& input) {
               "reading"};
 }
 
-const Register<Picture> picture{
+const Register<Picture> power_picture{
     {.name = "power",
      .place = 7,
      .title = "Board power while sampling",
      .how_to_read = "The mark is the median reading, the bar reaches from the smallest to the largest.",
-     .draw = draw}};
+     .draw = draw_power}};
 
 }  // namespace
 }  // namespace chokepoint

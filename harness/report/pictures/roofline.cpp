@@ -50,12 +50,12 @@ Ceiling host_ceiling(const Record& record, Resource resource) {
           cap_of(record, resource)->ceiling * record.dilation};
 }
 
-struct Spot {
+struct RooflineSpot {
   std::size_t record = 0;
   double x = 0.0, y = 0.0, y_low = 0.0, y_high = 0.0;
 };
 
-std::optional<Spot> spot_of(const ReportInput& input, std::size_t index, Resource resource) {
+std::optional<RooflineSpot> roofline_spot_of(const ReportInput& input, std::size_t index, Resource resource) {
   const Record& record = input.set.records[index];
   const double bytes = bytes_of(record.work, resource);
   const auto rate = input.rows[index].metrics.find("flop_per_s");
@@ -66,7 +66,7 @@ std::optional<Spot> spot_of(const ReportInput& input, std::size_t index, Resourc
        {own.compute, own.rate, capped.compute, capped.rate, rate->second.value, record.work.flop / bytes})
     if (!(figure > 0.0) || !std::isfinite(figure)) return std::nullopt;
   const MetricValue& metric = rate->second;
-  return Spot{index, record.work.flop / bytes, metric.value, metric.ci_low.value_or(metric.value),
+  return RooflineSpot{index, record.work.flop / bytes, metric.value, metric.ci_low.value_or(metric.value),
               metric.ci_high.value_or(metric.value)};
 }
 
@@ -80,11 +80,11 @@ void draw_roof(Canvas& canvas, const Scale& x, const Scale& y, const Ceiling& ce
   canvas.path(dots, classes);
 }
 
-using Spots = std::vector<Spot>;
+using RooflineSpots = std::vector<RooflineSpot>;
 
-std::vector<std::string> targets_of(const ReportInput& input, const Spots& spots) {
+std::vector<std::string> roofline_targets_of(const ReportInput& input, const RooflineSpots& spots) {
   std::vector<std::string> targets;
-  for (const Spot& spot : spots) {
+  for (const RooflineSpot& spot : spots) {
     const std::string& target = input.set.records[spot.record].target;
     if (std::find(targets.begin(), targets.end(), target) == targets.end()) targets.push_back(target);
   }
@@ -96,27 +96,27 @@ std::string ceiling_text(const Ceiling& ceiling) {
 }
 
 // What one panel shows, with its scales.
-struct Chart {
+struct RooflineChart {
   const PictureInput& input;
   const std::vector<std::string>& names;
   Key key;
-  Spots spots;
+  RooflineSpots spots;
   std::vector<std::string> targets;  // by series
   Ceiling host = {};
   std::map<std::string, Ceiling> roofs = {};  // by target
   Scale x = {}, y = {};
 
-  const Record& record_of(const Spot& spot) const { return input.report.set.records[spot.record]; }
-  double part_of_roof(const Spot& spot) const { return spot.y / roofs.at(record_of(spot).target).at(spot.x); }
+  const Record& record_of(const RooflineSpot& spot) const { return input.report.set.records[spot.record]; }
+  double part_of_roof(const RooflineSpot& spot) const { return spot.y / roofs.at(record_of(spot).target).at(spot.x); }
   std::size_t shown() const { return std::min(targets.size(), kMostSeries); }
 };
 
 constexpr double kHeight = 265.0;
 
-Chart chart_of(const PictureInput& input, const std::vector<std::string>& names, const Key& key, const Spots& spots) {
-  Chart chart{input, names, key, spots, targets_of(input.report, spots)};
+RooflineChart chart_of(const PictureInput& input, const std::vector<std::string>& names, const Key& key, const RooflineSpots& spots) {
+  RooflineChart chart{input, names, key, spots, roofline_targets_of(input.report, spots)};
   std::vector<double> xs, ys;
-  for (const Spot& spot : spots) {
+  for (const RooflineSpot& spot : spots) {
     const Record& record = chart.record_of(spot);
     const Ceiling own = host_ceiling(record, key.resource);
     chart.host = {std::max(chart.host.compute, own.compute), std::max(chart.host.rate, own.rate)};
@@ -132,7 +132,7 @@ Chart chart_of(const PictureInput& input, const std::vector<std::string>& names,
   return chart;
 }
 
-void draw_roofs(Canvas& canvas, const Chart& chart) {
+void draw_roofs(Canvas& canvas, const RooflineChart& chart) {
   draw_axes(canvas, chart.x, chart.y, fmt::format("FLOP per byte of {} (logarithmic)", to_string(chart.key.resource)),
             "FLOP/s of the target (logarithmic)");
   draw_roof(canvas, chart.x, chart.y, chart.host, "roof uncapped");
@@ -146,8 +146,8 @@ void draw_roofs(Canvas& canvas, const Chart& chart) {
   draw_legend(canvas, legend, {10, kHeight + 52});
 }
 
-void draw_spots(Canvas& canvas, const Chart& chart) {
-  for (const Spot& spot : chart.spots) {
+void draw_roofline_spots(Canvas& canvas, const RooflineChart& chart) {
+  for (const RooflineSpot& spot : chart.spots) {
     const std::string& target = chart.record_of(spot).target;
     const auto found = std::find(chart.targets.begin(), chart.targets.end(), target);
     const auto series = static_cast<std::size_t>(found - chart.targets.begin());
@@ -160,7 +160,7 @@ void draw_spots(Canvas& canvas, const Chart& chart) {
   }
 }
 
-DataTable table_of(const Chart& chart) {
+DataTable roofline_table_of(const RooflineChart& chart) {
   DataTable table{{{"case"},
                    {"target"},
                    {"FLOP per byte", true},
@@ -169,7 +169,7 @@ DataTable table_of(const Chart& chart) {
                    {"of the uncapped roof", true},
                    {"basis, samples, source"}},
                   {}};
-  for (const Spot& spot : chart.spots) {
+  for (const RooflineSpot& spot : chart.spots) {
     const double of_capped = chart.part_of_roof(spot), of_host = spot.y / chart.host.at(spot.x);
     table.rows.push_back({{chart.names[spot.record]},
                           {chart.record_of(spot).target},
@@ -182,7 +182,7 @@ DataTable table_of(const Chart& chart) {
   return table;
 }
 
-std::vector<std::string> captions_of(const Chart& chart) {
+std::vector<std::string> roofline_captions_of(const RooflineChart& chart) {
   std::vector<std::string> captions;
   if (chart.key.dilation != 1.0)
     captions.push_back(
@@ -191,36 +191,36 @@ std::vector<std::string> captions_of(const Chart& chart) {
   if (std::all_of(chart.roofs.begin(), chart.roofs.end(), is_native))
     captions.push_back(fmt::format("Native {}: the silicon itself is the cap, so both ceilings are one line.",
                                    to_string(chart.key.resource)));
-  const auto is_above = [&](const Spot& spot) { return chart.part_of_roof(spot) > 1.0; };
+  const auto is_above = [&](const RooflineSpot& spot) { return chart.part_of_roof(spot) > 1.0; };
   if (const auto above = std::count_if(chart.spots.begin(), chart.spots.end(), is_above); above > 0)
     captions.push_back(fmt::format("{} point{} above the roof: ceilings are bursts of one shape, and clocks move.",
                                    above, above == 1 ? " lies" : "s lie"));
   if (chart.shown() < chart.targets.size())
     captions.push_back(fmt::format("{} more targets are in the table alone.", chart.targets.size() - chart.shown()));
   std::vector<std::size_t> members;
-  for (const Spot& spot : chart.spots) members.push_back(spot.record);
+  for (const RooflineSpot& spot : chart.spots) members.push_back(spot.record);
   captions.push_back(
       credentials_of(chart.input.report, members, "of the median time, 95 % unless the suite says otherwise"));
   return captions;
 }
 
-Panel panel_of(const Chart& chart, std::size_t place) {
+Panel roofline_panel_of(const RooflineChart& chart, std::size_t place) {
   Canvas canvas(kHeight + 46 + kLegendRow * static_cast<double>(chart.shown() + 1));
   draw_roofs(canvas, chart);
-  draw_spots(canvas, chart);
+  draw_roofline_spots(canvas, chart);
   const std::string title =
       fmt::format("{}, {}, {}", to_string(chart.key.resource), to_string(chart.key.dtype), chart.key.device);
   return {
       .title = title,
       .svg = canvas.svg(fmt::format("roofline-{}", place), "Roofline over " + title,
                         "Rates against arithmetic intensity under two ceilings; the table below has every point."),
-      .captions = captions_of(chart),
-      .table = table_of(chart)};
+      .captions = roofline_captions_of(chart),
+      .table = roofline_table_of(chart)};
 }
 
 // Panels: what is capped first, then where most records are.
-std::vector<std::pair<Key, const Spots*>> in_order(const std::map<Key, Spots>& panels) {
-  std::vector<std::pair<Key, const Spots*>> order;
+std::vector<std::pair<Key, const RooflineSpots*>> in_order(const std::map<Key, RooflineSpots>& panels) {
+  std::vector<std::pair<Key, const RooflineSpots*>> order;
   for (const auto& [key, spots] : panels) order.emplace_back(key, &spots);
   std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
     const auto rank = [](const auto& entry) {
@@ -231,9 +231,9 @@ std::vector<std::pair<Key, const Spots*>> in_order(const std::map<Key, Spots>& p
   return order;
 }
 
-DrawnPicture draw(const PictureInput& input) {
+DrawnPicture draw_roofline(const PictureInput& input) {
   const std::vector<Record>& records = input.report.set.records;
-  std::map<Key, Spots> panels;
+  std::map<Key, RooflineSpots> panels;
   std::size_t without_caps = 0;
   for (std::size_t i = 0; i < records.size(); ++i) {
     if (records[i].status != Status::ok) continue;
@@ -241,15 +241,15 @@ DrawnPicture draw(const PictureInput& input) {
     if (!cap_of(records[i], Resource::compute)) continue;
     for (const Resource resource : {Resource::link, Resource::network, Resource::memory})
       if (cap_of(records[i], resource))
-        if (const std::optional<Spot> spot = spot_of(input.report, i, resource))
+        if (const std::optional<RooflineSpot> spot = roofline_spot_of(input.report, i, resource))
           panels[{device_name(records[i]), resource, records[i].dtype, records[i].dilation}].push_back(*spot);
   }
   DrawnPicture drawn;
   const std::vector<std::string> names = case_names(input.report, input.groups);
-  const std::vector<std::pair<Key, const Spots*>> order = in_order(panels);
+  const std::vector<std::pair<Key, const RooflineSpots*>> order = in_order(panels);
   for (const auto& [key, spots] : order)
     if (drawn.panels.size() < kMostPanels)
-      drawn.panels.push_back(panel_of(chart_of(input, names, key, *spots), drawn.panels.size()));
+      drawn.panels.push_back(roofline_panel_of(chart_of(input, names, key, *spots), drawn.panels.size()));
   if (order.size() > kMostPanels)
     drawn.left_out = fmt::format("{} more pairs of resource and data type", order.size() - kMostPanels);
   if (without_caps > 0)
@@ -259,14 +259,14 @@ DrawnPicture draw(const PictureInput& input) {
   return drawn;
 }
 
-const Register<Picture> picture{
+const Register<Picture> roofline_picture{
     {.name = "roofline",
      .place = 5,
      .title = "Rooflines, capped and uncapped",
      .how_to_read = "Nothing can lie above its roof. The dashed line is what this device was measured to deliver "
                     "without caps, the solid "
                     "ones are what each target's caps let through; a point near its roof is bound by that resource.",
-     .draw = draw}};
+     .draw = draw_roofline}};
 
 }  // namespace
 }  // namespace chokepoint

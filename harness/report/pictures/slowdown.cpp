@@ -12,10 +12,6 @@
 namespace chokepoint {
 namespace {
 
-std::string rate_text(double rate, Resource resource) {
-  return with_unit(rate, fmt::format("{}/s", unit_of(resource)));
-}
-
 std::string knee_text(const Sweep& sweep) {
   const Resource resource = sweep.resource;
   if (!sweep.knee) {
@@ -77,7 +73,7 @@ void add_rows(const PictureInput& input, const Sweep& sweep, const std::string& 
   }
 }
 
-Panel panel_of(const PictureInput& input, const std::vector<const Sweep*>& sweeps,
+Panel slowdown_panel_of(const PictureInput& input, const std::vector<const Sweep*>& sweeps,
                const std::vector<std::string>& names, std::size_t place) {
   constexpr double height = 250;
   const Resource resource = sweeps.front()->resource;
@@ -120,7 +116,7 @@ Panel panel_of(const PictureInput& input, const std::vector<const Sweep*>& sweep
   return panel;
 }
 
-DrawnPicture draw(const PictureInput& input) {
+DrawnPicture draw_slowdown(const PictureInput& input) {
   const std::vector<Sweep> sweeps = sweeps_of(input.report);
   DrawnPicture drawn;
   if (sweeps.empty()) {
@@ -142,18 +138,18 @@ DrawnPicture draw(const PictureInput& input) {
       }
       const auto end = curves.begin() + static_cast<std::ptrdiff_t>(std::min(curves.size(), i + most_curves));
       drawn.panels.push_back(
-          panel_of(input, {curves.begin() + static_cast<std::ptrdiff_t>(i), end}, names, drawn.panels.size()));
+          slowdown_panel_of(input, {curves.begin() + static_cast<std::ptrdiff_t>(i), end}, names, drawn.panels.size()));
     }
   return drawn;
 }
 
-const Register<Picture> picture{{.name = "slowdown",
+const Register<Picture> slowdown_picture{{.name = "slowdown",
                                  .place = 3,
                                  .title = "How much slower under a tighter cap",
                                  .how_to_read = "Each curve is one case, each point one cap that was verified while "
                                                 "it ran; lower is better. The band is the "
                                                 "interval of each ratio, the dashed line the knee.",
-                                 .draw = draw}};
+                                 .draw = draw_slowdown}};
 
 }  // namespace
 }  // namespace chokepoint
