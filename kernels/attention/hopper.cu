@@ -1,8 +1,9 @@
-// attention on Hopper's own instructions (sm_90a): prefill, and decode of absorbed MLA, in bf16 by TMA and wgmma.
+// attention on Hopper's own instructions (sm_90a): prefill, decode of multi-head and grouped-query attention, decode of
+// absorbed MLA, in bf16 by TMA and wgmma.
 //
-// Tiles, registers, shared memory, bounds and sources: hopper_prefill.cuh and hopper_latent.cuh; tiles and their order:
-// hopper_plan.cpp. Charges memory and compute tile by tile, from a warp of its own. Does not do: f32, decode with keys
-// and values apart, prefill with other heads than 64/64, 128/128, 192/128 (MLA) and 256/256.
+// Tiles, registers, shared memory, bounds and sources: hopper_prefill.cuh, hopper_decode.cuh and hopper_latent.cuh; tiles
+// and their order: hopper_plan.cpp. Charges memory and compute tile by tile, from a warp of its own. Does not do: f32,
+// prefill with other heads than 64/64, 128/128, 192/128 (MLA) and 256/256, decode with others than 64, 128, 256 and 576/512.
 #include <vector>
 
 #include "harness/base/error.hpp"
@@ -83,19 +84,20 @@ class HopperPrefill final : public DeviceLaunch {
   hopper::PrefillArgs args_;
 };
 
-class HopperLatent final : public DeviceLaunch {
+class HopperDecode final : public DeviceLaunch {
  public:
-  HopperLatent(const AttentionProblem& problem, Device& device, const Pace& pace)
+  HopperDecode(const AttentionProblem& problem, Device& device, const Pace& pace)
       : DeviceLaunch(device, Tensor("output", problem.output_dims(), problem.dtype)),
-        plan_(hopper::latent_plan(problem.sizes, hopper::product_machine().multiprocessors)),
+        plan_(hopper::paged_plan(problem.sizes, hopper::product_machine().multiprocessors)),
         q_(device, problem.q),
-        keys_(device, problem.kv_cache),
+        cache_(device, problem.kv_cache),
         block_table_(device, problem.block_table),
         rows_(problem.output_rows()) {
     const AttentionSizes& sizes = problem.sizes;
     const std::vector<std::int32_t> lengths(sizes.context_length.begin(), sizes.context_length.end());
     lengths_ = DeviceArray(device, lengths.data(), static_cast<std::int64_t>(lengths.size() * sizeof(std::int32_t)));
     args_ = simple_arguments<std::uint16_t>(sizes, {.row_tiles = plan_.row_tiles, .splits = plan_.splits});
+    args_.q = q_.as<std::uint16_t>();
     args_.context_lengths = lengths_.as<int>();
     args_.block_table = block_table_.as<int>();
     args_.output = output_data<std::uint16_t>();
@@ -106,35 +108,42 @@ class HopperLatent final : public DeviceLaunch {
       args_.partial_log = args_.partial + means;
     }
     args_.pace = device_pace(pace);
-    q_map_ = rows_of_64(q_.as<void>(), rows_);
-    keys_map_ = rows_of_64(keys_.as<void>(), problem.kv_cache.count() / hopper::LatentTile::kQkDim);
+    const std::int64_t columns = problem.kv_cache.dims().back();
+    const int box_rows = sizes.shared_value ? hopper::LatentTile::kKeys : hopper::decode_box_rows(args_.page_size);
+    cache_map_ = columns_of_64(cache_.as<void>(), {.rows = problem.kv_cache.count() / columns, .columns = columns}, box_rows);
+    if (sizes.shared_value) q_map_ = columns_of_64(q_.as<void>(), {.rows = rows_, .columns = sizes.qk_dim}, 64);
   }
 
   void run() override {
-    launch(hopper::latent_entry(), dim3(static_cast<unsigned>(plan_.blocks)), dim3(hopper::LatentTile::kThreads),
-           hopper::LatentTile::kSharedBytes, stream(), q_map_, keys_map_, args_);
+    const dim3 blocks(static_cast<unsigned>(plan_.blocks));
+    if (args_.shared_value) {
+      launch(hopper::latent_entry(), blocks, dim3(hopper::LatentTile::kThreads), hopper::LatentTile::kSharedBytes, stream(),
+             q_map_, cache_map_, args_);
+    } else {
+      launch(hopper::decode_entry(plan_.tile), blocks, dim3(hopper::DecodeTile::kThreads),
+             static_cast<std::size_t>(hopper::kDecodeTiles[plan_.tile].shared_bytes()), stream(), cache_map_, args_);
+    }
     if (plan_.splits > 1)
       launch(&merge_splits<std::uint16_t>, dim3(static_cast<unsigned>(rows_)), dim3(kMergeThreads), 0, stream(), args_);
   }
 
  private:
-  static hopper::TensorMap rows_of_64(const void* data, std::int64_t rows) {
-    return hopper::encode_tensor_map(hopper::matrix_boxes(data, hopper::TensorElement::bf16,
-                                                          {.rows = rows, .columns = hopper::LatentTile::kQkDim},
-                                                          {.rows = 64, .columns = 64}));
+  static hopper::TensorMap columns_of_64(const void* data, hopper::MatrixSize size, int box_rows) {
+    return hopper::encode_tensor_map(
+        hopper::matrix_boxes(data, hopper::TensorElement::bf16, size, {.rows = box_rows, .columns = 64}));
   }
 
-  hopper::LatentPlan plan_;
-  DeviceArray q_, keys_, block_table_, lengths_, partial_;
+  hopper::PagedPlan plan_;
+  DeviceArray q_, cache_, block_table_, lengths_, partial_;
   std::int64_t rows_;  // of the output
-  hopper::LatentArgs args_;
-  hopper::TensorMap q_map_, keys_map_;
+  hopper::PagedArgs args_;
+  hopper::TensorMap q_map_, cache_map_;
 };
 
 const Register<Kernel> kernel{{
     .name = "hopper",
     .operation = "attention",
-    .summary = "own flash attention with wgmma and TMA, softmax beside the products: prefill, decode of MLA (sm_90a)",
+    .summary = "own flash attention with wgmma and TMA, softmax beside the products: prefill, paged decode, absorbed MLA (sm_90a)",
     .device = "cuda",
     .dtypes = {Dtype::bf16},
     .paces = {Resource::compute, Resource::memory},
@@ -143,7 +152,7 @@ const Register<Kernel> kernel{{
     .unsupported = [](const Shape& shape, Dtype) { return hopper::hopper_limit(attention_sizes(shape)); },
     .prepare = [](const Problem& problem, Device& device, const Pace& pace) -> std::unique_ptr<Launch> {
       const AttentionProblem& typed = attention_problem(problem);
-      if (typed.sizes.decode) return std::make_unique<HopperLatent>(typed, device, pace);
+      if (typed.sizes.decode) return std::make_unique<HopperDecode>(typed, device, pace);
       return std::make_unique<HopperPrefill>(typed, device, pace);
     },
 }};

@@ -23,14 +23,17 @@ struct PrefillArgs {
 };
 using PrefillEntry = void (*)(PrefillArgs args);
 
-using LatentArgs = SimpleArguments<std::uint16_t>;  // q and keys are read through tensor maps
+using PagedArgs = SimpleArguments<std::uint16_t>;  // keys, and q of absorbed MLA, are read through tensor maps
 // q: [batch seq_q heads, 576], keys: [pages page_size, 576]; boxes of 64 rows and 64 columns.
-using LatentEntry = void (*)(TensorMap q, TensorMap keys, LatentArgs args);
+using LatentEntry = void (*)(TensorMap q, TensorMap keys, PagedArgs args);
+// cache: [pages heads_kv page_size, 2 dim], a key and its value; boxes of decode_box_rows(page_size) rows and 64 columns.
+using DecodeEntry = void (*)(TensorMap cache, PagedArgs args);
 
 PrefillEntry prefill_64();  // by columns of a query
 PrefillEntry prefill_128();
 PrefillEntry prefill_192();
 PrefillEntry prefill_256();
 LatentEntry latent_entry();
+DecodeEntry decode_entry(std::size_t tile);  // of kDecodeTiles
 
 }  // namespace chokepoint::hopper

@@ -18,100 +18,10 @@
 // Does not support: other columns than 576 and 512, pages that are no multiple of 64 tokens.
 #pragma once
 
-#include "kernels/attention/hopper_entries.cuh"
-#include "kernels/attention/hopper_rows.cuh"
-#include "kernels/common/cuda/hopper/pace.cuh"
+#include "kernels/attention/hopper_latent_load.cuh"
 #include "kernels/common/cuda/hopper/wgmma.cuh"
 
 namespace chokepoint::hopper {
-
-// Of a block of keys: who needs it, hence when it may be loaded again, differs.
-enum Part { kLeft = 0, kRight = 1, kRest = 2, kParts = 3 };
-constexpr int first_chunk(int part) { return part * 4; }
-constexpr int chunks_of(int part) { return part == kRest ? 1 : 4; }
-
-struct LatentShared {
-  using Tile = LatentTile;
-  static constexpr int kLargestAt = 0, kWeightSumAt = 512, kQueriesAt = 1024, kKeysAt = kQueriesAt + kRingBytes<1>,
-                       kPaceAt = kKeysAt + 2 * kParts * kRingBytes<1>, kRowsAt = kPaceAt + kPaceBytes;
-  static_assert(kPaceAt % 8 == 0 && kRowsAt % 8 == 0 && kRowsAt + sizeof(BlockRows) <= Tile::kNoteBytes,
-                "the notes have room");
-
-  __device__ LatentShared() : base(dynamic_shared()) {}
-  __device__ unsigned char* q() const { return base; }
-  __device__ unsigned char* keys(int block) const { return base + (1 + block) * Tile::kBlockBytes; }
-  // Weights of block 1 lie where the queries' last columns were.
-  __device__ unsigned char* weights(int block) const {
-    return block == 0 ? base + 3 * Tile::kBlockBytes : q() + 8 * Tile::kChunkBytes;
-  }
-  __device__ unsigned char* notes() const { return base + 3 * Tile::kBlockBytes + Tile::kChunkBytes; }
-  __device__ float* largest(int block) const { return reinterpret_cast<float*>(notes() + kLargestAt) + block * 64; }
-  __device__ float* weight_sum(int block) const { return reinterpret_cast<float*>(notes() + kWeightSumAt) + block * 64; }
-  __device__ Ring<1> queries() const { return Ring<1>(notes() + kQueriesAt); }
-  __device__ Ring<1> part(int block, int part) const {
-    return Ring<1>(notes() + kKeysAt + (block * kParts + part) * kRingBytes<1>);
-  }
-
-  unsigned char* base;
-};
-
-// Where a token's page has it: a row of the keys' matrix.
-__device__ __forceinline__ int row_of_token(const LatentArgs& args, const BlockRows& rows, int token) {
-  const int page = token / args.page_size;
-  return args.block_table[static_cast<std::int64_t>(rows.b) * args.pages_per_sequence + page] * args.page_size +
-         token % args.page_size;
-}
-
-__device__ inline void latent_load_part(const LatentShared& shared, const TensorMap* keys, int block, int part, int row,
-                                        const Cursor& at) {
-  using Tile = LatentTile;
-  const Ring<1> ring = shared.part(block, part);
-  ring.wait_empty(at);
-  mbarrier_arrive_expect_tx(ring.full(at), static_cast<unsigned>(chunks_of(part) * Tile::kChunkBytes));
-  for (int chunk = first_chunk(part); chunk < first_chunk(part) + chunks_of(part); ++chunk)
-    tma_load_2d(shared.keys(block) + chunk * Tile::kChunkBytes, keys, ring.full(at), chunk * 64, row, Evict::first);
-}
-
-__device__ inline void latent_load(const LatentShared& shared, const TensorMap* q, const TensorMap* keys,
-                                   const LatentArgs& args, const BlockRows& rows, const TilePace& pace) {
-  using Tile = LatentTile;
-  struct Place {
-    int block, part;
-  };
-  // In the order in which they become free.
-  constexpr Place kPlaces[] = {{0, kRest}, {1, kRest}, {0, kLeft}, {1, kRight}, {0, kRight}, {1, kLeft}};
-  Cursor at, gate;
-  mbarrier_arrive_expect_tx(shared.queries().full(at), Tile::kBlockBytes);
-  for (int chunk = 0; chunk < Tile::kChunks; ++chunk)
-    tma_load_2d(shared.q() + chunk * Tile::kChunkBytes, q, shared.queries().full(at), chunk * 64,
-                rows.b * args.seq_q * args.heads_q + rows.row, Evict::first);
-  for (int block = rows.tile_begin; block < rows.tile_end; block += 2) {
-    const bool has_second = block + 1 < rows.tile_end;
-    const int first = row_of_token(args, rows, block * Tile::kKeys);
-    const int second = has_second ? row_of_token(args, rows, (block + 1) * Tile::kKeys) : 0;
-    pace.enter(gate);
-#pragma unroll
-    for (const Place& place : kPlaces)
-      if (place.block == 0 || has_second)
-        latent_load_part(shared, keys, place.block, place.part, place.block == 0 ? first : second, at);
-    Ring<1>::next(at);
-  }
-}
-
-// As AttentionCost::charge.
-__device__ inline void latent_charge(const LatentArgs& args, const BlockRows& rows, TilePace& pace) {
-  using Tile = LatentTile;
-  constexpr double kRowBytes = 2.0 * (Tile::kQkDim + Tile::kVDim);
-  const auto all = static_cast<double>(rows.pairs_before(args.seq_q * args.heads_per_kv, INT_MAX));
-  const double bytes_per_pair = 2.0 * Tile::kQkDim * rows.length / all;
-  for (int block = rows.tile_begin; block < rows.tile_end; block += 2) {
-    const int end = min(block + 2, rows.tile_end);
-    const auto pairs = static_cast<double>(rows.pairs(block * Tile::kKeys, end * Tile::kKeys));
-    pace.admit(pairs * bytes_per_pair + (block == 0 ? kRowBytes * rows.rows : 0.0),
-               2.0 * (Tile::kQkDim + Tile::kVDim) * pairs);
-  }
-  pace.drain();
-}
 
 // One of the two warpgroups: block `kOwn` of each step, and that half of the columns.
 template <int kOwn>
@@ -120,7 +30,7 @@ class LatentHalf {
   using Tile = LatentTile;
   static constexpr int kColumns = Tile::kVDim / 2, kSteps = Tile::kKeys / 16;
 
-  __device__ LatentHalf(const LatentShared& shared, const LatentArgs& args, const BlockRows& rows)
+  __device__ LatentHalf(const LatentShared& shared, const PagedArgs& args, const BlockRows& rows)
       : shared_(shared), args_(args), rows_(rows), thread_(static_cast<int>(threadIdx.x % 128)) {}
 
   __device__ void attend() {
@@ -188,24 +98,12 @@ class LatentHalf {
     warpgroup_commit();
   }
 
-  // Scores of keys that a row does not see become -infinity, and values past the sequence's end zero: 0 x NaN is NaN.
   __device__ __forceinline__ void hide(float (&scores)[Tile::kKeys / 2], int block) {
     const int first_key = block * Tile::kKeys;
     if (first_key + Tile::kKeys <= rows_.all_see) return;
-#pragma unroll
-    for (int i = 0; i < Tile::kKeys / 2; ++i) {
-      const int row = accumulator_row(thread_, 2 * row_of_register(i));
-      if (first_key + accumulator_column(thread_, i) >= rows_.visible_at(row)) scores[i] = -INFINITY;
-    }
+    hide_unseen(scores, rows_, thread_, first_key);
     if (first_key + Tile::kKeys <= rows_.length) return;
-    const int valid = rows_.length - first_key, lines = Tile::kKeys - valid;
-    constexpr int kValueChunks = Tile::kVDim / 64, kVectors = kTileRowBytes / 16;
-    for (int i = thread_; i < lines * kValueChunks * kVectors; i += 128) {
-      const int chunk = i / (lines * kVectors), in_chunk = i % (lines * kVectors);
-      *reinterpret_cast<uint4*>(shared_.keys(kOwn) + chunk * Tile::kChunkBytes + valid * kTileRowBytes + in_chunk * 16) =
-          make_uint4(0U, 0U, 0U, 0U);
-    }
-    fence_proxy_async();
+    clear_values<Tile::kVDim / 64, Tile::kKeys>(shared_.keys(kOwn), rows_.length - first_key, thread_);
     barrier_sync(kOwnThreads, 128);
   }
 
@@ -374,31 +272,13 @@ class LatentHalf {
     barrier_sync(kAll, 256);
 #pragma unroll
     for (int row = 0; row < 2; ++row) {
-      const int at = accumulator_row(thread_, 2 * row);
-      if (at >= rows_.rows) continue;
-      total[row] += shared_.weight_sum(1 - kOwn)[at];
-      write_row(row, rows_.output_row(args_, at), total[row]);
+      total[row] += shared_.weight_sum(1 - kOwn)[accumulator_row(thread_, 2 * row)];
+      write_row(args_, rows_, sums_, thread_, row, kOwn * kColumns, total[row], largest_[row]);
     }
-  }
-
-  __device__ __forceinline__ void write_row(int row, long long output_row, float total) const {
-    const float inverse = total > 0.0F ? 1.0F / total : 0.0F;
-    const long long at = (args_.splits == 1 ? output_row : output_row * args_.splits + rows_.split) * Tile::kVDim;
-#pragma unroll
-    for (int i = 0; i < kColumns / 2; i += 2) {
-      if (row_of_register(i) != row) continue;
-      const long long to = at + kOwn * kColumns + accumulator_column(thread_, i);
-      if (args_.splits == 1)
-        store_pair(args_.output + to, sums_[i] * inverse, sums_[i + 1] * inverse);
-      else
-        *reinterpret_cast<float2*>(args_.partial + to) = make_float2(sums_[i] * inverse, sums_[i + 1] * inverse);
-    }
-    if (args_.splits > 1 && kOwn == 0 && thread_ % 4 == 0)
-      args_.partial_log[output_row * args_.splits + rows_.split] = log_of_sum(largest_[row], total, args_.factor);
   }
 
   const LatentShared& shared_;
-  const LatentArgs& args_;
+  const PagedArgs& args_;
   const BlockRows& rows_;
   int thread_;
   Cursor at_;
@@ -409,7 +289,7 @@ class LatentHalf {
 
 __global__ void __launch_bounds__(LatentTile::kThreads, 1)
     latent_kernel(const __grid_constant__ TensorMap q, const __grid_constant__ TensorMap keys,
-                  const __grid_constant__ LatentArgs args) {
+                  const __grid_constant__ PagedArgs args) {
   const LatentShared shared;
   auto* const rows_at = reinterpret_cast<BlockRows*>(shared.notes() + LatentShared::kRowsAt);
   if (threadIdx.x == 0) new (rows_at) BlockRows(args, blockIdx.x, LatentTile::kRows, LatentTile::kKeys);
@@ -433,7 +313,7 @@ __global__ void __launch_bounds__(LatentTile::kThreads, 1)
   if (warp < 4) {
     give_registers<40>();
     if (warp == 0 && lane_id() == 0) latent_load(shared, &q, &keys, args, rows, pace);
-    if (warp == 1 && lane_id() == 0 && pace.on()) latent_charge(args, rows, pace);
+    if (warp == 1 && lane_id() == 0 && pace.on()) charge_block<LatentTile::kKeys, 2>(args, rows, pace);
     __syncwarp();
   } else {
     take_registers<232>();

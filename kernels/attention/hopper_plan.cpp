@@ -17,13 +17,34 @@ std::optional<std::string> prefill_limit(const AttentionSizes& sizes) {
                      sizes.qk_dim, sizes.v_dim);
 }
 
-std::optional<std::string> decode_limit(const AttentionSizes& sizes) {
-  if (!sizes.shared_value || sizes.qk_dim != LatentTile::kQkDim || sizes.v_dim != LatentTile::kVDim)
-    return "in decode it does absorbed MLA (576/512) only; cuda_simple and cudnn do the rest";
+std::optional<std::size_t> decode_tile(const AttentionSizes& sizes) {
+  for (std::size_t i = 0; i < kDecodeTiles.size(); ++i)
+    if (kDecodeTiles[i].dim == sizes.qk_dim && kDecodeTiles[i].dim == sizes.v_dim) return i;
+  return std::nullopt;
+}
+
+std::optional<std::string> latent_limit(const AttentionSizes& sizes) {
+  if (sizes.qk_dim != LatentTile::kQkDim || sizes.v_dim != LatentTile::kVDim)
+    return fmt::format("absorbed MLA with {} and {} columns, but it does 576 and 512 only", sizes.qk_dim, sizes.v_dim);
   if (sizes.page_size % LatentTile::kKeys != 0)
     return fmt::format("pages of {} tokens, but it reads {} from one page at a time", sizes.page_size, LatentTile::kKeys);
   return std::nullopt;
 }
+
+std::optional<std::string> decode_limit(const AttentionSizes& sizes) {
+  const std::int64_t most = INT_MAX / 2;
+  if (sizes.batch * sizes.pages_per_sequence() * sizes.page_size > most / sizes.heads_kv)
+    return fmt::format("a cache of more than {} rows of tokens and KV heads is out of reach", most);
+  if (sizes.shared_value) return latent_limit(sizes);
+  if (decode_tile(sizes)) return std::nullopt;
+  return fmt::format("heads of {} and {} columns have no tile for decode; there are tiles for 64, 128 and 256 of both",
+                     sizes.qk_dim, sizes.v_dim);
+}
+
+constexpr std::int64_t kMostSplits = 128;  // what the merging kernel reads per row
+constexpr std::int64_t kStartTiles = 2, kMergeTiles = 2;
+
+std::int64_t tiles_of(std::int64_t length, std::int64_t tile) { return (length + tile - 1) / tile; }
 
 }  // namespace
 
@@ -72,13 +93,36 @@ int latent_splits(std::int64_t tiles, std::int64_t keys, int multiprocessors) {
   return 1;
 }
 
-LatentPlan latent_plan(const AttentionSizes& sizes, int multiprocessors) {
-  LatentPlan plan;
-  plan.row_tiles = static_cast<int>((sizes.rows_per_kv() + LatentTile::kRows - 1) / LatentTile::kRows);
-  const std::int64_t tiles = plan.row_tiles * sizes.batch;
-  plan.splits = latent_splits(tiles, sizes.context, multiprocessors);
-  plan.blocks = tiles * plan.splits;
+int decode_splits(std::int64_t blocks, std::int64_t key_tiles, std::int64_t slots) {
+  std::int64_t best = 1, least = 0;
+  for (std::int64_t splits = 1; splits <= std::min(kMostSplits, key_tiles); ++splits) {
+    const std::int64_t extra = kStartTiles + (splits > 1 ? kMergeTiles : 0);
+    const std::int64_t time = tiles_of(blocks * splits, slots) * (tiles_of(key_tiles, splits) + extra);
+    if (splits > 1 && time >= least) continue;
+    best = splits;
+    least = time;
+  }
+  return static_cast<int>(best);
+}
+
+std::int64_t most_paged_splits(const AttentionSizes& sizes) {
+  return std::min(kMostSplits, tiles_of(sizes.context, DecodeTile::kKeys));
+}
+
+PagedPlan paged_plan_with(int splits, const AttentionSizes& sizes) {
+  PagedPlan plan;
+  if (!sizes.shared_value) plan.tile = *decode_tile(sizes);
+  plan.row_tiles = static_cast<int>(tiles_of(sizes.rows_per_kv(), DecodeTile::kRows));
+  plan.splits = static_cast<int>(std::clamp<std::int64_t>(splits, 1, most_paged_splits(sizes)));
+  plan.blocks = plan.row_tiles * sizes.heads_kv * sizes.batch * plan.splits;
   return plan;
+}
+
+PagedPlan paged_plan(const AttentionSizes& sizes, int multiprocessors) {
+  const PagedPlan whole = paged_plan_with(1, sizes);
+  if (sizes.shared_value) return paged_plan_with(latent_splits(whole.blocks, sizes.context, multiprocessors), sizes);
+  const std::int64_t slots = std::int64_t{multiprocessors} * kDecodeTiles[whole.tile].residents;
+  return paged_plan_with(decode_splits(whole.blocks, tiles_of(sizes.context, DecodeTile::kKeys), slots), sizes);
 }
 
 }  // namespace chokepoint::hopper

@@ -2,8 +2,9 @@
 //
 // Prefill: a block takes one tile of queries of one head of one sequence after the other, each against all keys that they see, a
 // block of keys at a time, the last keys first. Sequences have tensor maps of their own, so that TMA ends where they do.
-// Decode of absorbed MLA: a block takes 64 rows (all heads of a query, or a part) against all keys of a sequence or, where
-// that leaves multiprocessors idle, against a split of them; splits are merged by a second kernel.
+// Decode: a block takes 64 rows (the heads that share keys, of one query after the other) against all keys of a sequence
+// or, where that leaves multiprocessors idle, against a split of them; splits are merged by a second kernel. Absorbed MLA
+// and heads with keys and values of their own have kernels of their own.
 #pragma once
 
 #include <array>
@@ -13,6 +14,7 @@
 #include <string>
 
 #include "kernels/attention/attention.hpp"
+#include "kernels/common/cuda/hopper/layout.hpp"
 
 namespace chokepoint::hopper {
 
@@ -102,9 +104,32 @@ struct LatentTile {
   static constexpr int kSharedBytes = 3 * kBlockBytes + kChunkBytes + kNoteBytes;
 };
 
-struct LatentPlan {
-  int row_tiles = 1;  // of a sequence
-  int splits = 1;     // of its keys
+// Decode of heads with keys and values of their own: one warpgroup has the 64 rows, two warps load and pace. Tiles of keys
+// and of values are in flight together.
+struct DecodeTile {
+  int dim = 0;        // columns of a query, a key and a value
+  int stages = 0;     // tiles in flight
+  int residents = 0;  // blocks on a multiprocessor: while one computes, the other's bytes arrive
+
+  static constexpr int kRows = 64, kKeys = 64, kThreads = 192;
+  static constexpr int kNoteBytes = 512;  // barriers, clocks, which rows
+  static constexpr int kChunkBytes = kKeys * kTileRowBytes;  // 64 columns
+  constexpr int query_bytes() const { return dim / 64 * kChunkBytes; }
+  constexpr int stage_bytes() const { return 2 * dim / 64 * kChunkBytes; }
+  constexpr int shared_bytes() const { return query_bytes() + stages * stage_bytes() + kNoteBytes; }
+};
+inline constexpr std::array<DecodeTile, 3> kDecodeTiles = {{{64, 6, 2}, {128, 3, 2}, {256, 3, 1}}};
+
+// Tokens that one box of TMA takes: of one page, and a power of two, so that boxes fill a tile of keys.
+constexpr int decode_box_rows(int page_size) {
+  const int power = page_size & -page_size;
+  return power < DecodeTile::kKeys ? power : DecodeTile::kKeys;
+}
+
+struct PagedPlan {
+  std::size_t tile = 0;  // of kDecodeTiles; of no meaning in absorbed MLA
+  int row_tiles = 1;     // of a KV head of a sequence
+  int splits = 1;        // of its keys
   std::int64_t blocks = 1;
 };
 
@@ -112,7 +137,15 @@ struct LatentPlan {
 // 85 % of the best fill, each of at least two steps of 128 keys (FlashAttention-3's rule, hopper/heuristics.h@0251105a).
 int latent_splits(std::int64_t tiles, std::int64_t keys, int multiprocessors);
 
+// Splits of a kernel that memory limits: those that end first, by waves of blocks times tiles of keys, where a block's
+// beginning and end and the merging of splits are worth two tiles each. The fewest of equals.
+int decode_splits(std::int64_t blocks, std::int64_t key_tiles, std::int64_t slots);
+
 // `sizes` is within hopper_limit, and decode.
-LatentPlan latent_plan(const AttentionSizes& sizes, int multiprocessors);
+PagedPlan paged_plan(const AttentionSizes& sizes, int multiprocessors);
+// The same with as many splits as the caller wants, as far as there are keys.
+PagedPlan paged_plan_with(int splits, const AttentionSizes& sizes);
+// The most splits that make sense: a tile of keys each.
+std::int64_t most_paged_splits(const AttentionSizes& sizes);
 
 }  // namespace chokepoint::hopper

@@ -131,34 +131,6 @@ __device__ void prefill_charge(const PrefillArgs& args, TilePace& pace) {
   pace.drain();
 }
 
-// Of a thread's two rows, 8 apart: the largest score so far, and this thread's share of the sum of weights.
-struct RowSums {
-  float largest[2] = {-INFINITY, -INFINITY}, weights[2] = {0.0F, 0.0F};
-};
-
-// Scores become weights relative to the largest score seen; `carry` is what earlier sums have to be multiplied by.
-template <int kCount>
-__device__ __forceinline__ void weigh(float (&scores)[kCount], RowSums& rows, float (&carry)[2], float factor) {
-  float largest[2] = {rows.largest[0], rows.largest[1]};
-#pragma unroll
-  for (int i = 0; i < kCount; ++i) largest[row_of_register(i)] = fmaxf(largest[row_of_register(i)], scores[i]);
-  float shift[2];
-#pragma unroll
-  for (int row = 0; row < 2; ++row) {
-    largest[row] = largest_of_quad(largest[row]);
-    const float base = largest[row] == -INFINITY ? 0.0F : largest[row];  // a row that has seen no key yet
-    carry[row] = exp2_approx((rows.largest[row] - base) * factor);
-    shift[row] = base * factor;
-    rows.largest[row] = largest[row];
-    rows.weights[row] *= carry[row];
-  }
-#pragma unroll
-  for (int i = 0; i < kCount; ++i) {
-    scores[i] = exp2_approx(fmaf(scores[i], factor, -shift[row_of_register(i)]));
-    rows.weights[row_of_register(i)] += scores[i];
-  }
-}
-
 // Scores of keys that a query does not see become -infinity. Queries past the last see what the last one sees.
 template <int kCount>
 __device__ __forceinline__ void hide(float (&scores)[kCount], const PrefillWork& work, int first_row, int first_key) {
