@@ -143,6 +143,53 @@ inline std::string tma_three_dimensions() {
   return "";
 }
 
+// One box of some rows of a tile of 64 after the other, from pages in any order: where a box begins within the 1024 bytes
+// in which the swizzle repeats decides how its rows are permuted.
+
+__global__ void __launch_bounds__(128) gather_tile(const __grid_constant__ TensorMap map, int box_rows, int rows,
+                                                   unsigned char* out) {
+  constexpr unsigned kBytes = 64 * kTileRowBytes;
+  unsigned char* tile = dynamic_shared();
+  auto* barrier = reinterpret_cast<Mbarrier*>(tile + kBytes);
+  if (threadIdx.x == 0) {
+    mbarrier_init(barrier, 1);
+    fence_barrier_init();
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    mbarrier_arrive_expect_tx(barrier, kBytes);
+    for (int row = 0; row < 64; row += box_rows)
+      tma_load_2d(tile + row * kTileRowBytes, &map, barrier, 0, rows - box_rows - row);
+  }
+  mbarrier_wait(barrier, 0);
+  for (unsigned i = threadIdx.x; i < kBytes; i += 128) out[i] = tile[i];
+}
+
+inline std::string check_gathered(int box_rows) {
+  constexpr int kRows = 64;
+  std::uint16_t* matrix = bf16_matrix(kRows, 64, 7);
+  auto* out = common<std::uint16_t>(kRows * 64);
+  launch(gather_tile, dim3(1), dim3(128), kRows * kTileRowBytes + kBarrierBytes, nullptr,
+         encode_tensor_map(matrix_boxes(matrix, TensorElement::bf16, {.rows = kRows, .columns = 64},
+                                        {.rows = box_rows, .columns = 64})),
+         box_rows, kRows, reinterpret_cast<unsigned char*>(out));
+  if (const std::string trouble = finish(); !trouble.empty()) return fmt::format("boxes of {}: {}", box_rows, trouble);
+  for (int row = 0; row < kRows; ++row)
+    for (int column = 0; column < 64; ++column) {
+      const int from = kRows - box_rows - row / box_rows * box_rows + row % box_rows;
+      const auto at = swizzled(static_cast<std::uint32_t>(row * kTileRowBytes + column * 2)) / 2;
+      if (out[at] != matrix[from * 64 + column])
+        return fmt::format("boxes of {}: row {} column {} is not at offset {}", box_rows, row, column, 2 * at);
+    }
+  return "";
+}
+
+inline std::string tma_gathers() {
+  for (const int box_rows : {64, 16, 8, 4, 1})
+    if (std::string wrong = check_gathered(box_rows); !wrong.empty()) return wrong;
+  return "";
+}
+
 // S2. One warpgroup, the products of 128 bytes of k.
 
 enum class Form { bf16, bf16_registers, bf16_mn, bf16_mn_registers, fp8, fp8_registers };
@@ -364,6 +411,7 @@ struct Stage {
 };
 inline constexpr Stage kStages[] = {{"S1 boxes of TMA, swizzled, over edges", tma_boxes},
                                     {"S1 boxes of three dimensions", tma_three_dimensions},
+                                    {"S1 a tile from many boxes, as from pages", tma_gathers},
                                     {"S2 products of one warpgroup", products},
                                     {"S3 sums through stmatrix and TMA", stores},
                                     {"S4 one block, k shorter and longer than the ring", one_block},
