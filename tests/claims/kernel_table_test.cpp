@@ -15,11 +15,6 @@
 namespace chokepoint {
 namespace {
 
-const std::vector<KernelFile>& files() {
-  static const std::vector<KernelFile> shipped = load_kernel_files(configs_folder());
-  return shipped;
-}
-
 const std::vector<Profile>& profiles() {
   static const std::vector<Profile> shipped = load_profiles(configs_folder());
   return shipped;
@@ -28,7 +23,7 @@ const std::vector<Profile>& profiles() {
 // Rows of one file alone.
 KernelTable table_of(const std::string& id, const std::string& machine = "h800-sxm") {
   std::vector<KernelFile> chosen;
-  for (const KernelFile& file : files())
+  for (const KernelFile& file : shipped_kernel_files())
     if (file.id == id) chosen.push_back(file);
   return {machine, chosen};
 }
@@ -105,17 +100,17 @@ TEST(kernel_table, absorbed_decode_runs_at_471_tflop_and_1_95_tb_per_second) {
 }
 
 TEST(kernel_table, of_several_sources_the_one_with_priority_counts_and_rows_alone_before_rows_in_place) {
-  const KernelTable all("h800-sxm", files());
+  const KernelTable all("h800-sxm", shipped_kernel_files());
   const KernelRow& row = all.at("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3);
   EXPECT_NE(row.source.find("InferSim"), std::string::npos);
   EXPECT_FALSE(row.in_place);
   // only DeepGEMM has this one: its first release
   EXPECT_NEAR(tflop_per_s(all, "matmul", product(4096, 32768, 512)), 590, 0.01);
-  EXPECT_EQ(KernelTable("h20", files()).find("dispatch", {}, Dtype::fp8_e4m3), nullptr);
+  EXPECT_EQ(KernelTable("h20", shipped_kernel_files()).find("dispatch", {}, Dtype::fp8_e4m3), nullptr);
 }
 
 TEST(kernel_table, rates_of_transfers_say_whether_they_are_logical) {
-  const KernelTable table("h800-sxm", files());
+  const KernelTable table("h800-sxm", shipped_kernel_files());
   const KernelRow& row =
       table.at("dispatch", {{"ranks", std::int64_t{64}}, {"tokens", std::int64_t{4096}}}, Dtype::fp8_e4m3);
   EXPECT_EQ(row.value, 46e9);  // the first release
@@ -139,7 +134,7 @@ TEST(kernel_table, between_rows_time_is_linear_and_outside_it_is_held_or_grows_i
 }
 
 TEST(kernel_table, a_missing_row_is_named) {
-  const KernelTable table("h800-sxm", files());
+  const KernelTable table("h800-sxm", shipped_kernel_files());
   const std::string fault = error_of([&] { table.at("matmul", product(1, 2, 3), Dtype::bf16); });
   EXPECT_TRUE(contains(fault, "no kernel row for matmul k=3,m=1,n=2 in bf16 on h800-sxm"));
 }
@@ -165,11 +160,11 @@ Record record_of(double time_s) {
   return record;
 }
 
-const Profile& h800() { return find_profile(profiles(), "h800-sxm"); }
+const Profile& h800_profile() { return find_profile(profiles(), "h800-sxm"); }
 
 TEST(kernel_table, a_record_takes_the_place_of_published_rows_and_the_change_is_kept) {
-  KernelTable table("h800-sxm", files());
-  const MeasuredRows measured = measured_rows({record_of(700e-6)}, h800(), profiles());
+  KernelTable table("h800-sxm", shipped_kernel_files());
+  const MeasuredRows measured = measured_rows({record_of(700e-6)}, h800_profile(), profiles());
   ASSERT_EQ(measured.rows.size(), 1U);
   EXPECT_EQ(measured.rows[0].grade, Grade::b);  // an H100's, for an H800
   EXPECT_NEAR(measured.rows[0].low_s.value(), 630e-6, 1e-12);
@@ -187,8 +182,8 @@ TEST(kernel_table, a_record_takes_the_place_of_published_rows_and_the_change_is_
 
 TEST(kernel_table, of_two_records_the_better_grade_and_then_the_faster_one_counts) {
   const auto time_after = [](std::vector<Record> records) {
-    KernelTable table("h800-sxm", files());
-    for (const KernelRow& row : measured_rows(records, h800(), profiles()).rows) table.add_measured(row);
+    KernelTable table("h800-sxm", shipped_kernel_files());
+    for (const KernelRow& row : measured_rows(records, h800_profile(), profiles()).rows) table.add_measured(row);
     EXPECT_EQ(table.replacements().size(), 3U);
     EXPECT_NEAR(table.replacements()[0].change,
                 time_s_of(table.replacements()[0].measured).value() /
@@ -208,7 +203,7 @@ TEST(kernel_table, records_that_cannot_stand_for_the_machine_are_left_out_with_a
   const auto reason = [](auto change) {
     Record record = record_of(1e-3);
     change(record);
-    const MeasuredRows measured = measured_rows({record}, h800(), profiles());
+    const MeasuredRows measured = measured_rows({record}, h800_profile(), profiles());
     return measured.left_out.empty() ? std::string("taken") : measured.left_out[0].reason;
   };
   EXPECT_EQ(reason([](Record&) {}), "taken");
@@ -229,11 +224,11 @@ TEST(kernel_table, records_that_cannot_stand_for_the_machine_are_left_out_with_a
 }
 
 TEST(kernel_table, shipped_records_of_an_h100_replace_published_rows_of_the_h800) {
-  KernelTable table("h800-sxm", files());
+  KernelTable table("h800-sxm", shipped_kernel_files());
   const std::string folder = std::string(CHOKEPOINT_SOURCE_DIR) + "/results/2026-11-26_h100_kernels";
   const std::vector<Record> records = read_record_files({folder});
   EXPECT_EQ(records.size(), 84U);
-  for (const KernelRow& row : measured_rows(records, h800(), profiles()).rows) table.add_measured(row);
+  for (const KernelRow& row : measured_rows(records, h800_profile(), profiles()).rows) table.add_measured(row);
   EXPECT_GT(table.replacements().size(), 10U);
   for (const Replacement& replacement : table.replacements()) EXPECT_EQ(replacement.measured.grade, Grade::b);
 }
@@ -263,7 +258,7 @@ TEST(kernel_scaling, memory_bound_time_follows_memory_at_the_share_it_had) {
 }
 
 TEST(kernel_siblings, a_machine_with_rows_of_its_own_keeps_them_at_every_size) {
-  const KernelTable own("h800-sxm", files()), with = kernel_table_for(h800(), files(), profiles());
+  const KernelTable own("h800-sxm", shipped_kernel_files()), with = kernel_table_for(h800_profile(), shipped_kernel_files(), profiles());
   for (const std::int64_t m :
        {64, 4096, 8192})  // an H20 has measured 8192 rows of this product, the H800 has not
     EXPECT_EQ(own.between("matmul", product(m, 32768, 512), Dtype::fp8_e4m3, {"m"}).time_s,
@@ -271,7 +266,7 @@ TEST(kernel_siblings, a_machine_with_rows_of_its_own_keeps_them_at_every_size) {
 }
 
 TEST(kernel_siblings, an_h100_has_the_h800s_kernels_and_its_transfers_between_nodes) {
-  const KernelTable table = kernel_table_for(find_profile(profiles(), "h100-sxm"), files(), profiles());
+  const KernelTable table = kernel_table_for(find_profile(profiles(), "h100-sxm"), shipped_kernel_files(), profiles());
   const KernelRow& row = table.at("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3);
   EXPECT_NEAR(time_s_of(row).value(), 649.13e-6, 1e-12);
   EXPECT_TRUE(contains(row.note, "of h800-sxm"));
@@ -288,7 +283,7 @@ TEST(kernel_siblings, an_h100_has_the_h800s_kernels_and_its_transfers_between_no
 }
 
 TEST(kernel_siblings, an_h20_keeps_its_own_rows_and_takes_the_rest_scaled) {
-  const KernelTable table = kernel_table_for(find_profile(profiles(), "h20"), files(), profiles());
+  const KernelTable table = kernel_table_for(find_profile(profiles(), "h20"), shipped_kernel_files(), profiles());
   EXPECT_NEAR(table.time_s("matmul", product(4096, 1536, 7168), Dtype::fp8_e4m3), 346.89e-6, 1e-12);
   const KernelRow& o = table.at("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3);
   EXPECT_TRUE(
@@ -317,7 +312,7 @@ TEST(kernel_file, mistakes_name_line_and_key) {
 }
 
 TEST(kernel_file, damaged_files_give_an_error_or_rows_never_a_crash) {
-  for (const KernelFile& file : files())
+  for (const KernelFile& file : shipped_kernel_files())
     EXPECT_GT(
         rejected_mutations(read_json(file.path), 200, [](const JsonFile& json) { decode_kernel_file(json); }),
         50)

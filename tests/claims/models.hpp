@@ -1,4 +1,4 @@
-// What do the tests of claims share? The shipped models and how far two numbers are apart.
+// What do the tests of claims share? The shipped models and kernels, and how far two numbers are apart.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/claims/kernel_table.hpp"
 #include "harness/model/model_shapes.hpp"
 
 namespace chokepoint {
@@ -16,6 +17,13 @@ inline std::string configs_folder() { return std::string(CHOKEPOINT_SOURCE_DIR) 
 inline const ModelShapes& shipped_model(const std::string& id) {
   static const std::vector<ModelShapes> models = load_models(configs_folder());
   return find_model(models, id);
+}
+
+inline const ModelShapes& v3() { return shipped_model("deepseek-v3"); }
+
+inline const std::vector<KernelFile>& shipped_kernel_files() {
+  static const std::vector<KernelFile> files = load_kernel_files(configs_folder());
+  return files;
 }
 
 // |a / b - 1| <= relative

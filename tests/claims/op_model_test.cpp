@@ -10,8 +10,6 @@
 namespace chokepoint {
 namespace {
 
-const ModelShapes& v3() { return shipped_model("deepseek-v3"); }
-
 constexpr double kTokens = 4096;
 
 // 64 GPUs share 256 experts: 4 on each.

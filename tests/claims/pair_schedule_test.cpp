@@ -22,7 +22,7 @@ ExpertLayerTimes trace_at(double gb_per_s) {
   return layer;
 }
 
-double ms(std::int64_t ns) { return static_cast<double>(ns) * 1e-6; }
+double to_ms(std::int64_t ns) { return static_cast<double>(ns) * 1e-6; }
 
 std::int64_t slack(const PairSchedule& pair, PairTask task) { return pair.slack_ns[static_cast<int>(task)]; }
 
@@ -39,7 +39,7 @@ TEST(pair_schedule, slower_networks_stretch_the_period_as_published) {
     double gb_per_s, period_ms;
   } rows[] = {{50, 31.4}, {45, 31.4}, {40, 31.8}, {35, 33.7}, {30, 37.6}, {25, 44.3}};
   for (const auto& row : rows)
-    EXPECT_NEAR(ms(schedule_pair(trace_at(row.gb_per_s)).period_ns), row.period_ms, 0.0501) << row.gb_per_s;
+    EXPECT_NEAR(to_ms(schedule_pair(trace_at(row.gb_per_s)).period_ns), row.period_ms, 0.0501) << row.gb_per_s;
 }
 
 TEST(pair_schedule, transfers_start_to_show_when_they_and_their_waits_grow_by_15_to_18_percent) {
@@ -76,10 +76,10 @@ TEST(pair_schedule, the_traces_own_waits_give_its_slacks) {
   layer.combine_forward_s += 2.2e-3;
   const PairSchedule pair = schedule_pair(layer);
   EXPECT_EQ(pair.period_ns, 31'350'000);
-  EXPECT_NEAR(ms(slack(pair, PairTask::combine_backward)), 1.6, 1e-6);
-  EXPECT_NEAR(ms(slack(pair, PairTask::dispatch_forward)), 4.75, 1e-6);
-  EXPECT_NEAR(ms(slack(pair, PairTask::dispatch_backward)), 1.2, 1e-6);
-  EXPECT_NEAR(ms(slack(pair, PairTask::combine_forward)), 3.7, 1e-6);
+  EXPECT_NEAR(to_ms(slack(pair, PairTask::combine_backward)), 1.6, 1e-6);
+  EXPECT_NEAR(to_ms(slack(pair, PairTask::dispatch_forward)), 4.75, 1e-6);
+  EXPECT_NEAR(to_ms(slack(pair, PairTask::dispatch_backward)), 1.2, 1e-6);
+  EXPECT_NEAR(to_ms(slack(pair, PairTask::combine_forward)), 3.7, 1e-6);
 }
 
 TEST(pair_schedule, a_lone_stream_decides_where_the_other_is_empty) {

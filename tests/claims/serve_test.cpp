@@ -11,19 +11,17 @@
 namespace chokepoint {
 namespace {
 
-const KernelTable& h800() {
+const KernelTable& h800_table() {
   static const KernelTable table("h800-sxm", load_kernel_files(configs_folder()));
   return table;
 }
-
-const ModelShapes& v3() { return shipped_model("deepseek-v3"); }
 
 constexpr double kSms = 132;
 constexpr double kGroupsApart = 4.0;  // nodes per token
 
 PrefillRate prefill(const PrefillFactors& factors = {},
                     double nodes_per_token = PrefillPlan{}.nodes_per_token) {
-  return prefill_rate(h800(), v3(), kSms, {.nodes_per_token = nodes_per_token}, factors);
+  return prefill_rate(h800_table(), v3(), kSms, {.nodes_per_token = nodes_per_token}, factors);
 }
 
 TEST(prefill, kernels_of_a_layer_take_their_published_times) {
@@ -69,7 +67,7 @@ TEST(prefill, a_slower_network_costs_what_no_longer_hides) {
 }
 
 TEST(prefill, one_micro_batch_hides_nothing) {
-  const PrefillRate one = prefill_rate(h800(), v3(), kSms, {.micro_batches = 1});
+  const PrefillRate one = prefill_rate(h800_table(), v3(), kSms, {.micro_batches = 1});
   EXPECT_NEAR(one.layer_s, one.layer.compute_s + one.layer.transfer_s(), 1e-12);
   EXPECT_LT(one.tokens_per_s, prefill().tokens_per_s);
 }
@@ -84,16 +82,16 @@ TEST(prefill, cached_tokens_are_no_throughput) {
 }
 
 TEST(prefill, a_plan_that_does_not_fit_says_why) {
-  EXPECT_THROW(prefill_rate(h800(), v3(), kSms, {.micro_batches = 0}), Error);
-  EXPECT_THROW(prefill_rate(h800(), v3(), kSms, {.compute_sms = 140}), Error);
-  EXPECT_THROW(prefill_rate(h800(), v3(), kSms, {.placement = {.nodes = 3, .gpus_per_node = 8}}), Error);
-  EXPECT_THROW(prefill_rate(h800(), shipped_model("llama-3.1-8b"), kSms, {}), Error);
+  EXPECT_THROW(prefill_rate(h800_table(), v3(), kSms, {.micro_batches = 0}), Error);
+  EXPECT_THROW(prefill_rate(h800_table(), v3(), kSms, {.compute_sms = 140}), Error);
+  EXPECT_THROW(prefill_rate(h800_table(), v3(), kSms, {.placement = {.nodes = 3, .gpus_per_node = 8}}), Error);
+  EXPECT_THROW(prefill_rate(h800_table(), shipped_model("llama-3.1-8b"), kSms, {}), Error);
 }
 
 DecodeMachine machine() { return decode_machine(load_profile(configs_folder() + "/profiles/h800-sxm.json")); }
 
 DecodeRate decode(const DecodePlan& plan = {}, const DecodeFactors& factors = {}) {
-  return decode_rate(h800(), v3(), machine(), plan, factors);
+  return decode_rate(h800_table(), v3(), machine(), plan, factors);
 }
 
 constexpr DecodePlan kProduction{.sequences = 88, .context = 4989, .ranks = 144, .redundant = 32};
@@ -211,15 +209,15 @@ TEST(decode, drafts_write_more_tokens_at_longer_steps) {
 }
 
 TEST(decode, the_most_sequences_are_those_users_and_memory_still_bear) {
-  const std::int64_t most = most_sequences(h800(), v3(), machine(), kProduction, {}, 20.0);
+  const std::int64_t most = most_sequences(h800_table(), v3(), machine(), kProduction, {}, 20.0);
   DecodePlan plan = kProduction;
   plan.sequences = static_cast<double>(most);
   EXPECT_GE(decode(plan).tokens_per_s_per_user, 20.0);
   ++plan.sequences;
   EXPECT_LT(decode(plan).tokens_per_s_per_user, 20.0);
-  EXPECT_EQ(most_sequences(h800(), v3(), machine(), kProduction, {}, 1e6), 0);
+  EXPECT_EQ(most_sequences(h800_table(), v3(), machine(), kProduction, {}, 1e6), 0);
   // slow users: memory is what ends it
-  plan.sequences = static_cast<double>(most_sequences(h800(), v3(), machine(), kProduction, {}, 1e-3));
+  plan.sequences = static_cast<double>(most_sequences(h800_table(), v3(), machine(), kProduction, {}, 1e-3));
   EXPECT_TRUE(decode(plan).memory.fits());
   ++plan.sequences;
   EXPECT_FALSE(decode(plan).memory.fits());
@@ -234,7 +232,7 @@ TEST(decode, a_plan_that_does_not_fit_says_why) {
   EXPECT_THROW(decode({.ranks = 100}), Error);
   EXPECT_THROW(decode({.sequences = 0}), Error);
   EXPECT_THROW(decode({.accepted_drafts = 2}), Error);
-  EXPECT_THROW(decode_rate(h800(), shipped_model("llama-3.1-8b"), machine(), {}), Error);
+  EXPECT_THROW(decode_rate(h800_table(), shipped_model("llama-3.1-8b"), machine(), {}), Error);
 }
 
 }  // namespace

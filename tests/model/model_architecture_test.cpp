@@ -6,14 +6,10 @@
 #include "harness/base/files.hpp"
 #include "harness/model/model_shapes.hpp"
 #include "tests/model/config_help.hpp"
+#include "tests/model/shipped_models.hpp"
 
 namespace chokepoint {
 namespace {
-
-const std::vector<ModelShapes>& shipped() {
-  static const std::vector<ModelShapes> models = load_models(shipped_configs());
-  return models;
-}
 
 const Shape* fragment(const ModelShapes& model, const std::string& operation, const std::string& name) {
   if (!model.fragments.contains(operation)) return nullptr;
@@ -23,11 +19,11 @@ const Shape* fragment(const ModelShapes& model, const std::string& operation, co
 }
 
 TEST(model_architecture, every_shipped_model_says_what_it_is_built_of) {
-  for (const ModelShapes& model : shipped()) EXPECT_TRUE(model.architecture.has_value()) << model.id;
+  for (const ModelShapes& model : shipped_models()) EXPECT_TRUE(model.architecture.has_value()) << model.id;
 }
 
 TEST(model_architecture, attention_agrees_with_the_fragments) {
-  for (const ModelShapes& model : shipped()) {
+  for (const ModelShapes& model : shipped_models()) {
     const AttentionArchitecture& attention = model.architecture.value().attention;
     const Shape& prefill = *fragment(model, "attention", "prefill");
     EXPECT_EQ(prefill["heads_q"], attention.heads) << model.id;
@@ -46,7 +42,7 @@ TEST(model_architecture, attention_agrees_with_the_fragments) {
 }
 
 TEST(model_architecture, experts_agree_with_the_fragments) {
-  for (const ModelShapes& model : shipped()) {
+  for (const ModelShapes& model : shipped_models()) {
     const Shape* moe = fragment(model, "moe_layer", "moe");
     const auto& experts = model.architecture.value().experts;
     ASSERT_EQ(moe != nullptr, experts.has_value()) << model.id;
@@ -61,9 +57,9 @@ TEST(model_architecture, experts_agree_with_the_fragments) {
 }
 
 TEST(model_architecture, figures_nobody_could_check_are_named) {
-  EXPECT_EQ(unverified_figures(find_model(shipped(), "mixtral-8x7b").architecture.value()),
+  EXPECT_EQ(unverified_figures(find_model(shipped_models(), "mixtral-8x7b").architecture.value()),
             std::vector<std::string>{"linear.dtype"});
-  EXPECT_TRUE(unverified_figures(find_model(shipped(), "deepseek-v3").architecture.value()).empty());
+  EXPECT_TRUE(unverified_figures(find_model(shipped_models(), "deepseek-v3").architecture.value()).empty());
 }
 
 TEST(model_architecture, mistakes_name_line_and_key) {

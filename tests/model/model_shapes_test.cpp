@@ -5,16 +5,12 @@
 
 #include "harness/base/files.hpp"
 #include "tests/model/config_help.hpp"
+#include "tests/model/shipped_models.hpp"
 
 namespace chokepoint {
 namespace {
 
-const std::vector<ModelShapes>& shipped() {
-  static const std::vector<ModelShapes> models = load_models(shipped_configs());
-  return models;
-}
-
-const ModelShapes& model_of(const std::string& id) { return find_model(shipped(), id); }
+const ModelShapes& model_of(const std::string& id) { return find_model(shipped_models(), id); }
 
 const Shape& shape_of(const std::string& model, const std::string& operation, const std::string& name) {
   for (const ShapeFragment& fragment : model_of(model).fragments.at(operation))
@@ -37,7 +33,7 @@ double embedding(const ModelShapes& model) {
 
 TEST(model_shapes, nine_models_are_shipped) {
   std::vector<std::string> ids;
-  for (const ModelShapes& model : shipped()) ids.push_back(model.id);
+  for (const ModelShapes& model : shipped_models()) ids.push_back(model.id);
   EXPECT_EQ(ids, (std::vector<std::string>{"deepseek-v3", "deepseek-v3-mini", "gpt-oss-120b", "kimi-k2",
                                            "llama-3.1-405b", "llama-3.1-70b", "llama-3.1-8b",
                                            "mixtral-8x7b", "qwen3-235b-a22b"}));
@@ -133,7 +129,7 @@ TEST(model_shapes, the_small_deepseek_keeps_the_ratios_it_claims) {
 }
 
 TEST(model_shapes, matmuls_of_attention_fit_its_heads) {
-  for (const ModelShapes& model : shipped()) {
+  for (const ModelShapes& model : shipped_models()) {
     const Shape& prefill = shape_of(model.id, "attention", "prefill");
     const Shape& o = shape_of(model.id, "matmul", "o");
     EXPECT_EQ(o["k"], prefill["heads_q"] * prefill["v_dim"]) << model.id;
@@ -169,7 +165,7 @@ TEST(model_shapes, mistakes_in_a_file_name_line_and_key) {
 }
 
 TEST(model_shapes, damaged_files_give_an_error_or_a_model_never_a_crash) {
-  for (const ModelShapes& model : shipped()) {
+  for (const ModelShapes& model : shipped_models()) {
     const int rejected =
         rejected_mutations(read_json(model.path), 500, [](const JsonFile& file) { decode_model(file); });
     EXPECT_GT(rejected, 100) << model.id;

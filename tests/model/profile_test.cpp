@@ -11,18 +11,18 @@
 namespace chokepoint {
 namespace {
 
-const std::vector<Profile>& shipped() {
+const std::vector<Profile>& shipped_profiles() {
   static const std::vector<Profile> profiles = load_profiles(shipped_configs());
   return profiles;
 }
 
-const Profile& profile_of(const std::string& id) { return find_profile(shipped(), id); }
+const Profile& profile_of(const std::string& id) { return find_profile(shipped_profiles(), id); }
 
-std::string path_of(const std::string& id) { return shipped_configs() + "/profiles/" + id + ".json"; }
+std::string profile_path(const std::string& id) { return shipped_configs() + "/profiles/" + id + ".json"; }
 
-std::string error_with(const std::string& from, const std::string& to) {
+std::string profile_error_with(const std::string& from, const std::string& to) {
   return error_of(
-      [&] { decode_profile(parse_json(with(read_file(path_of("h20")), from, to), path_of("h20"))); });
+      [&] { decode_profile(parse_json(with(read_file(profile_path("h20")), from, to), profile_path("h20"))); });
 }
 
 // Every object with a "value", wherever it stands in the file.
@@ -34,7 +34,7 @@ void for_each_figure(const Json& json, const std::function<void(const Json&)>& v
 
 TEST(profile, the_eight_machines_are_shipped) {
   std::vector<std::string> ids;
-  for (const Profile& profile : shipped()) ids.push_back(profile.id);
+  for (const Profile& profile : shipped_profiles()) ids.push_back(profile.id);
   EXPECT_EQ(ids, (std::vector<std::string>{"a100-sxm-80gb", "a800-sxm", "b200-sxm", "h100-pcie", "h100-sxm",
                                            "h20", "h200-sxm", "h800-sxm"}));
 }
@@ -120,7 +120,7 @@ TEST(profile, board_power_is_known_for_every_machine) {
   const std::map<std::string, double> tdp_w = {{"h100-sxm", 700}, {"h100-pcie", 350}, {"h800-sxm", 700},
                                                {"h20", 400},      {"h200-sxm", 700},  {"a100-sxm-80gb", 400},
                                                {"a800-sxm", 400}, {"b200-sxm", 1000}};
-  for (const Profile& profile : shipped())
+  for (const Profile& profile : shipped_profiles())
     EXPECT_EQ(power(profile)->value, tdp_w.at(profile.id)) << profile.id;
   EXPECT_FALSE(power(profile_of("h800-sxm"))->verified);
   EXPECT_FALSE(power(profile_of("a800-sxm"))->verified);
@@ -132,7 +132,7 @@ TEST(profile, nothing_is_achieved_beyond_its_datasheet) {
       EXPECT_LT(rates.achieved->value, rates.datasheet->value) << what;
     }
   };
-  for (const Profile& profile : shipped()) {
+  for (const Profile& profile : shipped_profiles()) {
     for (const auto& [dtype, rates] : profile.compute) check(rates, profile.id);
     for (const Rates* rates : {&profile.memory, &profile.link, &profile.network}) check(*rates, profile.id);
   }
@@ -140,7 +140,7 @@ TEST(profile, nothing_is_achieved_beyond_its_datasheet) {
 
 TEST(profile, every_figure_has_unit_kind_and_source_and_weak_ones_are_flagged) {
   int figures = 0, unverified = 0;
-  for (const Profile& profile : shipped())
+  for (const Profile& profile : shipped_profiles())
     for_each_figure(read_json(profile.path).value, [&](const Json& figure) {
       ++figures;
       for (const char* key : {"unit", "kind", "source"})
@@ -163,7 +163,7 @@ TEST(profile, a_rate_nobody_published_is_an_error_and_no_other_dtype_stands_in) 
   EXPECT_EQ(error_of([] { target_rate(profile_of("h100-pcie"), Resource::network, Dtype::bf16); }),
             "profile h100-pcie has no rate for network; add resources.network.datasheet or "
             "resources.network.achieved to " +
-                path_of("h100-pcie") + ", or name it in the target: h100-pcie@network=...");
+                profile_path("h100-pcie") + ", or name it in the target: h100-pcie@network=...");
   EXPECT_TRUE(
       contains(error_of([] { target_rate(profile_of("a100-sxm-80gb"), Resource::compute, Dtype::fp8_e4m3); }),
                "has no rate for compute in fp8_e4m3; add resources.compute.fp8_e4m3.datasheet"));
@@ -174,7 +174,7 @@ TEST(profile, the_kind_tells_a_datasheet_rate_from_an_achieved_one) {
   EXPECT_EQ(target_rate(profile_of("h20"), Resource::memory, Dtype::bf16).kind, "datasheet");
   EXPECT_EQ(target_rate(profile_of("h20"), Resource::memory, Dtype::bf16).value, 4000e9);
   EXPECT_EQ(target_rate(profile_of("h100-sxm"), Resource::compute, Dtype::f32).kind, "datasheet");
-  for (const Profile& profile : shipped())
+  for (const Profile& profile : shipped_profiles())
     for (const Rates* rates : {&profile.memory, &profile.link, &profile.network}) {
       if (rates->datasheet) {
         EXPECT_EQ(rates->datasheet->kind, "datasheet") << profile.id;
@@ -193,38 +193,38 @@ TEST(profile, an_unknown_id_gets_the_nearest_one) {
 }
 
 TEST(profile, mistakes_in_a_file_name_line_and_key) {
-  EXPECT_EQ(error_with("x", "x"), "no error");
-  EXPECT_TRUE(contains(error_with("\"sm_count\"", "\"sm_cuont\""),
+  EXPECT_EQ(profile_error_with("x", "x"), "no error");
+  EXPECT_TRUE(contains(profile_error_with("\"sm_count\"", "\"sm_cuont\""),
                        "h20.json:46: sm_cuont is an unknown key; did you mean \"sm_count\"?"));
-  EXPECT_TRUE(contains(error_with("\"id\": \"h20\"", "\"id\": \"h21\""),
+  EXPECT_TRUE(contains(profile_error_with("\"id\": \"h20\"", "\"id\": \"h21\""),
                        "id is \"h21\", but the file is called h20"));
   EXPECT_TRUE(contains(
-      error_with("148, \"unit\": \"TFLOP/s\"", "148, \"unit\": \"TFLOPS\""),
+      profile_error_with("148, \"unit\": \"TFLOP/s\"", "148, \"unit\": \"TFLOPS\""),
       "h20.json:9: resources.compute.bf16.datasheet.unit is \"TFLOPS\", which does not measure in FLOP/s"));
-  EXPECT_TRUE(contains(error_with("\"kind\": \"datasheet\"", "\"kind\": \"measured\""),
+  EXPECT_TRUE(contains(profile_error_with("\"kind\": \"datasheet\"", "\"kind\": \"measured\""),
                        "is \"measured\" for a datasheet figure"));
-  EXPECT_TRUE(contains(error_with("\"kind\": \"datasheet\"", "\"kind\": \"guess\""), "kind is \"guess\""));
+  EXPECT_TRUE(contains(profile_error_with("\"kind\": \"datasheet\"", "\"kind\": \"guess\""), "kind is \"guess\""));
   EXPECT_TRUE(
-      contains(error_with("\"datasheet\": {", "\"achieved\": {"), "is \"datasheet\" for an achieved figure"));
-  EXPECT_TRUE(contains(error_with("\"bf16\"", "\"bf61\""),
+      contains(profile_error_with("\"datasheet\": {", "\"achieved\": {"), "is \"datasheet\" for an achieved figure"));
+  EXPECT_TRUE(contains(profile_error_with("\"bf16\"", "\"bf61\""),
                        "bf61 is not a dtype that machines are rated in; did you mean \"bf16\"?"));
-  EXPECT_TRUE(contains(error_with("\"value\": 148", "\"value\": 0"), "value is 0, but has to be above 0"));
-  EXPECT_TRUE(contains(error_with("\"value\": 148", "\"value\": 1e300"), "beyond what a number holds"));
-  EXPECT_TRUE(contains(error_with("\"unit\": \"us\"", "\"unit\": \"GB/s\""), "does not measure in s"));
+  EXPECT_TRUE(contains(profile_error_with("\"value\": 148", "\"value\": 0"), "value is 0, but has to be above 0"));
+  EXPECT_TRUE(contains(profile_error_with("\"value\": 148", "\"value\": 1e300"), "beyond what a number holds"));
+  EXPECT_TRUE(contains(profile_error_with("\"unit\": \"us\"", "\"unit\": \"GB/s\""), "does not measure in s"));
   EXPECT_TRUE(
-      contains(error_with("\"unit\": \"TFLOP/s\"", "\"unit\": \"e3TFLOP/s\""), "does not measure in FLOP/s"));
-  EXPECT_TRUE(contains(error_with("\"power_w\"", "\"power\""), "power_w is missing; add it"));
+      contains(profile_error_with("\"unit\": \"TFLOP/s\"", "\"unit\": \"e3TFLOP/s\""), "does not measure in FLOP/s"));
+  EXPECT_TRUE(contains(profile_error_with("\"power_w\"", "\"power\""), "power_w is missing; add it"));
 }
 
 TEST(profile, the_hash_is_of_the_file_as_it_lies_there) {
-  const std::string text = read_file(path_of("h20"));
-  EXPECT_NE(decode_profile(parse_json(text + "\n", path_of("h20"))).hash, profile_of("h20").hash);
-  EXPECT_EQ(decode_profile(parse_json(text, path_of("h20"))).hash, profile_of("h20").hash);
+  const std::string text = read_file(profile_path("h20"));
+  EXPECT_NE(decode_profile(parse_json(text + "\n", profile_path("h20"))).hash, profile_of("h20").hash);
+  EXPECT_EQ(decode_profile(parse_json(text, profile_path("h20"))).hash, profile_of("h20").hash);
   EXPECT_EQ(profile_of("h20").hash.size(), 64U);
 }
 
 TEST(profile, damaged_files_give_an_error_or_a_profile_never_a_crash) {
-  for (const Profile& profile : shipped()) {
+  for (const Profile& profile : shipped_profiles()) {
     const int rejected = rejected_mutations(read_json(profile.path), 400, [](const JsonFile& file) {
       const Profile decoded = decode_profile(file);
       for (Resource resource : {Resource::memory, Resource::link}) target_rate(decoded, resource, Dtype::bf16);
@@ -237,10 +237,10 @@ TEST(profile, damaged_files_give_an_error_or_a_profile_never_a_crash) {
 }
 
 TEST(target, a_text_names_the_host_a_profile_or_a_profile_with_rates_replaced) {
-  EXPECT_TRUE(parse_target("host", shipped()).is_host());
-  const Target plain = parse_target("h800-sxm", shipped());
+  EXPECT_TRUE(parse_target("host", shipped_profiles()).is_host());
+  const Target plain = parse_target("h800-sxm", shipped_profiles());
   EXPECT_DOUBLE_EQ(target_rate(plain, Resource::link, Dtype::bf16).value, 160e9);
-  const Target changed = parse_target("h100-sxm@link=160GB/s+compute=400TFLOP/s", shipped());
+  const Target changed = parse_target("h100-sxm@link=160GB/s+compute=400TFLOP/s", shipped_profiles());
   EXPECT_EQ(changed.id, "h100-sxm@link=160GB/s+compute=400TFLOP/s");
   EXPECT_EQ(changed.profile->id, "h100-sxm");
   EXPECT_DOUBLE_EQ(target_rate(changed, Resource::link, Dtype::bf16).value, 160e9);
@@ -250,12 +250,12 @@ TEST(target, a_text_names_the_host_a_profile_or_a_profile_with_rates_replaced) {
 }
 
 TEST(target, a_rate_in_the_text_fills_a_gap_of_the_profile) {
-  const Target target = parse_target("h100-pcie@network=25GB/s", shipped());
+  const Target target = parse_target("h100-pcie@network=25GB/s", shipped_profiles());
   EXPECT_DOUBLE_EQ(target_rate(target, Resource::network, Dtype::bf16).value, 25e9);
 }
 
 TEST(target, mistakes_are_named) {
-  const auto fault = [](const std::string& text) { return error_of([&] { parse_target(text, shipped()); }); };
+  const auto fault = [](const std::string& text) { return error_of([&] { parse_target(text, shipped_profiles()); }); };
   EXPECT_EQ(fault("h80-sxm"), "target \"h80-sxm\" is no profile; did you mean \"h800-sxm\"?");
   EXPECT_TRUE(contains(fault("hots"), "did you mean \"host\"?"));
   EXPECT_TRUE(contains(fault("host@link=1GB/s"), "runs uncapped"));

@@ -12,10 +12,9 @@ namespace chokepoint {
 namespace {
 
 using test::expect_golden;
+using test::plain;
 using test::scaled_pair;
 using test::set_of;
-
-Style plain(int width) { return {.width = width, .color = false, .unicode = true}; }
 
 CostOptions options() {
   CostOptions options;

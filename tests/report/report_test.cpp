@@ -20,12 +20,11 @@ using test::books;
 using test::error_of;
 using test::everything;
 using test::expect_golden;
+using test::plain;
 using test::on_gpu;
 using test::set_of;
 using test::with_tokens;
 using test::without_result;
-
-Style plain(int width) { return {.width = width, .color = false, .unicode = true}; }
 
 std::string rendered(const std::string& format, const Style& style, std::optional<std::string> choice = std::nullopt) {
   return render_report(format, everything(), {books(), std::move(choice)}, style);

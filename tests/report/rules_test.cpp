@@ -6,14 +6,15 @@
 #include "harness/report/text.hpp"
 #include "tests/model/config_help.hpp"
 #include "tests/report/golden.hpp"
+#include "tests/report/samples.hpp"
 
 namespace chokepoint {
 namespace {
 
+using test::plain;
+
 std::vector<Profile> profiles() { return load_profiles(shipped_configs()); }
 std::vector<Rule> rules() { return load_rules(shipped_configs()); }
-
-Style plain(int width) { return {.width = width, .color = false, .unicode = true}; }
 
 TEST(rules_report, shipped_machines_as_the_reader_sees_them) {
   test::expect_golden("rules_150.txt", render_rules(profiles(), rules(), plain(150)));

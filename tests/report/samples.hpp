@@ -24,6 +24,8 @@ inline std::vector<double> slower_samples(double time_a_s) {
   return samples;
 }
 
+inline Style plain(int width) { return {.width = width, .color = false, .unicode = true}; }
+
 inline std::vector<double> constant_samples(double time_s) { return std::vector<double>(60, time_s); }
 
 // An ok record: a layer of mixture-of-experts of 64 tokens on a CPU that plays `target` 5800 times slower.
