@@ -57,7 +57,7 @@ class CublasProduct final : public GroupedProduct {
         workspace_(std::move(workspace)),
         handle_(handle()) {}
 
-  void enqueue(void* stream) const override {
+  void enqueue(void* stream, int) const override {
     check_cublas(cublas().set_stream(handle_, static_cast<cudaStream_t>(stream)), "choosing a stream");
     // A new stream takes the workspace away.
     check_cublas(cublas().set_workspace(handle_, workspace_.as<void>(), static_cast<std::size_t>(workspace_.bytes())),
@@ -94,11 +94,11 @@ const Register<Kernel> kernel{{
       const DeviceArray workspace(device, kWorkspaceBytes);  // the products of a launch follow each other
       return layer_with_products(
           dynamic_cast<const MoeProblem&>(problem), device, pace,
-          [&](Device& on, const GemmTask& task,
-              std::span<const std::int32_t> group_begin) -> std::unique_ptr<GroupedProduct> {
+          {.make = [&](Device& on, const GemmTask& task,
+                       std::span<const std::int32_t> group_begin) -> std::unique_ptr<GroupedProduct> {
             return std::make_unique<CublasProduct>(on, cublas_groups(task, group_begin), all_or(task.multiprocessors, on),
                                                    workspace);
-          });
+          }});
     },
 }};
 

@@ -63,11 +63,11 @@ struct DeviceLayer {
   Device& device;
   MoeSpec spec;
   DevicePace pace;
-  bool library_products = false;
+  bool others_products = false, gated_products = false;  // grouped_product.hpp
 
   std::int64_t hidden() const { return spec.hidden; }
   Dtype row_dtype() const { return spec.quantised() ? Dtype::fp8_e4m3 : spec.dtype; }
-  Dtype result_dtype() const { return spec.quantised() || library_products ? Dtype::bf16 : Dtype::f32; }
+  Dtype result_dtype() const { return spec.quantised() || others_products ? Dtype::bf16 : Dtype::f32; }
 
   DeviceArray combine_rows(std::int64_t rows) const { return {device, rows * spec.combine_row_bytes()}; }
   DeviceArray result_rows(std::int64_t rows) const { return {device, rows * hidden() * bytes_of(result_dtype())}; }
@@ -75,6 +75,13 @@ struct DeviceLayer {
     return {.data = {device, rows * length * bytes_of(row_dtype())},
             .scales = {device, spec.quantised() ? 4 * rows * scale_blocks(length) : 0}};
   }
+};
+
+// The two products of an mlp.
+struct OthersProducts {
+  std::unique_ptr<GroupedProduct> up, down;
+  bool gated = false;  // `up` writes silu(g) * u
+  DeviceArray group_begin;  // of one group
 };
 
 // One micro-batch on its way.
@@ -91,7 +98,8 @@ struct DeviceBatch {
   DeviceArray returned;  // [link rows, then network rows, hidden]
   DeviceArray shared;    // [tokens, hidden]
   StreamEvent routed, arrived, computed, came_back;
-  std::unique_ptr<GroupedProduct> up, down;  // of the routed experts, where a library makes them and there are rows
+  // Another's, where there are rows: of the routed experts, and of the shared ones as one group.
+  OthersProducts routed_products, shared_products;
 };
 
 inline ExchangePlan plan_batch(const MoeProblem& problem, const TokenRange& tokens) {
@@ -129,8 +137,8 @@ inline std::unique_ptr<DeviceBatch> make_batch(const DeviceLayer& layer, const M
       .network_out = layer.combine_rows(plan.network_rows),
       .returned = layer.combine_rows(plan.link_rows + plan.network_rows),
       .shared = layer.result_rows(spec.shared_experts > 0 ? tokens.count() : 0),
-      .up = nullptr,
-      .down = nullptr});
+      .routed_products = {},
+      .shared_products = {}});
   if (spec.quantised())
     batch->x = {on, x, x_bytes};
   else

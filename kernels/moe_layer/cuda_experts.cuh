@@ -1,6 +1,6 @@
-// How are rows multiplied with the weights of their experts? Grouped product, SwiGLU, grouped product; ours or a library's
-// (grouped_product.hpp), for which the experts' rows are gathered into an array of their own. Shared experts are one mlp,
-// always by ours.
+// How are rows multiplied with the weights of their experts? Grouped product, SwiGLU, grouped product: those of
+// gemm.hpp or another's (grouped_product.hpp), for which the experts' rows are gathered into an array of their own.
+// Shared experts are one mlp.
 #pragma once
 
 #include <algorithm>
@@ -43,34 +43,47 @@ class Experts {
       hidden_rows = std::max(hidden_rows, batch->plan.expert_rows());
     }
     Device& on = layer_.device;
-    gate_up_ = {on, 4 * gate_up_values};
+    if (!layer_.gated_products) gate_up_ = {on, 4 * gate_up_values};
     activated_ = {.data = {on, hidden_values * bytes_of(layer_.row_dtype())},
                   .scales = {on, layer_.spec.quantised() ? 4 * hidden_blocks : 0}};
-    if (layer_.library_products) gathered_ = layer_.product_rows(hidden_rows, layer_.hidden()).data;
+    if (layer_.others_products) gathered_ = layer_.product_rows(hidden_rows, layer_.hidden()).data;
     workspace_ = {on, workspace_bytes};
     if (workspace_bytes > 0) on.set_bytes(workspace_.as<void>(), 0, static_cast<std::size_t>(workspace_bytes));
   }
 
-  // Of a library, after the scratch.
-  void make_products(DeviceBatch& batch, const MakeGroupedProduct& make) const {
-    const Mlp mlp = routed_mlp(batch);
-    if (mlp.rows == 0) return;
-    GemmTask up = up_task(mlp);
-    up.a = gathered_.as<void>();
-    up.a_rows = nullptr;
-    up.c_dtype = Dtype::bf16;
-    batch.up = make(layer_.device, up, batch.plan.expert_begin);
-    batch.down = make(layer_.device, down_task(mlp), batch.plan.expert_begin);
+  // Another's, after the scratch.
+  void make_products(DeviceBatch& batch, const LayerProducts& products) const {
+    const Mlp routed = routed_mlp(batch);
+    batch.routed_products = products_of(routed, gathered_.as<void>(), batch.plan.expert_begin, products);
+    if (products.make_gated == nullptr) return;
+    Mlp shared = shared_mlp(batch);
+    const std::vector<std::int32_t> begin = {0, static_cast<std::int32_t>(shared.rows)};
+    DeviceArray group_begin = uploaded(layer_.device, begin);
+    shared.group_begin = group_begin.as<std::int32_t>();
+    batch.shared_products = products_of(shared, shared.x.data.as<void>(), begin, products);
+    batch.shared_products.group_begin = std::move(group_begin);
   }
 
   void compute_routed(const DeviceBatch& batch, void* on) const {
-    if (layer_.library_products)
-      multiply_by_library(batch, on);
-    else
-      multiply(routed_mlp(batch), on);
+    const Mlp mlp = routed_mlp(batch);
+    if (!layer_.others_products) return multiply(mlp, on);
+    if (mlp.rows == 0) return;
+    launch_gather({.from = mlp.x.data.as<void>(),
+                   .from_rows = mlp.x_rows,
+                   .to = gathered_.as<void>(),
+                   .rows = mlp.rows,
+                   .row_bytes = layer_.hidden() * bytes_of(layer_.row_dtype())},
+                  on);
+    multiply_by(batch.routed_products, mlp, on);
   }
 
-  void compute_shared(const DeviceBatch& batch, void* on) const { multiply(shared_mlp(batch), on); }
+  void compute_shared(const DeviceBatch& batch, void* on) const {
+    const Mlp mlp = shared_mlp(batch);
+    if (batch.shared_products.up != nullptr)
+      multiply_by(batch.shared_products, mlp, on);
+    else
+      multiply(mlp, on);
+  }
 
  private:
   // Rows through one mlp, or through one per group.
@@ -151,6 +164,12 @@ class Experts {
     return task;
   }
 
+  void activate(const Mlp& mlp, Dtype gate_up, void* on) const {
+    launch_activate(
+        {.in = gate_up_.as<void>(), .out = activated_.data.as<void>(), .rows = mlp.rows, .width = mlp.width}, gate_up,
+        layer_.spec.dtype, on);
+  }
+
   void multiply(const Mlp& mlp, void* on) const {
     if (mlp.rows == 0) return;
     cuda_gemm(up_task(mlp), on);
@@ -163,30 +182,36 @@ class Experts {
                        .length = mlp.width},
                       on);
     else
-      launch_activate({.in = gate_up_.as<void>(), .out = activated_.data.as<void>(), .rows = mlp.rows, .width = mlp.width},
-                      Dtype::f32, layer_.spec.dtype, on);
+      activate(mlp, Dtype::f32, on);
     cuda_gemm(down_task(mlp), on);
   }
 
-  void multiply_by_library(const DeviceBatch& batch, void* on) const {
-    if (batch.up == nullptr) return;
-    const Mlp mlp = routed_mlp(batch);
-    launch_gather({.from = mlp.x.data.as<void>(),
-                   .from_rows = mlp.x_rows,
-                   .to = gathered_.as<void>(),
-                   .rows = mlp.rows,
-                   .row_bytes = layer_.hidden() * bytes_of(layer_.row_dtype())},
-                  on);
-    batch.up->enqueue(on);
-    launch_activate({.in = gate_up_.as<void>(), .out = activated_.data.as<void>(), .rows = mlp.rows, .width = mlp.width},
-                    Dtype::bf16, Dtype::bf16, on);
-    batch.down->enqueue(on);
+  // `x` are the rows, gathered.
+  OthersProducts products_of(const Mlp& mlp, const void* x, std::span<const std::int32_t> group_begin,
+                             const LayerProducts& products) const {
+    if (mlp.rows == 0) return {};
+    GemmTask up = up_task(mlp);
+    up.a = x;
+    up.a_rows = nullptr;
+    up.c_dtype = Dtype::bf16;
+    OthersProducts made{.gated = products.make_gated != nullptr};
+    if (made.gated) up.c = activated_.data.as<void>();
+    made.up = (made.gated ? products.make_gated : products.make)(layer_.device, up, group_begin);
+    made.down = products.make(layer_.device, down_task(mlp), group_begin);
+    return made;
+  }
+
+  void multiply_by(const OthersProducts& products, const Mlp& mlp, void* on) const {
+    products.up->enqueue(on, multiprocessors());
+    if (!products.gated)
+      activate(mlp, Dtype::bf16, on);
+    products.down->enqueue(on, multiprocessors());
   }
 
   const DeviceLayer& layer_;
   DeviceMlp routed_, shared_;
   DeviceArray gate_up_, workspace_;
-  DeviceArray gathered_;  // rows of the experts, with a library's products only
+  DeviceArray gathered_;  // rows of the experts, with another's products only
   DeviceRows activated_;
 };
 

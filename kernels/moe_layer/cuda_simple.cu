@@ -24,8 +24,8 @@ std::optional<std::string> layer_out_of_reach(const Shape& shape, Dtype dtype) {
 int layer_wire_multiprocessors(const Shape& shape) { return wire_multiprocessors(spec_of(shape, Dtype::bf16)); }
 
 std::unique_ptr<Launch> layer_with_products(const MoeProblem& problem, Device& device, const Pace& pace,
-                                            const MakeGroupedProduct& make) {
-  return std::make_unique<CudaSimpleLaunch>(problem, device, pace, make);
+                                            const LayerProducts& products) {
+  return std::make_unique<CudaSimpleLaunch>(problem, device, pace, products);
 }
 
 namespace {

@@ -29,21 +29,22 @@ inline DevicePace wires_only(DevicePace pace) {
 
 class CudaSimpleLaunch final : public DeviceLaunch {
  public:
-  // With `make`, the routed experts' products are a library's, and nothing but the wires is charged.
-  CudaSimpleLaunch(const MoeProblem& problem, Device& device, const Pace& pace, const MakeGroupedProduct& make = {})
+  // Without `products`, they are those of gemm.hpp.
+  CudaSimpleLaunch(const MoeProblem& problem, Device& device, const Pace& pace, const LayerProducts& products = {})
       : DeviceLaunch(device, Tensor("output", problem.output_dims(), problem.output_dtype())),
         layer_{.device = device,
                .spec = problem.spec(),
-               .pace = make ? wires_only(device_pace(pace)) : device_pace(pace),
-               .library_products = make != nullptr},
+               .pace = products.paced() ? device_pace(pace) : wires_only(device_pace(pace)),
+               .others_products = products.make != nullptr,
+               .gated_products = products.make_gated != nullptr},
         router_(layer_, problem),
         experts_(layer_, problem),
         wires_(layer_) {
     for (const TokenRange& tokens : layer_.spec.micro_batches()) batches_.push_back(make_batch(layer_, problem, tokens));
     router_.allocate_scratch(batches_);
     experts_.allocate_scratch(batches_);
-    if (make)
-      for (const auto& batch : batches_) experts_.make_products(*batch, make);
+    if (products.make)
+      for (const auto& batch : batches_) experts_.make_products(*batch, products);
   }
 
   void run() override {

@@ -27,7 +27,7 @@ class CudnnProduct final : public GroupedProduct {
   CudnnProduct(Device& device, const GemmTask& task)
       : product_(device, {.tokens = task.m, .experts = task.groups, .k = task.k, .n = task.n},
                  {.token = task.a, .weight = task.b, .first_token = task.group_begin, .output = task.c}) {}
-  void enqueue(void* stream) const override { product_.enqueue(stream); }
+  void enqueue(void* stream, int) const override { product_.enqueue(stream); }
 
  private:
   CudnnMoeGroupedMatmul product_;
@@ -47,9 +47,10 @@ const Register<Kernel> kernel{{
     .prepare = [](const Problem& problem, Device& device, const Pace& pace) -> std::unique_ptr<Launch> {
       return layer_with_products(
           dynamic_cast<const MoeProblem&>(problem), device, pace,
-          [](Device& on, const GemmTask& task, std::span<const std::int32_t>) -> std::unique_ptr<GroupedProduct> {
+          {.make = [](Device& on, const GemmTask& task,
+                      std::span<const std::int32_t>) -> std::unique_ptr<GroupedProduct> {
             return std::make_unique<CudnnProduct>(on, task);
-          });
+          }});
     },
 }};
 

@@ -1,8 +1,8 @@
-// Who multiplies the rows of each local expert with that expert's weights? What the layer on a GPU asks of a library.
+// Who multiplies the rows of each local expert with that expert's weights? What the layer on a GPU asks of another.
 //
 // The layer of cuda_simple.cuh is run as it is, but for the two products of the routed experts: their rows are
-// gathered into a dense array first, and gate, up and the experts' results are bf16. It then charges the wires
-// only, since a library paces neither its arithmetic nor its memory.
+// gathered into a dense array first, and the experts' results are bf16. A library paces neither its arithmetic nor its
+// memory: the layer then charges the wires only, and gate and up are bf16.
 #pragma once
 
 #include <cstdint>
@@ -21,18 +21,28 @@ namespace chokepoint::moe {
 class GroupedProduct {
  public:
   virtual ~GroupedProduct() = default;
-  // Allocates nothing and does not wait.
-  virtual void enqueue(void* stream) const = 0;
+  // Allocates nothing and does not wait. `stream` reaches that many multiprocessors, which may be fewer than the task
+  // said: a cap may have been put on since.
+  virtual void enqueue(void* stream, int multiprocessors) const = 0;
 };
 
 // `task` is in bf16, has rows in A without gather, and m > 0 of them; weights are [groups, n, k]. `group_begin` is the
-// host's copy of task.group_begin. Charges and workspace are not the library's.
+// host's copy of task.group_begin. Workspace is not theirs; charges neither, but for products that are gated.
 using MakeGroupedProduct = std::function<std::unique_ptr<GroupedProduct>(
     Device& device, const GemmTask& task, std::span<const std::int32_t> group_begin)>;
 
+struct LayerProducts {
+  MakeGroupedProduct make = {};
+  // Where there is one: for the first product, whose `c` is then silu(g) * u, [rows, n / 2]. Such products charge what
+  // their task says, so that all of the layer is charged; and shared experts are theirs too, as one group.
+  MakeGroupedProduct make_gated = {};
+
+  bool paced() const { return make == nullptr || make_gated != nullptr; }
+};
+
 // The layer with another's products; cuda_simple.cu has it. bf16 only.
 std::unique_ptr<Launch> layer_with_products(const MoeProblem& problem, Device& device, const Pace& pace,
-                                            const MakeGroupedProduct& make);
+                                            const LayerProducts& products);
 
 // Why the layer itself cannot be run, whoever multiplies.
 std::optional<std::string> layer_out_of_reach(const Shape& shape, Dtype dtype);

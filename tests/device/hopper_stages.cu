@@ -5,8 +5,9 @@
 
 #include <cstring>
 
-#include "kernels/common/cuda/hopper/product.cuh"
-// The launch of products, with the two kernels that the stages use.
+#include "kernels/common/cuda/hopper/grouped.cuh"
+// The launches of products, with the kernels that the stages use.
+#include "kernels/common/cuda/hopper/grouped.cu"
 #include "kernels/common/cuda/hopper/product.cu"
 #include "tests/device/hopper_stages.cuh"
 
@@ -16,6 +17,8 @@ ProductEntry product_wide(bool b_is_kn) { return b_is_kn ? nullptr : product_ker
 ProductEntry product_medium(bool) { return nullptr; }
 ProductEntry product_square(bool) { return nullptr; }
 ProductEntry product_low(bool b_is_kn) { return b_is_kn ? product_kernel<ProductTileName::low, Major::mn> : nullptr; }
+GroupedEntry grouped_wide() { return grouped_kernel<ProductTileName::wide>; }
+GroupedEntry grouped_low() { return nullptr; }
 ProductMachine product_machine() { return {}; }
 
 namespace stages {

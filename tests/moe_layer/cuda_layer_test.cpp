@@ -3,7 +3,8 @@
 // The emulator comes first.
 #include <gtest/gtest.h>
 
-#include "kernels/moe_layer/cuda_simple.cuh"
+#include "kernels/moe_layer/cuda_simple.cu"
+#include "kernels/moe_layer/hopper.cu"
 
 namespace chokepoint::moe {
 namespace {
@@ -61,7 +62,7 @@ TEST(moe_layer_cuda, matches_the_reference_and_charges_exactly_the_work_with_ove
 class OurProduct final : public GroupedProduct {
  public:
   explicit OurProduct(const GemmTask& task) : task_(task) {}
-  void enqueue(void* stream) const override { cuda_gemm(task_, stream); }
+  void enqueue(void* stream, int) const override { cuda_gemm(task_, stream); }
 
  private:
   GemmTask task_;
@@ -76,16 +77,16 @@ TEST(moe_layer_cuda, with_a_librarys_products_it_is_right_in_bf16_and_charges_th
       const MoeProblem problem(spec_of(shape, Dtype::bf16), {});
       int made = 0;
       const EmulatedRun run = run_emulated(problem, [&](Device& device, const Pace& pace) {
-        return std::make_unique<CudaSimpleLaunch>(
-            problem, device, pace, [&](Device&, const GemmTask& task, std::span<const std::int32_t> group_begin) {
-              ++made;
-              EXPECT_EQ(task.dtype, Dtype::bf16);
-              EXPECT_EQ(task.c_dtype, Dtype::bf16);
-              EXPECT_EQ(task.a_rows, nullptr);
-              EXPECT_EQ(std::ssize(group_begin), task.groups + 1);
-              EXPECT_EQ(group_begin.back(), task.m);
-              return std::make_unique<OurProduct>(task);
-            });
+        const auto make = [&](Device&, const GemmTask& task, std::span<const std::int32_t> group_begin) {
+          ++made;
+          EXPECT_EQ(task.dtype, Dtype::bf16);
+          EXPECT_EQ(task.c_dtype, Dtype::bf16);
+          EXPECT_EQ(task.a_rows, nullptr);
+          EXPECT_EQ(std::ssize(group_begin), task.groups + 1);
+          EXPECT_EQ(group_begin.back(), task.m);
+          return std::make_unique<OurProduct>(task);
+        };
+        return std::make_unique<CudaSimpleLaunch>(problem, device, pace, LayerProducts{.make = make});
       });
       EXPECT_EQ(made % 2, 0);
       EXPECT_GT(made, 0);
@@ -98,6 +99,37 @@ TEST(moe_layer_cuda, with_a_librarys_products_it_is_right_in_bf16_and_charges_th
       EXPECT_EQ(run.charged.link_messages, work.link_messages);
       EXPECT_EQ(run.charged.network_messages, work.network_messages);
     }
+}
+
+TEST(moe_layer_hopper, matches_the_reference_and_charges_exactly_the_work) {
+  for (const char* overlap : {"0", "1"})
+    for (const char* text : kShapes) {
+      const Operation& operation = find_operation("moe_layer");
+      const Shape shape = complete_shape(operation, parse_shape(std::string(text) + ",overlap=" + overlap));
+      SCOPED_TRACE(shape.text());
+      const MoeProblem problem(spec_of(shape, Dtype::bf16), {});
+      const EmulatedRun run = run_emulated(problem, [&](Device& device, const Pace& pace) {
+        return find_kernel("moe_layer", "hopper").prepare(problem, device, pace);
+      });
+      EXPECT_LE(run.errors.worst, problem.tolerance());
+      EXPECT_LE(run.errors.rms, rms_limit(Dtype::bf16));
+      const Work work = problem.work();
+      EXPECT_EQ(run.charged.flop, work.flop);
+      EXPECT_EQ(run.charged.memory_bytes, work.memory_bytes);
+      EXPECT_EQ(run.charged.link_bytes, work.link_bytes);
+      EXPECT_EQ(run.charged.network_bytes, work.network_bytes);
+    }
+}
+
+TEST(moe_layer_hopper, is_for_sm_90a_alone_and_refuses_what_its_products_cannot_count) {
+  const Kernel& found = find_kernel("moe_layer", "hopper");
+  EXPECT_EQ(found.least_sm, 90);
+  EXPECT_TRUE(found.exactly_that_sm);
+  const auto of = [&](const char* text) {
+    return found.unsupported(complete_shape(find_operation("moe_layer"), parse_shape(text)), Dtype::bf16);
+  };
+  EXPECT_EQ(of("tokens=4096,hidden=7168,intermediate=2048,experts=256,top_k=8,ep=64"), std::nullopt);
+  EXPECT_NE(of("tokens=8,hidden=64,intermediate=64,experts=1024,top_k=8"), std::nullopt);
 }
 
 // Of 132 multiprocessors, or with its lanes apart of 20 for the wire and 112 for products.
@@ -115,10 +147,11 @@ int product_multiprocessors(const char* text, bool apart) {
   const MoeProblem problem(spec_of(complete_shape(find_operation("moe_layer"), parse_shape(text)), Dtype::bf16), {});
   CountedDevice device(apart);
   int seen = 0;
-  const CudaSimpleLaunch launch(problem, device, {}, [&](Device&, const GemmTask& task, std::span<const std::int32_t>) {
+  const auto make = [&](Device&, const GemmTask& task, std::span<const std::int32_t>) {
     seen = task.multiprocessors;
     return std::make_unique<OurProduct>(task);
-  });
+  };
+  const CudaSimpleLaunch launch(problem, device, {}, LayerProducts{.make = make});
   return seen;
 }
 

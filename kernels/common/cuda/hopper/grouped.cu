@@ -78,13 +78,13 @@ GroupedLaunch::GroupedLaunch(const GroupedTask& task, const GroupedPlan& plan) :
   c_ = grouped_c_map(task, plan);
 }
 
-void GroupedLaunch::enqueue(void* stream) const {
+void GroupedLaunch::enqueue(void* stream, int multiprocessors) const {
   if (a_copy_ != nullptr) {
     launch_pad_rows(task_.a, a_copy_, task_.m, task_.k, plan_.pitch, stream);
     launch_pad_rows(task_.b, b_copy_, task_.groups * task_.n, task_.k, plan_.pitch, stream);
   }
   launch(plan_.name == ProductTileName::wide ? grouped_wide() : grouped_low(),
-         {.grid = dim3(static_cast<unsigned>(plan_.grid)),
+         {.grid = dim3(static_cast<unsigned>(grouped_grid(plan_, multiprocessors))),
           .block = dim3(static_cast<unsigned>(plan_.tile().threads())),
           .shared_bytes = static_cast<std::size_t>(grouped_shared_bytes(plan_.tile())),
           .cluster = plan_.tile().cluster},

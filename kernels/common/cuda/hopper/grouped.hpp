@@ -31,7 +31,7 @@ struct GroupedTask {
   const std::int32_t* group_rows = nullptr;
   std::int64_t rows_per_group = 0;  // what to expect of a group that has rows, for the choice of tiles; 0: m / groups
   void* workspace = nullptr;        // grouped_workspace_bytes(task)
-  int multiprocessors = 0;          // to be used, at most; 0: all
+  int multiprocessors = 0;          // that launches reach, for the plan; 0: all of the current device's
   // Charged in all, spread evenly over the tiles; 2 n k FLOP a row are charged besides. Nothing without rows.
   double memory_bytes = 0.0;
   DevicePace pace = {};
@@ -87,6 +87,14 @@ struct GroupedArgs {
 };
 using GroupedEntry = void (*)(TensorMap a, TensorMap b, TensorMap c, GroupedArgs args);
 
+// Blocks of a launch that reaches `multiprocessors` (0: as many as were planned with): persistent ones beyond that
+// would begin when others have done their share, and double the time.
+constexpr int grouped_grid(const GroupedPlan& plan, int multiprocessors) {
+  if (multiprocessors <= 0 || multiprocessors >= plan.grid) return plan.grid;
+  const int cluster = plan.tile().cluster, clusters = multiprocessors / cluster;
+  return (clusters > 0 ? clusters : 1) * cluster;
+}
+
 // Of the current device.
 std::int64_t grouped_workspace_bytes(const GroupedTask& task);
 
@@ -95,7 +103,8 @@ class GroupedLaunch {
   explicit GroupedLaunch(const GroupedTask& task);
   GroupedLaunch(const GroupedTask& task, const GroupedPlan& plan);
 
-  void enqueue(void* stream) const;
+  // With blocks for `multiprocessors` and no more, where the stream reaches fewer than planned with; 0: as planned.
+  void enqueue(void* stream, int multiprocessors = 0) const;
   const GroupedPlan& plan() const { return plan_; }
 
  private:
