@@ -4,13 +4,14 @@
 // Tiles, registers, shared memory, bounds and sources: hopper_prefill.cuh, hopper_decode.cuh and hopper_latent.cuh; tiles
 // and their order: hopper_plan.cpp. Charges memory and compute tile by tile, from a warp of its own. Does not do: f32,
 // prefill with other heads than 64/64, 128/128, 192/128 (MLA) and 256/256, decode with others than 64, 128, 256 and 576/512.
+#include <algorithm>
 #include <vector>
 
 #include "harness/base/error.hpp"
 #include "kernels/attention/hopper_entries.cuh"
 #include "kernels/attention/simple_merge.cuh"
 #include "kernels/common/cuda/device_array.hpp"
-#include "kernels/common/cuda/hopper/product.hpp"
+#include "kernels/common/cuda/hopper/tensor_map.hpp"
 #include "kernels/common/cuda/launch.cuh"
 
 namespace chokepoint {
@@ -41,7 +42,7 @@ class HopperPrefill final : public DeviceLaunch {
  public:
   HopperPrefill(const AttentionProblem& problem, Device& device, const Pace& pace)
       : DeviceLaunch(device, Tensor("output", problem.output_dims(), problem.dtype)),
-        plan_(hopper::prefill_plan(problem.sizes, {.multiprocessors = hopper::product_machine().multiprocessors})),
+        plan_(hopper::prefill_plan(problem.sizes, {.multiprocessors = device.multiprocessors(Lane::compute)})),
         q_(device, problem.q),
         k_(device, problem.k),
         v_(device, problem.v) {
@@ -60,7 +61,9 @@ class HopperPrefill final : public DeviceLaunch {
   }
 
   void run() override {
-    launch(entry(plan_.tile), dim3(static_cast<unsigned>(plan_.grid)), dim3(hopper::PrefillTile::kThreads),
+    // A green context may reach fewer than were planned with; blocks take tiles until there are none.
+    const int blocks = std::min(plan_.grid, device().multiprocessors(Lane::compute));
+    launch(entry(plan_.tile), dim3(static_cast<unsigned>(blocks)), dim3(hopper::PrefillTile::kThreads),
            static_cast<std::size_t>(plan_.shape().shared_bytes()), stream(), args_);
   }
 
@@ -88,7 +91,7 @@ class HopperDecode final : public DeviceLaunch {
  public:
   HopperDecode(const AttentionProblem& problem, Device& device, const Pace& pace)
       : DeviceLaunch(device, Tensor("output", problem.output_dims(), problem.dtype)),
-        plan_(hopper::paged_plan(problem.sizes, hopper::product_machine().multiprocessors)),
+        plan_(hopper::paged_plan(problem.sizes, device.multiprocessors(Lane::compute))),
         q_(device, problem.q),
         cache_(device, problem.kv_cache),
         block_table_(device, problem.block_table),

@@ -44,6 +44,7 @@ class MatmulHopper final : public DeviceLaunch {
                              .b_is_kn = problem.b_layout() == BLayout::kn,
                              .c = output_data<void>(),
                              .memory_bytes = problem.work().memory_bytes,
+                             .multiprocessors = device.multiprocessors(Lane::compute),
                              .pace = device_pace(pace)};
     if (const std::int64_t bytes = hopper::product_workspace_bytes(task); bytes > 0) {
       workspace_ = DeviceArray(device, bytes);
@@ -53,7 +54,7 @@ class MatmulHopper final : public DeviceLaunch {
     product_.emplace(task);
   }
 
-  void run() override { product_->enqueue(stream()); }
+  void run() override { product_->enqueue(stream(), device().multiprocessors(Lane::compute)); }
 
   std::vector<std::pair<std::string, std::string>> remarks() const override {
     const hopper::ProductPlan& plan = product_->plan();

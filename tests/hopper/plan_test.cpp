@@ -68,6 +68,17 @@ TEST(hopper_plan, rows_that_tma_cannot_reach_are_copied_to_whole_units) {
   EXPECT_FALSE(kn.store_by_tma);
 }
 
+// A green context of 80 or 81: 40 pairs of blocks. Of 1: a pair all the same, or nothing would be computed.
+TEST(hopper_plan, a_launch_has_no_more_blocks_than_multiprocessors_it_reaches) {
+  const ProductPlan wide = plan_of(4096, 4096, 4096);
+  EXPECT_EQ(product_grid(wide, 0), 132);
+  EXPECT_EQ(product_grid(wide, 132), 132);
+  EXPECT_EQ(product_grid(wide, 80), 80);
+  EXPECT_EQ(product_grid(wide, 81), 80);
+  EXPECT_EQ(product_grid(wide, 1), 2);
+  EXPECT_EQ(product_grid(plan_of(64, 128, 64), 80), 1) << "not more than there are tiles";
+}
+
 TEST(hopper_plan, every_shape_gets_a_plan_that_covers_it) {
   for (const std::int64_t m : {1, 17, 64, 65, 128, 129, 1000, 4096})
     for (const std::int64_t n : {1, 8, 127, 2112, 32768})

@@ -50,7 +50,7 @@ class Checked {
   ProductTask& task() { return task_; }
 
   // Twice: a launch has to be repeatable, counters and all.
-  void run(const ProductPlan& plan) {
+  void run(const ProductPlan& plan, int multiprocessors = 0) {
     std::vector<std::uint64_t> workspace(static_cast<std::size_t>(plan.workspace_bytes() / 8 + 2), 0);
     void* aligned = workspace.data();
     std::size_t room = workspace.size() * 8;
@@ -58,7 +58,7 @@ class Checked {
     const Product product(task_, plan);
     for (int i = 0; i < 2; ++i) {
       c_.poison();
-      product.enqueue(nullptr);
+      product.enqueue(nullptr, multiprocessors);
     }
   }
   void run(ProductTileName name, int cuts = 1) { run(product_plan_with(name, cuts, task_, kMachine)); }
@@ -147,6 +147,17 @@ TEST(hopper_product, blocks_without_a_tile_leave_and_the_others_go_on) {
     product.run(plan);
     product.check(named(name, false, false));
     EXPECT_EQ(memory.charged, 2 * 100U);
+  }
+}
+
+// As in a green context that is entered after the product was planned.
+TEST(hopper_product, fewer_blocks_than_planned_compute_all_tiles) {
+  for (const ProductTileName name : {ProductTileName::wide, ProductTileName::low}) {
+    Checked product({260, 520, 72}, false, false);
+    for (const int multiprocessors : {1, 3}) {
+      product.run(product_plan_with(name, 1, product.task(), kMachine), multiprocessors);
+      product.check(named(name, false, false));
+    }
   }
 }
 

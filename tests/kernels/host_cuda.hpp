@@ -51,6 +51,14 @@ struct CountingDevicePace {
   }
 };
 
+// Few multiprocessors, so that persistent blocks take several tiles. Memory of the default device is the host's.
+class EmulatedDevice : public UnusedDevice {
+ public:
+  int multiprocessors(Lane) const override { return reached; }
+
+  int reached = 4;  // as in a green context, when it changes
+};
+
 struct EmulatedRun {
   Work charged;
   OutputErrors errors;
@@ -59,7 +67,7 @@ struct EmulatedRun {
 // The second of two runs of `make(problem, device, pace)`, on a poisoned output.
 template <class MakeLaunch>
 EmulatedRun run_emulated(const Problem& problem, const MakeLaunch& make) {
-  UnusedDevice device;  // memory of the default device is the host's
+  EmulatedDevice device;
   CountingDevicePace clocks;
   const std::unique_ptr<Launch> launch = make(device, clocks.pace());
   launch->run();

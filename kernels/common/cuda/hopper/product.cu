@@ -50,13 +50,19 @@ TensorMap c_map(const ProductTask& task, const ProductPlan& plan) {
                                         {.rows = 64, .columns = 64}));
 }
 
+ProductMachine machine_of(const ProductTask& task) {
+  ProductMachine machine = product_machine();
+  if (task.multiprocessors > 0) machine.multiprocessors = task.multiprocessors;
+  return machine;
+}
+
 }  // namespace
 
 std::int64_t product_workspace_bytes(const ProductTask& task) {
-  return product_plan(task, product_machine()).workspace_bytes();
+  return product_plan(task, machine_of(task)).workspace_bytes();
 }
 
-Product::Product(const ProductTask& task) : Product(task, product_plan(task, product_machine())) {}
+Product::Product(const ProductTask& task) : Product(task, product_plan(task, machine_of(task))) {}
 
 Product::Product(const ProductTask& task, const ProductPlan& plan) : task_(task), plan_(plan) {
   if (const auto obstacle = product_obstacle(task.m, task.n, task.k))
@@ -88,13 +94,13 @@ Product::Product(const ProductTask& task, const ProductPlan& plan) : task_(task)
   c_ = c_map(task, plan);
 }
 
-void Product::enqueue(void* stream) const {
+void Product::enqueue(void* stream, int multiprocessors) const {
   if (a_copy_ != nullptr) launch_pad_rows(task_.a, a_copy_, task_.m, task_.k, plan_.a_pitch, stream);
   if (b_copy_ != nullptr)
     launch_pad_rows(task_.b, b_copy_, task_.b_is_kn ? task_.k : task_.n, task_.b_is_kn ? task_.n : task_.k,
                     plan_.b_pitch, stream);
   launch(product_entry(plan_.name, task_.b_is_kn),
-         {.grid = dim3(static_cast<unsigned>(plan_.grid)),
+         {.grid = dim3(static_cast<unsigned>(product_grid(plan_, multiprocessors))),
           .block = dim3(static_cast<unsigned>(plan_.tile().threads())),
           .shared_bytes = static_cast<std::size_t>(product_shared_bytes(plan_.tile())),
           .cluster = plan_.tile().cluster},

@@ -60,6 +60,7 @@ struct ProductTask {
   bool c_is_f32 = false;
   void* workspace = nullptr;  // product_workspace_bytes(task), ZEROED before the first use
   double memory_bytes = 0.0;  // charged in all, spread evenly over the tiles; 2 m n k FLOP are charged besides
+  int multiprocessors = 0;    // that launches reach, for the plan; 0: all of the current device's
   DevicePace pace = {};
 };
 
@@ -115,6 +116,13 @@ using ProductEntry = void (*)(TensorMap a, TensorMap b, TensorMap c, ProductArgs
 
 // Of the current device.
 ProductMachine product_machine();
+// Blocks of a launch that reaches `multiprocessors` (0: as many as were planned with): persistent ones beyond that would
+// begin when others have done their share, and double the time.
+constexpr int product_grid(const ProductPlan& plan, int multiprocessors) {
+  if (multiprocessors <= 0 || multiprocessors >= plan.grid) return plan.grid;
+  const int cluster = plan.tile().cluster, clusters = multiprocessors / cluster;
+  return (clusters > 0 ? clusters : 1) * cluster;
+}
 std::int64_t product_workspace_bytes(const ProductTask& task);
 
 class Product {
@@ -122,7 +130,8 @@ class Product {
   explicit Product(const ProductTask& task);
   Product(const ProductTask& task, const ProductPlan& plan);
 
-  void enqueue(void* stream) const;
+  // With blocks for `multiprocessors` and no more, where the stream reaches fewer than were planned with; 0: as planned.
+  void enqueue(void* stream, int multiprocessors = 0) const;
   const ProductPlan& plan() const { return plan_; }
 
  private:
