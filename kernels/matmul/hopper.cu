@@ -1,12 +1,15 @@
-// matmul on Hopper's own instructions (sm_90a): TMA, wgmma, 2-block clusters. bf16 with f32 sums, bf16 output.
+// matmul on Hopper's own instructions (sm_90a): TMA, wgmma, 2-block clusters. bf16, and fp8 with the scales of DeepSeek-V3
+// whose sums are promoted to f32 every 128 of k; bf16 output.
 //
 // The product itself, its tiles, registers, shared memory and sources: kernels/common/cuda/hopper/product.cuh; which
 // tile suits a shape: product_plan.cpp. Charges memory and compute tile by tile, from a warp of its own. Bound: compute
 // for large shapes, memory for few rows. Rows whose pitch is no multiple of 16 bytes are copied within each launch
-// first; such an output is written without TMA. Does not do: f32 and fp8.
+// first, and a fp8 B that is [k, n] is turned; such an output is written without TMA. A's scales are laid out k first when
+// a launch is prepared, as cuBLASLt wants them too; that is not timed. Does not do: f32.
 #include <fmt/format.h>
 
 #include <optional>
+#include <vector>
 
 #include "kernels/common/cuda/device_array.hpp"
 #include "kernels/common/cuda/hopper/product.hpp"
@@ -15,18 +18,15 @@
 namespace chokepoint {
 namespace {
 
-const char* tile_name(hopper::ProductTileName name) {
-  switch (name) {
-    case hopper::ProductTileName::wide:
-      return "wide";
-    case hopper::ProductTileName::medium:
-      return "medium";
-    case hopper::ProductTileName::square:
-      return "square";
-    case hopper::ProductTileName::low:
-      return "low";
-  }
-  return "?";
+// [k / 128, scale_pitch(m)]; what is behind the rows is zero.
+std::vector<float> scales_k_first(const Tensor& a_scale) {
+  const std::int64_t rows = a_scale.dims()[0], steps = a_scale.dims()[1], pitch = hopper::scale_pitch(rows);
+  std::vector<float> scales(static_cast<std::size_t>(steps * pitch), 0.0F);
+  for (std::int64_t row = 0; row < rows; ++row)
+    for (std::int64_t step = 0; step < steps; ++step)
+      scales[static_cast<std::size_t>(step * pitch + row)] =
+          a_scale.as<float>()[static_cast<std::size_t>(row * steps + step)];
+  return scales;
 }
 
 class MatmulHopper final : public DeviceLaunch {
@@ -42,10 +42,12 @@ class MatmulHopper final : public DeviceLaunch {
                              .a = a_.as<void>(),
                              .b = b_.as<void>(),
                              .b_is_kn = problem.b_layout() == BLayout::kn,
+                             .fp8 = problem.dtype() == Dtype::fp8_e4m3,
                              .c = output_data<void>(),
                              .memory_bytes = problem.work().memory_bytes,
                              .multiprocessors = device.multiprocessors(Lane::compute),
                              .pace = device_pace(pace)};
+    if (task.fp8) task.scales = upload_scales(problem, device);
     if (const std::int64_t bytes = hopper::product_workspace_bytes(task); bytes > 0) {
       workspace_ = DeviceArray(device, bytes);
       device.set_bytes(workspace_.as<void>(), 0, static_cast<std::size_t>(bytes));
@@ -59,7 +61,7 @@ class MatmulHopper final : public DeviceLaunch {
   std::vector<std::pair<std::string, std::string>> remarks() const override {
     const hopper::ProductPlan& plan = product_->plan();
     const hopper::ProductTile tile = plan.tile();
-    return {{"tile", fmt::format("{} {}x{}, clusters of {}", tile_name(plan.name), tile.block_m, tile.block_n,
+    return {{"tile", fmt::format("{} {}x{}, clusters of {}", hopper::tile_name(plan.name), tile.block_m, tile.block_n,
                                  tile.cluster)},
             {"cuts_along_k", fmt::format("{}", plan.order.cuts)},
             {"rows_copied", plan.a_pitch + plan.b_pitch > 0 ? "yes" : "no"},
@@ -67,7 +69,20 @@ class MatmulHopper final : public DeviceLaunch {
   }
 
  private:
-  DeviceArray a_, b_, workspace_;
+  hopper::ProductScales upload_scales(const MatmulProblem& problem, Device& device) {
+    const std::vector<float> a_scale = scales_k_first(problem.a_scale());
+    a_scale_ = DeviceArray(device, a_scale.data(), static_cast<std::int64_t>(a_scale.size() * sizeof(float)));
+    b_scale_ = DeviceArray(device, problem.b_scale());
+    const std::int64_t row = problem.b_scale().dims()[1];  // of B's scales, which are stored as B is
+    const bool kn = problem.b_layout() == BLayout::kn;
+    return {.a = a_scale_.as<float>(),
+            .a_pitch = hopper::scale_pitch(problem.m()),
+            .b = b_scale_.as<float>(),
+            .b_step = kn ? row : 1,
+            .b_block = kn ? 1 : row};
+  }
+
+  DeviceArray a_, b_, a_scale_, b_scale_, workspace_;
   std::optional<hopper::Product> product_;
 };
 
@@ -80,7 +95,7 @@ const Register<Kernel> kernel{{
     .operation = "matmul",
     .summary = "own wgmma tiles fed by TMA, two-block clusters, persistent (sm_90a)",
     .device = "cuda",
-    .dtypes = {Dtype::bf16},
+    .dtypes = {Dtype::bf16, Dtype::fp8_e4m3},
     .paces = {Resource::compute, Resource::memory},
     .probes = false,  // a probe is not verified: not before records say that this kernel is right
     .least_sm = 90,

@@ -107,6 +107,11 @@ Operand register_operand(std::span<Thread* const> threads, std::size_t group, st
   return values;
 }
 
+// Of fp8, sums keep 14 bits and lose the others (DeepSeek-V3 report, section 3.3.2): no rounding.
+float as_kept(float sum, bool fp8) {
+  return fp8 ? std::bit_cast<float>(std::bit_cast<std::uint32_t>(sum) & ~0x3ffU) : sum;
+}
+
 Sums& sums_at(Thread& thread, const float* d) {
   for (Sums& sums : thread.sums)
     if (sums.d == d) return sums;
@@ -143,7 +148,7 @@ void execute(std::span<Thread* const> threads, std::size_t group, std::size_t in
     Sums& sums = sums_at(*threads[t], threads[t]->product_groups[group][index].d);
     for (std::size_t i = 0; i < n / 2; ++i) {
       const std::size_t row = t / 32 * 16 + t % 32 / 4 + (i & 2U) * 4, column = i / 4 * 8 + t % 4 * 2 + (i & 1U);
-      sums.values[i] = (what.keep ? sums.values[i] : 0.0F) + product[row * n + column];
+      sums.values[i] = as_kept((what.keep ? sums.values[i] : 0.0F) + product[row * n + column], what.fp8);
     }
     --sums.products;
   }

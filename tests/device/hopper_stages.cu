@@ -16,6 +16,12 @@ namespace chokepoint::hopper {
 ProductEntry product_wide(bool b_is_kn) { return b_is_kn ? nullptr : product_kernel<ProductTileName::wide, Major::k>; }
 ProductEntry product_medium(bool) { return nullptr; }
 ProductEntry product_square(bool) { return nullptr; }
+ProductEntry product_narrow(bool) { return nullptr; }
+ProductEntry product_fp8_wide() { return product_kernel<ProductTileName::fp8_wide, Major::k>; }
+ProductEntry product_fp8_medium() { return nullptr; }
+ProductEntry product_fp8_square() { return nullptr; }
+ProductEntry product_fp8_low() { return product_kernel<ProductTileName::fp8_low, Major::k>; }
+ProductEntry product_fp8_narrow() { return nullptr; }
 ProductEntry product_low(bool b_is_kn) { return b_is_kn ? product_kernel<ProductTileName::low, Major::mn> : nullptr; }
 GroupedEntry grouped_wide() { return grouped_kernel<ProductTileName::wide>; }
 GroupedEntry grouped_low() { return nullptr; }

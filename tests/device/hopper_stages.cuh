@@ -12,6 +12,7 @@
 #include "kernels/common/cuda/hopper/wgmma.cuh"
 #include "kernels/common/cuda/launch.cuh"
 #include "tests/device/hopper_stage_groups.hpp"
+#include "tests/device/hopper_stage_scales.hpp"
 
 namespace chokepoint::hopper::stages {
 
@@ -377,6 +378,8 @@ inline constexpr Stage kStages[] = {{"S1 boxes of TMA, swizzled, over edges", tm
                                     {"S4 one block, k shorter and longer than the ring", one_block},
                                     {"S5 persistent blocks, ragged edges, cuts along k", persistent},
                                     {"S6 clusters of two, odd numbers of tiles", clusters},
+                                    {"S7 fp8 with scales, sums promoted every 128 of k", scaled_blocks},
+                                    {"S7 fp8 with scales in clusters, tiles across blocks of scales", scaled_clusters},
                                     {"S8 groups of rows: one block, ragged, masked, gated", groups_of_rows}};
 
 }  // namespace chokepoint::hopper::stages

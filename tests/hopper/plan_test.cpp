@@ -11,18 +11,41 @@ constexpr ProductMachine kH100{};  // 132 multiprocessors, 227 KiB
 ProductPlan plan_of(std::int64_t m, std::int64_t n, std::int64_t k, bool kn = false) {
   return product_plan({.m = m, .n = n, .k = k, .b_is_kn = kn}, kH100);
 }
+ProductPlan fp8_plan_of(std::int64_t m, std::int64_t n, std::int64_t k) {
+  return product_plan({.m = m, .n = n, .k = k, .fp8 = true}, kH100);
+}
+
+void expect_covered(const ProductPlan& plan, std::int64_t m, std::int64_t n, std::int64_t k) {
+  const ProductTile tile = plan.tile();
+  ASSERT_GT(plan.grid, 0);
+  EXPECT_EQ(plan.grid % tile.cluster, 0);
+  EXPECT_LE(plan.grid, 132);
+  EXPECT_GE(std::int64_t{plan.order.rows} * tile.block_m * tile.cluster, m);
+  EXPECT_GE(std::int64_t{plan.order.columns} * tile.block_n, n);
+  EXPECT_GE(std::int64_t{plan.steps} * tile.depth(), k);
+  EXPECT_LE(plan.order.cuts, plan.steps);
+  if (tile.cluster > 1) {
+    EXPECT_EQ(plan.order.cuts, 1) << "clusters do not join cuts";
+  }
+  EXPECT_EQ(plan.counter_bytes % 16 + plan.partial_bytes % 16 + plan.a_bytes % 16, 0) << "copies are aligned";
+}
 
 TEST(hopper_plan, every_tile_fits_shared_memory_and_registers) {
-  for (const ProductTileName name : kProductTileNames) {
-    const ProductTile tile = product_tile(name);
-    EXPECT_LE(product_shared_bytes(tile), kH100.shared_bytes);
-    EXPECT_EQ(tile.block_m % 64, 0);
-    EXPECT_GE(tile.stages, 3);
-    EXPECT_EQ(tile.b_bytes() / tile.cluster % kTileAlignment, 0);
-    EXPECT_LE(40 + tile.consumers() * 232, 512);
-  }
+  for (const bool fp8 : {false, true})
+    for (const ProductTileName name : fp8 ? kFp8TileNames : kProductTileNames) {
+      const ProductTile tile = product_tile(name);
+      EXPECT_EQ(tile.fp8, fp8);
+      EXPECT_LE(product_shared_bytes(tile), kH100.shared_bytes) << tile_name(name);
+      EXPECT_EQ(tile.block_m % 64, 0);
+      EXPECT_GE(tile.stages, 3);
+      EXPECT_EQ(tile.b_bytes() / tile.cluster % kTileAlignment, 0);
+      EXPECT_LE(40 + tile.consumers() * 232, 512);
+      EXPECT_LE((fp8 ? 2 : 1) * tile.block_n / 2, 192) << "sums leave registers for addresses and factors";
+    }
   // wide: 4 x (16 + 32) KiB of stages, 2 x 16 KiB of stores, 512 B of notes.
   EXPECT_EQ(product_shared_bytes(product_tile(ProductTileName::wide)), 4 * 49152 + 2 * 16384 + 512);
+  // fp8_wide: 4 x (16 + 24) KiB, and 4 x 128 scales.
+  EXPECT_EQ(product_shared_bytes(product_tile(ProductTileName::fp8_wide)), 4 * (40960 + 512) + 2 * 16384 + 512);
 }
 
 TEST(hopper_plan, large_products_take_wide_tiles_and_all_multiprocessors) {
@@ -45,15 +68,54 @@ TEST(hopper_plan, medium_tiles_fill_waves_that_wide_ones_do_not) {
   EXPECT_EQ(plan.order.count(), 176);
 }
 
-TEST(hopper_plan, few_rows_take_low_tiles_cut_until_multiprocessors_are_busy) {
-  for (const auto& [n, k] : {std::pair{2112, 7168}, {7168, 2048}, {4096, 7168}}) {
-    const ProductPlan plan = plan_of(64, n, k);
-    EXPECT_EQ(plan.name, ProductTileName::low) << n;
-    EXPECT_GE(plan.grid, 80) << n;
-    EXPECT_GT(plan.order.cuts, 1) << n;
-    // A counter per tile and 64 x 128 sums per tile and cut.
-    EXPECT_EQ(plan.partial_bytes, std::int64_t{plan.order.columns} * plan.order.cuts * 64 * 128 * 4);
-  }
+TEST(hopper_plan, few_rows_take_tiles_of_64_cut_until_multiprocessors_are_busy) {
+  for (const auto& [n, k] : {std::pair{2112, 7168}, {7168, 2048}, {4096, 7168}, {576, 7168}})
+    for (const ProductPlan& plan : {plan_of(64, n, k), fp8_plan_of(64, n, k), plan_of(1, n, k), fp8_plan_of(1, n, k)}) {
+      EXPECT_EQ(plan.tile().block_m, 64) << n;
+      EXPECT_GE(plan.grid, 100) << n;
+      // Sums per tile and cut.
+      const std::int64_t sums = plan.tile().block_m * plan.tile().block_n * 4;
+      EXPECT_EQ(plan.partial_bytes, plan.order.cuts == 1 ? 0 : plan.order.columns * plan.order.cuts * sums);
+    }
+}
+
+// 2112 columns are 33 tiles of 64, four cuts of which are one wave; 17 of 128 would take seven, and join more sums.
+TEST(hopper_plan, narrow_tiles_need_fewer_cuts) {
+  const ProductPlan plan = fp8_plan_of(16, 2112, 7168);
+  EXPECT_EQ(plan.name, ProductTileName::fp8_narrow);
+  EXPECT_EQ(plan.order.cuts, 4);
+  EXPECT_EQ(plan.grid, 132);
+}
+
+// Layers of DeepSeek-V3 with more weights than 8 MB; a clock takes 1970 bytes from memory.
+TEST(hopper_plan, few_rows_are_expected_to_run_at_three_quarters_of_memorys_rate) {
+  for (const std::int64_t m : {1, 16, 64, 128})
+    for (const auto& [n, k] : {std::pair{2112, 7168}, {24576, 1536}, {32768, 512}, {7168, 16384}, {4096, 7168}, {7168, 2048}})
+      for (const bool fp8 : {false, true}) {
+        if (fp8 && m == 128 && n == 2112) continue;  // 16 MB, of which the join of 7 cuts takes a third
+        const ProductTask task{.m = m, .n = n, .k = k, .fp8 = fp8};
+        const double bytes = (fp8 ? 1.0 : 2.0) * static_cast<double>(m * k + n * k) + 2.0 * static_cast<double>(m * n);
+        EXPECT_GE(bytes / 1970.0 / product_cycles(product_plan(task, kH100), task, kH100), 0.74)
+            << m << ' ' << n << ' ' << k << (fp8 ? " fp8" : " bf16");
+      }
+}
+
+TEST(hopper_plan, large_fp8_products_take_wide_tiles_in_clusters) {
+  // 16 pairs of rows: 38 columns of 192 are 608 tiles in 10 waves of 66; 45 of 160 are 720 in 11, of less work each.
+  EXPECT_EQ(fp8_plan_of(4096, 7168, 16384).name, ProductTileName::fp8_medium);
+  EXPECT_EQ(fp8_plan_of(8192, 8192, 8192).name, ProductTileName::fp8_wide);
+  EXPECT_EQ(fp8_plan_of(8192, 8192, 8192).steps, 64);
+}
+
+// Fp8 that is [k, n] is turned whatever its pitch; 100 bytes of k are copied to 112.
+TEST(hopper_plan, fp8_is_read_along_k_alone) {
+  const ProductPlan kn = product_plan({.m = 64, .n = 256, .k = 128, .b_is_kn = true, .fp8 = true}, kH100);
+  EXPECT_EQ(kn.b_pitch, 128);
+  EXPECT_EQ(kn.b_bytes, 256 * 128);
+  EXPECT_EQ(kn.a_pitch, 0);
+  const ProductPlan nk = fp8_plan_of(64, 256, 100);
+  EXPECT_EQ(nk.a_pitch, 112);
+  EXPECT_EQ(nk.b_pitch, 112);
 }
 
 TEST(hopper_plan, rows_that_tma_cannot_reach_are_copied_to_whole_units) {
@@ -76,26 +138,15 @@ TEST(hopper_plan, a_launch_has_no_more_blocks_than_multiprocessors_it_reaches) {
   EXPECT_EQ(product_grid(wide, 80), 80);
   EXPECT_EQ(product_grid(wide, 81), 80);
   EXPECT_EQ(product_grid(wide, 1), 2);
-  EXPECT_EQ(product_grid(plan_of(64, 128, 64), 80), 1) << "not more than there are tiles";
+  EXPECT_EQ(product_grid(plan_of(64, 64, 64), 80), 1) << "not more than there are tiles";
 }
 
 TEST(hopper_plan, every_shape_gets_a_plan_that_covers_it) {
   for (const std::int64_t m : {1, 17, 64, 65, 128, 129, 1000, 4096})
     for (const std::int64_t n : {1, 8, 127, 2112, 32768})
       for (const std::int64_t k : {1, 64, 65, 512, 16384}) {
-        const ProductPlan plan = plan_of(m, n, k);
-        const ProductTile tile = plan.tile();
-        ASSERT_GT(plan.grid, 0);
-        EXPECT_EQ(plan.grid % tile.cluster, 0);
-        EXPECT_LE(plan.grid, 132);
-        EXPECT_GE(std::int64_t{plan.order.rows} * tile.block_m * tile.cluster, m);
-        EXPECT_GE(std::int64_t{plan.order.columns} * tile.block_n, n);
-        EXPECT_GE(std::int64_t{plan.steps} * kProductDepth, k);
-        EXPECT_LE(plan.order.cuts, plan.steps);
-        if (tile.cluster > 1) {
-          EXPECT_EQ(plan.order.cuts, 1) << "clusters do not join cuts";
-        }
-        EXPECT_EQ(plan.counter_bytes % 16 + plan.partial_bytes % 16 + plan.a_bytes % 16, 0) << "copies are aligned";
+        expect_covered(plan_of(m, n, k), m, n, k);
+        expect_covered(fp8_plan_of(m, n, k), m, n, k);
       }
 }
 

@@ -8,12 +8,11 @@
 namespace chokepoint {
 namespace {
 
-TEST(matmul_hopper, is_right_and_charges_the_operations_work) {
-  for (const char* text :
-       {"m=5,n=7,k=9", "m=130,n=264,k=136", "m=64,n=136,k=1000,b_layout=kn", "m=3,n=17,k=65,b_layout=kn"}) {
+void expect_right(std::initializer_list<const char*> shapes, Dtype dtype) {
+  for (const char* text : shapes) {
     const Operation& operation = find_operation("matmul");
     const Shape shape = complete_shape(operation, parse_shape(text));
-    const auto problem = operation.make(shape, Dtype::bf16, {});
+    const auto problem = operation.make(shape, dtype, {});
     const EmulatedRun run = run_emulated(*problem, [&](Device& device, const Pace& pace) {
       return find_kernel("matmul", "hopper").prepare(*problem, device, pace);
     });
@@ -21,6 +20,18 @@ TEST(matmul_hopper, is_right_and_charges_the_operations_work) {
     EXPECT_EQ(run.charged.memory_bytes, problem->work().memory_bytes) << text;
     EXPECT_EQ(run.charged.flop, problem->work().flop) << text;
   }
+}
+
+TEST(matmul_hopper, is_right_and_charges_the_operations_work) {
+  expect_right({"m=5,n=7,k=9", "m=130,n=264,k=136", "m=64,n=136,k=1000,b_layout=kn", "m=3,n=17,k=65,b_layout=kn"},
+               Dtype::bf16);
+}
+
+// Weights of 300 rows have three rows of scales, of which the last is for 44.
+TEST(matmul_hopper, scales_fp8_as_the_operation_does) {
+  expect_right({"m=1,n=1,k=1", "m=5,n=7,k=9", "m=130,n=264,k=400", "m=61,n=257,k=129", "m=65,n=300,k=272,b_layout=kn",
+                "m=300,n=400,k=384", "m=16,n=136,k=2048"},
+               Dtype::fp8_e4m3);
 }
 
 TEST(matmul_hopper, is_for_sm_90a_alone_and_says_what_it_chose) {

@@ -122,4 +122,16 @@ __device__ __forceinline__ void give_back(Mbarrier* empty) {
   }
 }
 
+// The same, where threads themselves have read the stage: each warp counts once, when all of its lanes have.
+template <int kCluster>
+__device__ __forceinline__ void give_back_by_warps(Mbarrier* empty) {
+  __syncwarp();
+  const unsigned lane = lane_id();
+  if constexpr (kCluster == 1) {
+    if (lane == 0) mbarrier_arrive(empty);
+  } else {
+    if (lane < kCluster) mbarrier_arrive_in(empty, lane);
+  }
+}
+
 }  // namespace chokepoint::hopper

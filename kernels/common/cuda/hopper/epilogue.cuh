@@ -106,7 +106,8 @@ __device__ inline void store_direct(const DirectOutput& out, const float (&d)[kC
 // Tiles cut along k: every cut leaves its sums in `partials`, and the last to arrive adds them up in order, so that
 // the result is the same every time. True for that one, whose `d` is then the whole tile's. `consumers` threads of the
 // block take part, all with the same work; `thread` counts them from 0. `told` is a word of shared memory, `barrier` a
-// named barrier of theirs. Counters are zero before, and again afterwards.
+// named barrier of theirs. Counters are zero before, and again afterwards. Rows from `rows` on are left out: with few
+// rows, partial sums would be most of what is moved.
 struct CutTile {
   float* partials = nullptr;     // [cuts][kCount][consumers]: of this tile
   unsigned* counter = nullptr;
@@ -115,10 +116,13 @@ struct CutTile {
 
 template <int kCount>
 __device__ bool join_cuts(const CutTile& tile, float (&d)[kCount], int* told, unsigned barrier, int thread,
-                          int consumers) {
+                          int consumers, int rows) {
+  const int row = thread / 128 * 64 + accumulator_row(thread % 128, 0);
+  const bool counts[2] = {row < rows, row + 8 < rows};
   float* own = tile.partials + std::int64_t{tile.cut} * kCount * consumers + thread;
 #pragma unroll
-  for (int i = 0; i < kCount; ++i) own[i * consumers] = d[i];
+  for (int i = 0; i < kCount; ++i)
+    if (counts[i / 2 % 2]) own[i * consumers] = d[i];
   __threadfence();
   barrier_sync(barrier, static_cast<unsigned>(consumers));
   if (thread == 0) *told = atomicAdd(tile.counter, 1U) + 1 == static_cast<unsigned>(tile.cuts) ? 1 : 0;
@@ -130,7 +134,8 @@ __device__ bool join_cuts(const CutTile& tile, float (&d)[kCount], int* told, un
   for (int cut = 0; cut < tile.cuts; ++cut) {
     const float* from = tile.partials + std::int64_t{cut} * kCount * consumers + thread;
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) d[i] += from[i * consumers];
+    for (int i = 0; i < kCount; ++i)
+      if (counts[i / 2 % 2]) d[i] += from[i * consumers];
   }
   if (thread == 0) *tile.counter = 0;
   return true;

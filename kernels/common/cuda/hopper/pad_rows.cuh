@@ -1,4 +1,5 @@
-// How does TMA reach rows whose pitch is no multiple of 16 bytes? They are copied to a pitch that is. Bound: memory.
+// How does TMA reach rows whose pitch is no multiple of 16 bytes? They are copied to a pitch that is; and fp8 whose rows
+// run the other way is copied turned. Bound: memory.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +13,10 @@ inline constexpr int kPadThreads = 256, kPadSegment = 1024;  // elements of a ro
 
 constexpr std::int64_t pad_segments(std::int64_t length) { return (length + kPadSegment - 1) / kPadSegment; }
 
-// bf16 rows of `length` elements that lie length apart, to rows that lie `pitch` apart; what is behind them stays.
+// Rows of `length` elements that lie length apart, to rows that lie `pitch` apart; what is behind them stays.
+template <class T>
 __global__ void __launch_bounds__(kPadThreads)
-    pad_rows(const std::uint16_t* from, std::uint16_t* to, std::int64_t rows, std::int64_t length, std::int64_t pitch) {
+    pad_rows(const T* from, T* to, std::int64_t rows, std::int64_t length, std::int64_t pitch) {
   const std::int64_t segments = pad_segments(length), warps = std::int64_t{gridDim.x} * (kPadThreads / 32);
   const std::int64_t warp = std::int64_t{blockIdx.x} * (kPadThreads / 32) + threadIdx.x / 32;
   for (std::int64_t i = warp; i < rows * segments; i += warps) {
@@ -24,12 +26,50 @@ __global__ void __launch_bounds__(kPadThreads)
   }
 }
 
+// to[column * pitch + row] = from[row * columns + column], of bytes. Squares of kTurnSide are read along one side and
+// written along the other.
+inline constexpr int kTurnSide = 64;
+__global__ void __launch_bounds__(kPadThreads) turn_bytes(const std::uint8_t* from, std::uint8_t* to, std::int64_t rows,
+                                                          std::int64_t columns, std::int64_t pitch) {
+  __shared__ std::uint8_t square[kTurnSide][kTurnSide + 4];  // a column's bytes are in different banks
+  const std::int64_t wide = (columns + kTurnSide - 1) / kTurnSide, high = (rows + kTurnSide - 1) / kTurnSide;
+  const int along = static_cast<int>(threadIdx.x) % kTurnSide, first = static_cast<int>(threadIdx.x) / kTurnSide;
+  for (std::int64_t i = blockIdx.x; i < wide * high; i += gridDim.x) {
+    const std::int64_t row = i / wide * kTurnSide, column = i % wide * kTurnSide;
+    for (int r = first; r < kTurnSide; r += kPadThreads / kTurnSide)
+      if (row + r < rows && column + along < columns) square[r][along] = from[(row + r) * columns + column + along];
+    __syncthreads();
+    for (int c = first; c < kTurnSide; c += kPadThreads / kTurnSide)
+      if (column + c < columns && row + along < rows) to[(column + c) * pitch + row + along] = square[along][c];
+    __syncthreads();
+  }
+}
+
+constexpr dim3 pad_grid(std::int64_t blocks) {
+  constexpr std::int64_t kMostBlocks = 1056;  // eight for each of an H100's multiprocessors
+  return dim3(static_cast<unsigned>(blocks < kMostBlocks ? blocks : kMostBlocks));
+}
+
+template <class T>
+void launch_pad_rows_of(const void* from, void* to, std::int64_t rows, std::int64_t length, std::int64_t pitch,
+                        void* stream) {
+  const std::int64_t blocks = (rows * pad_segments(length) + kPadThreads / 32 - 1) / (kPadThreads / 32);
+  launch(pad_rows<T>, pad_grid(blocks), dim3(kPadThreads), 0, stream, static_cast<const T*>(from), static_cast<T*>(to),
+         rows, length, pitch);
+}
+
+// Of bf16.
 inline void launch_pad_rows(const void* from, void* to, std::int64_t rows, std::int64_t length, std::int64_t pitch,
                             void* stream) {
-  constexpr std::int64_t kMostBlocks = 1056;  // eight for each of an H100's multiprocessors
-  const std::int64_t blocks = (rows * pad_segments(length) + kPadThreads / 32 - 1) / (kPadThreads / 32);
-  launch(pad_rows, dim3(static_cast<unsigned>(blocks < kMostBlocks ? blocks : kMostBlocks)), dim3(kPadThreads), 0,
-         stream, static_cast<const std::uint16_t*>(from), static_cast<std::uint16_t*>(to), rows, length, pitch);
+  launch_pad_rows_of<std::uint16_t>(from, to, rows, length, pitch, stream);
+}
+
+inline void launch_turn_bytes(const void* from, void* to, std::int64_t rows, std::int64_t columns, std::int64_t pitch,
+                              void* stream) {
+  const std::int64_t squares =
+      ((rows + kTurnSide - 1) / kTurnSide) * ((columns + kTurnSide - 1) / kTurnSide);
+  launch(turn_bytes, pad_grid(squares), dim3(kPadThreads), 0, stream, static_cast<const std::uint8_t*>(from),
+         static_cast<std::uint8_t*>(to), rows, columns, pitch);
 }
 
 }  // namespace chokepoint::hopper

@@ -12,11 +12,29 @@ ProductEntry product_wide(bool b_is_kn);
 ProductEntry product_medium(bool b_is_kn);
 ProductEntry product_square(bool b_is_kn);
 ProductEntry product_low(bool b_is_kn);
+ProductEntry product_narrow(bool b_is_kn);
+ProductEntry product_fp8_wide();
+ProductEntry product_fp8_medium();
+ProductEntry product_fp8_square();
+ProductEntry product_fp8_low();
+ProductEntry product_fp8_narrow();
 
 namespace {
 
 ProductEntry product_entry(ProductTileName name, bool b_is_kn) {
   switch (name) {
+    case ProductTileName::narrow:
+      return product_narrow(b_is_kn);
+    case ProductTileName::fp8_wide:
+      return product_fp8_wide();
+    case ProductTileName::fp8_medium:
+      return product_fp8_medium();
+    case ProductTileName::fp8_square:
+      return product_fp8_square();
+    case ProductTileName::fp8_low:
+      return product_fp8_low();
+    case ProductTileName::fp8_narrow:
+      return product_fp8_narrow();
     case ProductTileName::wide:
       return product_wide(b_is_kn);
     case ProductTileName::medium:
@@ -29,19 +47,21 @@ ProductEntry product_entry(ProductTileName name, bool b_is_kn) {
   return nullptr;
 }
 
+TensorElement element_of(const ProductTask& task) { return task.fp8 ? TensorElement::byte : TensorElement::bf16; }
+
 TensorMap a_map(const ProductTask& task, const ProductPlan& plan, const void* a) {
-  return encode_tensor_map(matrix_boxes(a, TensorElement::bf16, {.rows = task.m, .columns = task.k},
-                                        {.rows = plan.tile().block_m, .columns = kProductDepth}, plan.a_pitch));
+  return encode_tensor_map(matrix_boxes(a, element_of(task), {.rows = task.m, .columns = task.k},
+                                        {.rows = plan.tile().block_m, .columns = plan.tile().depth()}, plan.a_pitch));
 }
 
 // As one block of a cluster loads it.
 TensorMap b_map(const ProductTask& task, const ProductPlan& plan, const void* b) {
   const ProductTile tile = plan.tile();
-  return task.b_is_kn ? encode_tensor_map(matrix_boxes(b, TensorElement::bf16, {.rows = task.k, .columns = task.n},
-                                                       {.rows = kProductDepth, .columns = 64}, plan.b_pitch))
-                      : encode_tensor_map(matrix_boxes(b, TensorElement::bf16, {.rows = task.n, .columns = task.k},
-                                                       {.rows = tile.block_n / tile.cluster, .columns = kProductDepth},
-                                                       plan.b_pitch));
+  if (task.b_is_kn && !task.fp8)
+    return encode_tensor_map(matrix_boxes(b, TensorElement::bf16, {.rows = task.k, .columns = task.n},
+                                          {.rows = tile.depth(), .columns = 64}, plan.b_pitch));
+  return encode_tensor_map(matrix_boxes(b, element_of(task), {.rows = task.n, .columns = task.k},
+                                        {.rows = tile.block_n / tile.cluster, .columns = tile.depth()}, plan.b_pitch));
 }
 
 TensorMap c_map(const ProductTask& task, const ProductPlan& plan) {
@@ -69,6 +89,8 @@ Product::Product(const ProductTask& task, const ProductPlan& plan) : task_(task)
     throw Error(Fault::unsupported, "product: " + *obstacle, "choose another kernel");
   if (plan.grid == 0)
     throw Error(Fault::unsupported, "product: no tile fits the shared memory of this GPU", "choose another kernel");
+  if (task.fp8 && task.scales.a_pitch < scale_pitch(task.m))
+    throw Error(Fault::device, "product: scales of A have a pitch below scale_pitch(m)", "lay them out with it");
   auto* workspace = static_cast<unsigned char*>(task.workspace);
   if (plan.workspace_bytes() > 0 && workspace == nullptr)
     throw Error(Fault::device, "product: the task has no workspace", "give it product_workspace_bytes(task)");
@@ -82,6 +104,7 @@ Product::Product(const ProductTask& task, const ProductPlan& plan) : task_(task)
            .store_by_tma = plan.store_by_tma,
            .counters = reinterpret_cast<unsigned*>(workspace),
            .memory_bytes = static_cast<std::int64_t>(task.memory_bytes + 0.5),
+           .scales = task.scales,
            .pace = task.pace};
   workspace += plan.counter_bytes;
   args_.partials = reinterpret_cast<float*>(workspace);
@@ -95,10 +118,12 @@ Product::Product(const ProductTask& task, const ProductPlan& plan) : task_(task)
 }
 
 void Product::enqueue(void* stream, int multiprocessors) const {
-  if (a_copy_ != nullptr) launch_pad_rows(task_.a, a_copy_, task_.m, task_.k, plan_.a_pitch, stream);
-  if (b_copy_ != nullptr)
-    launch_pad_rows(task_.b, b_copy_, task_.b_is_kn ? task_.k : task_.n, task_.b_is_kn ? task_.n : task_.k,
-                    plan_.b_pitch, stream);
+  const auto pad = task_.fp8 ? launch_pad_rows_of<std::uint8_t> : launch_pad_rows_of<std::uint16_t>;
+  if (a_copy_ != nullptr) pad(task_.a, a_copy_, task_.m, task_.k, plan_.a_pitch, stream);
+  if (b_copy_ != nullptr && task_.fp8 && task_.b_is_kn)
+    launch_turn_bytes(task_.b, b_copy_, task_.k, task_.n, plan_.b_pitch, stream);
+  else if (b_copy_ != nullptr)
+    pad(task_.b, b_copy_, task_.b_is_kn ? task_.k : task_.n, task_.b_is_kn ? task_.n : task_.k, plan_.b_pitch, stream);
   launch(product_entry(plan_.name, task_.b_is_kn),
          {.grid = dim3(static_cast<unsigned>(product_grid(plan_, multiprocessors))),
           .block = dim3(static_cast<unsigned>(plan_.tile().threads())),

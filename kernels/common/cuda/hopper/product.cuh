@@ -1,7 +1,8 @@
-// C[m, n] = A[m, k] x B in bf16 with f32 sums, on Hopper's tensor cores (sm_90a).
+// C[m, n] = A[m, k] x B in bf16 or fp8 with f32 sums, on Hopper's tensor cores (sm_90a). What fp8 adds is in
+// scaled_product.cuh.
 //
 // Tile and pipeline: product.hpp's ProductTile. Persistent blocks; the first warpgroup loads (one thread, TMA with
-//   128-byte swizzle, a ring of `stages` steps of 64 along k) and paces (one lane of its second warp), the others
+//   128-byte swizzle, a ring of `stages` steps of 128 bytes along k) and paces (one lane of its second warp), the others
 //   multiply: wgmma m64nNk16, four a step, one step's products in flight while the next stage is waited for. In a
 //   cluster of two the blocks share B by multicast. Sums leave through shared memory (stmatrix, TMA store), so that the
 //   store of a tile goes on while the next is computed. Tiles of products with few of them are cut along k, and the
@@ -19,6 +20,7 @@
 #include "kernels/common/cuda/hopper/epilogue.cuh"
 #include "kernels/common/cuda/hopper/pace.cuh"
 #include "kernels/common/cuda/hopper/product.hpp"
+#include "kernels/common/cuda/hopper/scaled_product.cuh"
 #include "kernels/common/cuda/hopper/tile_walk.cuh"
 #include "kernels/common/cuda/hopper/wgmma.cuh"
 
@@ -39,7 +41,10 @@ struct ProductShared {
   __device__ unsigned char* store(int consumer) const {
     return base + kTile.stages * kStageBytes + consumer * kStoreBytes;
   }
-  __device__ unsigned char* notes() const { return store(kTile.consumers()); }
+  __device__ float* a_scales(int stage) const {
+    return reinterpret_cast<float*>(store(kTile.consumers()) + stage * kTile.scale_bytes());
+  }
+  __device__ unsigned char* notes() const { return store(kTile.consumers()) + kTile.stages * kTile.scale_bytes(); }
   __device__ unsigned char* pace() const { return notes() + kPaceAt; }
   __device__ int* told() const { return reinterpret_cast<int*>(notes() + kToldAt); }
 
@@ -49,13 +54,16 @@ struct ProductShared {
 // One stage: A's rows of this block, and of B this block's half for the whole cluster.
 template <ProductTileName kName, Major kB>
 __device__ __forceinline__ void product_load(const ProductShared<kName>& shared, const TensorMap* a, const TensorMap* b,
-                                             Mbarrier* full, const ProductWork& work, int step, int stage, int rank) {
+                                             const ProductScales& scales, Mbarrier* full, const ProductWork& work,
+                                             int step, int stage, int rank) {
   constexpr ProductTile kTile = product_tile(kName);
+  static_assert(!kTile.fp8 || kB == Major::k, "tensor cores take fp8 along k only");
   // Columns of B in a box, and boxes a stage; the first blocks of a cluster take one more where they do not divide.
   constexpr int kColumns = kB == Major::k ? kTile.block_n / kTile.cluster : 64, kBoxes = kTile.block_n / kColumns;
   constexpr int kMostBoxes = (kBoxes + kTile.cluster - 1) / kTile.cluster;
-  const int k = step * kProductDepth;
-  mbarrier_arrive_expect_tx(full, kTile.a_bytes() + kTile.b_bytes());
+  const int k = step * kTile.depth();
+  mbarrier_arrive_expect_tx(full, kTile.a_bytes() + kTile.b_bytes() + kTile.scale_bytes());
+  if constexpr (kTile.fp8) scaled_load<kName>(shared.a_scales(stage), scales, full, work, step);
   tma_load_2d(shared.a(stage), a, full, k, work.row);
 #pragma unroll
   for (int i = 0; i < kMostBoxes; ++i) {
@@ -76,7 +84,7 @@ using ProductWalk = DenseWalk<product_tile(kName).block_m, product_tile(kName).b
 
 template <ProductTileName kName, Major kB>
 __device__ void product_produce(const ProductShared<kName>& shared, const TensorMap* a, const TensorMap* b,
-                                ProductWalk<kName> walk, const TilePace& pace) {
+                                const ProductScales& scales, ProductWalk<kName> walk, const TilePace& pace) {
   constexpr ProductTile kTile = product_tile(kName);
   const Ring<kTile.stages> ring(shared.notes());
   const int rank = Seat<kTile.cluster>{}.rank;
@@ -85,7 +93,7 @@ __device__ void product_produce(const ProductShared<kName>& shared, const Tensor
     pace.enter(gate);
     for (int step = work.step; step < work.step_end; ++step) {
       ring.wait_empty(at);
-      product_load<kName, kB>(shared, a, b, ring.full(at), work, step, at.stage, rank);
+      product_load<kName, kB>(shared, a, b, scales, ring.full(at), work, step, at.stage, rank);
       ring.next(at);
     }
   }
@@ -98,7 +106,7 @@ __device__ void product_charge(const ProductArgs& args, ProductWalk<kName> walk,
   for (ProductWork work; walk.next(work);) {
     const int rows = max(0, min(work.row_end - work.row, kTile.block_m));
     const int columns = min(args.n - work.column, kTile.block_n);
-    const int depth = min(args.k, work.step_end * kProductDepth) - work.step * kProductDepth;
+    const int depth = min(args.k, work.step_end * kTile.depth()) - work.step * kTile.depth();
     pace.admit(static_cast<double>(tile_share(args.memory_bytes, work.index, tiles)),
                2.0 * depth * (static_cast<double>(rows) * columns));
   }
@@ -119,11 +127,11 @@ __device__ __forceinline__ void product_multiply(const ProductShared<kName>& sha
         k_major_descriptor(shared_address(shared.a(at.stage)) + static_cast<unsigned>(consumer * 64 * kTileRowBytes));
     const std::uint32_t b_address = shared_address(shared.b(at.stage));
     const std::uint64_t b =
-        kB == Major::k ? k_major_descriptor(b_address) : mn_major_descriptor(b_address, kProductDepth);
+        kB == Major::k ? k_major_descriptor(b_address) : mn_major_descriptor(b_address, kTile.depth());
     sums_fence(d);
     warpgroup_arrive();
 #pragma unroll
-    for (int i = 0; i < kProductDepth / 16; ++i)
+    for (int i = 0; i < kTile.depth() / 16; ++i)
       multiply_bf16<kTile.block_n, kB>(d, advanced(a, i * kStepBytes), advanced(b, i * kBStepBytes),
                                        step > work.step || i > 0);
     warpgroup_commit();
@@ -151,14 +159,18 @@ __device__ void product_consume(const ProductShared<kName>& shared, const Tensor
   Cursor at;
   for (ProductWork work; walk.next(work);) {
     float d[kSums];
-    product_multiply<kName, kB>(shared, work, consumer, at, d);
+    if constexpr (kTile.fp8)
+      scaled_multiply<kName>(shared, column_scales(args.scales, work.column, args.n), work, consumer, at, d);
+    else
+      product_multiply<kName, kB>(shared, work, consumer, at, d);
     if constexpr (kTile.cluster == 1) {
       if (args.order.cuts > 1) {
         const int tile = work.index / args.order.cuts;
         const std::int64_t sums = std::int64_t{tile} * args.order.cuts * kTile.block_m * kTile.block_n;
         const CutTile cut{.partials = args.partials + sums, .counter = args.counters + tile, .cut = work.cut,
                           .cuts = args.order.cuts};
-        if (!join_cuts(cut, d, shared.told(), kAllConsumers, static_cast<int>(threadIdx.x) - 128, kConsumerThreads))
+        if (!join_cuts(cut, d, shared.told(), kAllConsumers, static_cast<int>(threadIdx.x) - 128, kConsumerThreads,
+                       work.row_end - work.row))
           continue;
       }
     }
@@ -184,7 +196,8 @@ __global__ void __launch_bounds__(product_tile(kName).threads(), 1)
     prefetch_tensor_map(&b);
     if (args.store_by_tma) prefetch_tensor_map(&c);
     const Ring<kTile.stages> ring(shared.notes());
-    ring.init(1, static_cast<unsigned>(kTile.consumers() * kTile.cluster));
+    constexpr int kGivesBack = kTile.fp8 ? 4 : 1;  // times for each consumer: its warps, or the warpgroup
+    ring.init(1, static_cast<unsigned>(kGivesBack * kTile.consumers() * kTile.cluster));
     pace.init();
     fence_barrier_init();
   }
@@ -195,7 +208,7 @@ __global__ void __launch_bounds__(product_tile(kName).threads(), 1)
   const int warp = __shfl_sync(0xffffffffU, static_cast<int>(threadIdx.x) / 32, 0);  // known to be the same in a warp
   if (warp < 4) {
     if constexpr (kTile.consumers() == 2) give_registers<40>();
-    if (warp == 0 && lane_id() == 0) product_produce<kName, kB>(shared, &a, &b, walk, pace);
+    if (warp == 0 && lane_id() == 0) product_produce<kName, kB>(shared, &a, &b, args.scales, walk, pace);
     if (warp == 1 && lane_id() == 0 && pace.on()) product_charge<kName>(args, walk, pace);
   } else {
     if constexpr (kTile.consumers() == 2) take_registers<232>();

@@ -1,5 +1,6 @@
-// How do kernels for Hopper multiply bf16 matrices? C[m, n] = A[m, k] x B: the task, how it is cut into tiles, and a
-// launch that is prepared once. The kernel itself is in product.cuh.
+// How do kernels for Hopper multiply matrices of bf16, or of fp8 with scales? C[m, n] = A[m, k] x B: the task, how it is
+// cut into tiles, and a launch that is prepared once. The kernel itself is in product.cuh, what fp8 adds to it in
+// scaled_product.cuh.
 //
 //   const std::int64_t bytes = product_workspace_bytes(task);     zeroed memory of that size goes into task.workspace
 //   Product product(task);                                        encodes tensor maps; throws Error{unsupported}
@@ -17,24 +18,34 @@
 namespace chokepoint::hopper {
 
 // A tile of C and how it is computed. `consumers` warpgroups take 64 rows each; one more warpgroup loads and paces.
-// `stages` steps of 64 along k are in flight. Two blocks of a cluster share the columns of B: each loads half of them
-// for both.
+// `stages` steps along k are in flight, of 128 bytes each: 64 bf16, or 128 fp8 that have one scale in each row of A and
+// for 128 columns of B. Two blocks of a cluster share the columns of B: each loads half of them for both.
 struct ProductTile {
   int block_m = 0, block_n = 0, stages = 0, cluster = 1;
+  bool fp8 = false;
+  constexpr int depth() const { return kTileRowBytes / (fp8 ? 1 : 2); }  // elements of k per step
   constexpr int consumers() const { return block_m / 64; }
   constexpr int threads() const { return 128 * (1 + consumers()); }
   constexpr int a_bytes() const { return block_m * kTileRowBytes; }  // per stage
   constexpr int b_bytes() const { return block_n * kTileRowBytes; }
+  constexpr int scale_bytes() const { return fp8 ? block_m * 4 : 0; }  // of A's rows
   constexpr bool operator==(const ProductTile&) const = default;
 };
 
 // wide: 128 x 256, the widest that two warpgroups' registers hold (128 sums a thread); with half of B from the other
 // block it asks L2 for 32 B a clock, of about 47 that it has for each of 132 multiprocessors.
 // medium: where 192 columns fill the last wave better. square: where clusters would leave multiprocessors idle. low:
-// few rows; the weights are what is moved.
-enum class ProductTileName { wide, medium, square, low };
+// few rows; the weights are what is moved. narrow: the same with few columns, so that fewer cuts along k occupy all
+// multiprocessors and fewer partial sums are moved.
+// fp8_*: a second set of sums for the step at hand leaves room for 192 columns (96 + 96 sums a thread) at most; tensor
+// cores take half the time for the same bytes, so that both wide tiles share B (36 and 42 B a clock of L2's 47).
+enum class ProductTileName { wide, medium, square, low, narrow, fp8_wide, fp8_medium, fp8_square, fp8_low, fp8_narrow };
 inline constexpr ProductTileName kProductTileNames[] = {ProductTileName::wide, ProductTileName::medium,
-                                                        ProductTileName::square, ProductTileName::low};
+                                                        ProductTileName::square, ProductTileName::low,
+                                                        ProductTileName::narrow};
+inline constexpr ProductTileName kFp8TileNames[] = {ProductTileName::fp8_wide, ProductTileName::fp8_medium,
+                                                    ProductTileName::fp8_square, ProductTileName::fp8_low,
+                                                    ProductTileName::fp8_narrow};
 
 constexpr ProductTile product_tile(ProductTileName name) {
   switch (name) {
@@ -46,16 +57,45 @@ constexpr ProductTile product_tile(ProductTileName name) {
       return {128, 128, 6, 1};
     case ProductTileName::low:
       return {64, 128, 8, 1};
+    case ProductTileName::narrow:
+      return {64, 64, 12, 1};
+    case ProductTileName::fp8_wide:
+      return {128, 192, 4, 2, true};
+    case ProductTileName::fp8_medium:
+      return {128, 160, 5, 2, true};
+    case ProductTileName::fp8_square:
+      return {128, 128, 5, 1, true};
+    case ProductTileName::fp8_low:
+      return {64, 128, 8, 1, true};
+    case ProductTileName::fp8_narrow:
+      return {64, 64, 12, 1, true};
   }
   return {};
 }
-inline constexpr int kProductDepth = 64;  // elements of k per step: 128 bytes
+const char* tile_name(ProductTileName name);
+inline constexpr int kProductDepth = 64;  // of tiles of bf16
+
+// Elements of k, and columns of B, that have a scale in common (DeepSeek-V3 report, section 3.3.2).
+inline constexpr int kScaleBlock = 128;
+
+// What fp8 values are multiplied by. A's scales come k first, for the tile's rows are loaded together:
+// a[step * a_pitch + row], where a_pitch is scale_pitch(m) or more and all of it may be read. B's:
+// b[step * b_step + block * b_block].
+struct ProductScales {
+  const float* a = nullptr;  // 16-byte aligned
+  std::int64_t a_pitch = 0;  // a multiple of 4
+  const float* b = nullptr;
+  std::int64_t b_step = 0, b_block = 0;
+};
+constexpr std::int64_t scale_pitch(std::int64_t m) { return (m + 255) / 256 * 256; }  // whole clusters of tiles
 
 struct ProductTask {
   std::int64_t m = 0, n = 0, k = 0;
-  const void* a = nullptr;  // bf16 [m, k], row-major; addresses are multiples of 16
-  const void* b = nullptr;  // bf16 [n, k], or [k, n] when b_is_kn
+  const void* a = nullptr;  // [m, k], row-major; addresses are multiples of 16
+  const void* b = nullptr;  // [n, k], or [k, n] when b_is_kn
   bool b_is_kn = false;
+  bool fp8 = false;  // a and b are e4m3 with scales, instead of bf16
+  ProductScales scales = {};
   void* c = nullptr;        // [m, n], bf16 or f32
   bool c_is_f32 = false;
   void* workspace = nullptr;  // product_workspace_bytes(task), ZEROED before the first use
@@ -69,10 +109,10 @@ struct ProductMachine {
   std::int64_t shared_bytes = 232448;  // at most for one block
 };
 
-// Shared memory: stages of A and B, then a store of two slices for each consumer, then barriers and notes.
+// Shared memory: stages of A and B, then a store of two slices for each consumer, scales, then barriers and notes.
 inline constexpr int kProductNoteBytes = 512;
 constexpr std::int64_t product_shared_bytes(const ProductTile& tile) {
-  return std::int64_t{tile.stages} * (tile.a_bytes() + tile.b_bytes()) +
+  return std::int64_t{tile.stages} * (tile.a_bytes() + tile.b_bytes() + tile.scale_bytes()) +
          std::int64_t{tile.consumers()} * 2 * 64 * kTileRowBytes + kProductNoteBytes;
 }
 
@@ -82,7 +122,8 @@ struct ProductPlan {
   int grid = 0;     // blocks
   int steps = 0;    // of k
   bool store_by_tma = false;
-  // Rows that TMA cannot reach are copied to this pitch first (elements; 0: read where they are).
+  // Rows that TMA cannot reach are copied to this pitch first (elements; 0: read where they are); so is all of a fp8 B
+  // that is [k, n], for tensor cores take fp8 along k only.
   std::int64_t a_pitch = 0, b_pitch = 0;
   // Workspace: counters and partial sums of tiles that are cut, then the copies.
   std::int64_t counter_bytes = 0, partial_bytes = 0, a_bytes = 0, b_bytes = 0;
@@ -110,6 +151,7 @@ struct ProductArgs {
   float* partials = nullptr;
   unsigned* counters = nullptr;
   std::int64_t memory_bytes = 0;
+  ProductScales scales = {};
   DevicePace pace = {};
 };
 using ProductEntry = void (*)(TensorMap a, TensorMap b, TensorMap c, ProductArgs args);

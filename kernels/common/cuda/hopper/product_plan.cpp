@@ -10,6 +10,8 @@
 namespace chokepoint::hopper {
 namespace {
 
+// From a tile's last product until its cuts' sums are known to be there: a fence, an atomic, the way back.
+constexpr double kJoinCycles = 2000.0;
 // What medium tiles have to promise, which take more from shared memory and L2 than wide ones for the same product.
 constexpr double kMediumWorthwhile = 0.98;
 constexpr int kMostCuts = 16, kLeastStepsPerCut = 4;
@@ -17,11 +19,9 @@ constexpr std::int64_t kWorkspaceAlignment = 1024;
 
 std::int64_t rounded_up(std::int64_t value, std::int64_t to) { return (value + to - 1) / to * to; }
 
-// Elements of bf16 in TMA's unit.
-constexpr std::int64_t kUnit = kTmaAlignment / 2;
-
-std::int64_t pitch_of_copy(std::int64_t row_length) {
-  return row_length % kUnit == 0 ? 0 : rounded_up(row_length, kUnit);
+std::int64_t pitch_of_copy(std::int64_t row_length, std::int64_t element_bytes, bool in_any_case = false) {
+  const std::int64_t unit = kTmaAlignment / element_bytes;
+  return row_length % unit == 0 && !in_any_case ? 0 : rounded_up(row_length, unit);
 }
 
 void add_workspace(ProductPlan& plan, const ProductTask& task) {
@@ -31,13 +31,21 @@ void add_workspace(ProductPlan& plan, const ProductTask& task) {
     plan.counter_bytes = rounded_up(tiles * 4, kWorkspaceAlignment);
     plan.partial_bytes = tiles * plan.order.cuts * tile.block_m * tile.block_n * 4;
   }
-  plan.a_pitch = pitch_of_copy(task.k);
-  plan.b_pitch = pitch_of_copy(task.b_is_kn ? task.n : task.k);
-  plan.a_bytes = rounded_up(plan.a_pitch * task.m * 2, kWorkspaceAlignment);
-  plan.b_bytes = rounded_up(plan.b_pitch * (task.b_is_kn ? task.k : task.n) * 2, kWorkspaceAlignment);
+  const std::int64_t element_bytes = task.fp8 ? 1 : 2;
+  const bool kn = task.b_is_kn && !task.fp8;  // as the kernel reads it
+  plan.a_pitch = pitch_of_copy(task.k, element_bytes);
+  plan.b_pitch = pitch_of_copy(kn ? task.n : task.k, element_bytes, task.b_is_kn && task.fp8);
+  plan.a_bytes = rounded_up(plan.a_pitch * task.m * element_bytes, kWorkspaceAlignment);
+  plan.b_bytes = rounded_up(plan.b_pitch * (kn ? task.k : task.n) * element_bytes, kWorkspaceAlignment);
 }
 
 }  // namespace
+
+const char* tile_name(ProductTileName name) {
+  constexpr const char* kNames[] = {"wide",     "medium",     "square",     "low",     "narrow",
+                                    "fp8_wide", "fp8_medium", "fp8_square", "fp8_low", "fp8_narrow"};
+  return kNames[static_cast<int>(name)];
+}
 
 std::optional<std::string> product_obstacle(std::int64_t m, std::int64_t n, std::int64_t k) {
   constexpr std::int64_t kMost = std::numeric_limits<int>::max() / 2;  // coordinates and tile edges are int
@@ -52,7 +60,7 @@ ProductPlan product_plan_with(ProductTileName name, int cuts, const ProductTask&
   ProductPlan plan;
   plan.name = name;
   const ProductTile tile = plan.tile();
-  plan.steps = tiles_along(task.k, kProductDepth);
+  plan.steps = tiles_along(task.k, tile.depth());
   plan.order.rows = tiles_along(task.m, tile.block_m * tile.cluster);
   plan.order.columns = tiles_along(task.n, tile.block_n);
   const int most_cuts = tile.cluster > 1 ? 1 : std::min(kMostCuts, plan.steps);  // clusters join none
@@ -69,21 +77,26 @@ ProductPlan product_plan_with(ProductTileName name, int cuts, const ProductTask&
 double product_cycles(const ProductPlan& plan, const ProductTask& task, const ProductMachine& machine) {
   const ProductTile tile = plan.tile();
   const double waves = (plan.order.count() * tile.cluster + plan.grid - 1) / plan.grid;
-  const double step = step_cycles(tile, tile.a_bytes() + static_cast<double>(tile.b_bytes()) / tile.cluster,
+  // Rows beyond the matrix become zeros on the way into shared memory.
+  const double rows = static_cast<double>(std::min<std::int64_t>(tile.block_m, task.m)) / tile.block_m;
+  // fp8: adding a step's sums up is hidden, by the other consumer's products, or by L2 where there is but one.
+  const double step = step_cycles(tile, rows * tile.a_bytes() + static_cast<double>(tile.b_bytes()) / tile.cluster,
                                   machine.multiprocessors);
   const double steps = (plan.steps + plan.order.cuts - 1) / plan.order.cuts;
-  const double sums_bytes = plan.order.cuts > 1 ? 2.0 * static_cast<double>(plan.partial_bytes) : 0.0;
-  const double at_work = kFillCycles + waves * (steps * step + kTileCycles) + sums_bytes / kL2BytesOfAll;
+  const double sums_bytes = 2.0 * rows * static_cast<double>(plan.partial_bytes);
+  const double join = plan.order.cuts > 1 ? kJoinCycles + sums_bytes / kL2BytesOfAll : 0.0;
+  const double at_work = kFillCycles + waves * (steps * step + kTileCycles) + join;
   const double m = static_cast<double>(task.m), n = static_cast<double>(task.n), k = static_cast<double>(task.k);
-  const double memory = (2.0 * (m * k + n * k) + (task.c_is_f32 ? 4.0 : 2.0) * m * n) / kMemoryBytes;
-  return both_cycles(at_work, memory);
+  const double operands = (task.fp8 ? 1.0 : 2.0) * (m * k + n * k), sums = (task.c_is_f32 ? 4.0 : 2.0) * m * n;
+  return both_cycles(at_work, (operands + sums) / kMemoryBytes);
 }
 
 ProductPlan product_plan(const ProductTask& task, const ProductMachine& machine) {
   ProductPlan best;
   double least = 0.0;
-  for (const ProductTileName name : kProductTileNames) {
+  for (const ProductTileName name : task.fp8 ? kFp8TileNames : kProductTileNames) {
     if (product_shared_bytes(product_tile(name)) > machine.shared_bytes) continue;
+    if (product_tile(name).block_m > 64 && task.m <= 64) continue;  // the second warpgroup would multiply zeros
     for (int cuts = 1; cuts <= kMostCuts; ++cuts) {
       const ProductPlan plan = product_plan_with(name, cuts, task, machine);
       // Only products that leave multiprocessors idle are cut, and into pieces worth a tile.
@@ -91,7 +104,8 @@ ProductPlan product_plan(const ProductTask& task, const ProductMachine& machine)
                        plan.order.rows * plan.order.columns * plan.tile().cluster >= machine.multiprocessors))
         break;
       const double cycles = product_cycles(plan, task, machine);
-      const double worthwhile = name == ProductTileName::medium ? kMediumWorthwhile : 1.0;
+      const bool medium = name == ProductTileName::medium || name == ProductTileName::fp8_medium;
+      const double worthwhile = medium ? kMediumWorthwhile : 1.0;
       if (best.grid != 0 && cycles >= worthwhile * least) continue;
       least = cycles;
       best = plan;

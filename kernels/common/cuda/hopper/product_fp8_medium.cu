@@ -1,0 +1,9 @@
+// The product of fp8 with tiles of 128 x 160 in clusters of two; a file of its own, so that tiles compile side by side.
+// sass: product_kernel QGMMA.n160>=4 UTMALDG>=2 UBLKCP>=1 UTMASTG>=3 STSM>=10 USETMAXREG>=2 WARPGROUP<=2
+#include "kernels/common/cuda/hopper/product.cuh"
+
+namespace chokepoint::hopper {
+
+ProductEntry product_fp8_medium() { return product_kernel<ProductTileName::fp8_medium, Major::k>; }
+
+}  // namespace chokepoint::hopper
