@@ -1,11 +1,11 @@
-// matmul on Hopper's own instructions (sm_90a): TMA, wgmma, 2-block clusters. bf16, and fp8 with the scales of DeepSeek-V3
-// whose sums are promoted to f32 every 128 of k; bf16 output.
+// matmul on Hopper's own instructions (sm_90a): TMA, wgmma, 2-block clusters. bf16, and fp8 with the scales of
+// DeepSeek-V3, whose sums are promoted to f32 every 128 of k; bf16 output.
 //
 // The product itself, its tiles, registers, shared memory and sources: kernels/common/cuda/hopper/product.cuh; which
 // tile suits a shape: product_plan.cpp. Charges memory and compute tile by tile, from a warp of its own. Bound: compute
 // for large shapes, memory for few rows. Rows whose pitch is no multiple of 16 bytes are copied within each launch
-// first, and a fp8 B that is [k, n] is turned; such an output is written without TMA. A's scales are laid out k first when
-// a launch is prepared, as cuBLASLt wants them too; that is not timed. Does not do: f32.
+// first, and a fp8 B that is [k, n] is turned; such an output is written without TMA. A's scales are laid out k first
+// when a launch is prepared, as cuBLASLt wants them too; that is not timed. Does not do: f32.
 #include <fmt/format.h>
 
 #include <optional>

@@ -90,7 +90,8 @@ TEST(hopper_plan, narrow_tiles_need_fewer_cuts) {
 // Layers of DeepSeek-V3 with more weights than 8 MB; a clock takes 1970 bytes from memory.
 TEST(hopper_plan, few_rows_are_expected_to_run_at_three_quarters_of_memorys_rate) {
   for (const std::int64_t m : {1, 16, 64, 128})
-    for (const auto& [n, k] : {std::pair{2112, 7168}, {24576, 1536}, {32768, 512}, {7168, 16384}, {4096, 7168}, {7168, 2048}})
+    for (const auto& [n, k] :
+         {std::pair{2112, 7168}, {24576, 1536}, {32768, 512}, {7168, 16384}, {4096, 7168}, {7168, 2048}})
       for (const bool fp8 : {false, true}) {
         if (fp8 && m == 128 && n == 2112) continue;  // 16 MB, of which the join of 7 cuts takes a third
         const ProductTask task{.m = m, .n = n, .k = k, .fp8 = fp8};

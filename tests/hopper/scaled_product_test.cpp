@@ -1,5 +1,5 @@
-// Products of fp8 as the emulator runs them, kernel and launch: scales, sums promoted every 128 of k, and what they charge,
-// against sums in double on tiny, prime and ragged shapes.
+// Products of fp8 as the emulator runs them, kernel and launch: scales, sums promoted every 128 of k, and what they
+// charge, against sums in double on tiny, prime and ragged shapes.
 // clang-format off: the emulator comes first
 #include "tests/cuda_emulator/emulator.hpp"
 // clang-format on
@@ -50,7 +50,8 @@ class CheckedFp8 {
         a_scale_(drawn_scales(scale_blocks(sizes.k), scale_pitch(sizes.m), 3)),
         b_scale_(drawn_scales(scale_blocks(b_.dims()[0]), scale_blocks(b_.dims()[1]), 4)),
         c_("c", {sizes.m, sizes.n}, f32 ? Dtype::f32 : Dtype::bf16) {
-    task_ = {.m = sizes.m, .n = sizes.n, .k = sizes.k, .a = a_.data(), .b = b_.data(), .b_is_kn = sizes.kn, .fp8 = true};
+    task_ = {.m = sizes.m, .n = sizes.n, .k = sizes.k, .a = a_.data(), .b = b_.data(), .b_is_kn = sizes.kn};
+    task_.fp8 = true;
     const std::int64_t row = b_scale_.dims()[1];
     task_.scales = {.a = a_scale_.as<float>().data(),
                     .a_pitch = scale_pitch(sizes.m),
@@ -77,8 +78,7 @@ class CheckedFp8 {
   }
   void run(ProductTileName name, int cuts = 1) { run(product_plan_with(name, cuts, task_, kFourMultiprocessors)); }
 
-  // Tensor cores lose up to 2^-13 of what a sum has come to with each of 32 along k: of 128, at most 4 times 2^-13 of the
-  // sizes added up. The sums of 128 are added in f32.
+  // Tensor cores lose up to 2^-13 of what a sum has come to with each 32 of k; sums of 128 are added in f32.
   void check(ProductTileName name) const {
     const double rounding = task_.c_is_f32 ? 0.0 : 0x1p-8;
     for (std::int64_t row = 0; row < sizes_.m; ++row)
@@ -121,7 +121,8 @@ class CheckedFp8 {
 
 TEST(hopper_scaled_product, multiplies_tiny_prime_and_ragged_shapes_with_every_tile) {
   for (const ProductTileName name : kFp8TileNames)
-    for (const Fp8Sizes& sizes : {Fp8Sizes{1, 1, 1}, {3, 5, 7}, {65, 130, 129}, {129, 67, 257}, {2, 389, 128}, {131, 208, 400}}) {
+    for (const Fp8Sizes& sizes :
+         {Fp8Sizes{1, 1, 1}, {3, 5, 7}, {65, 130, 129}, {129, 67, 257}, {2, 389, 128}, {131, 208, 400}}) {
       CheckedFp8 product(sizes);
       product.run(name);
       product.check(name);
@@ -151,7 +152,8 @@ TEST(hopper_scaled_product, writes_bf16_by_tma_and_from_registers) {
 
 // Tiles of 192 and 160 columns begin anywhere within blocks of 128 that have a scale: 960 columns are all places.
 TEST(hopper_scaled_product, columns_of_a_tile_have_the_scales_of_their_own_blocks) {
-  for (const ProductTileName name : {ProductTileName::fp8_wide, ProductTileName::fp8_medium, ProductTileName::fp8_narrow}) {
+  for (const ProductTileName name :
+       {ProductTileName::fp8_wide, ProductTileName::fp8_medium, ProductTileName::fp8_narrow}) {
     CheckedFp8 product({5, 960, 256});
     product.run(name);
     product.check(name);
@@ -182,7 +184,8 @@ TEST(hopper_scaled_product, clusters_take_odd_numbers_of_tiles) {
 }
 
 TEST(hopper_scaled_product, tiles_cut_along_k_add_up_scaled) {
-  for (const ProductTileName name : {ProductTileName::fp8_square, ProductTileName::fp8_low, ProductTileName::fp8_narrow})
+  for (const ProductTileName name :
+       {ProductTileName::fp8_square, ProductTileName::fp8_low, ProductTileName::fp8_narrow})
     for (const int cuts : {2, 3, 7})
       for (const std::int64_t m : {7, product_tile(name).block_m + 3}) {
         CheckedFp8 product({m, 40, 128 * 8});

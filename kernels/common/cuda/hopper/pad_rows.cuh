@@ -1,4 +1,4 @@
-// How does TMA reach rows whose pitch is no multiple of 16 bytes? They are copied to a pitch that is; and fp8 whose rows
+// How does TMA reach rows whose pitch is no multiple of 16 bytes? They are copied to a pitch that is; fp8 whose rows
 // run the other way is copied turned. Bound: memory.
 #pragma once
 
@@ -66,8 +66,7 @@ inline void launch_pad_rows(const void* from, void* to, std::int64_t rows, std::
 
 inline void launch_turn_bytes(const void* from, void* to, std::int64_t rows, std::int64_t columns, std::int64_t pitch,
                               void* stream) {
-  const std::int64_t squares =
-      ((rows + kTurnSide - 1) / kTurnSide) * ((columns + kTurnSide - 1) / kTurnSide);
+  const std::int64_t squares = ((rows + kTurnSide - 1) / kTurnSide) * ((columns + kTurnSide - 1) / kTurnSide);
   launch(turn_bytes, pad_grid(squares), dim3(kPadThreads), 0, stream, static_cast<const std::uint8_t*>(from),
          static_cast<std::uint8_t*>(to), rows, columns, pitch);
 }

@@ -2,7 +2,7 @@
 // scaled_product.cuh.
 //
 // Tile and pipeline: product.hpp's ProductTile. Persistent blocks; the first warpgroup loads (one thread, TMA with
-//   128-byte swizzle, a ring of `stages` steps of 128 bytes along k) and paces (one lane of its second warp), the others
+//   128-byte swizzle, a ring of `stages` steps of 128 bytes along k) and paces (one lane of its second warp); others
 //   multiply: wgmma m64nNk16, four a step, one step's products in flight while the next stage is waited for. In a
 //   cluster of two the blocks share B by multicast. Sums leave through shared memory (stmatrix, TMA store), so that the
 //   store of a tile goes on while the next is computed. Tiles of products with few of them are cut along k, and the

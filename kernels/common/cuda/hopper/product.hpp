@@ -1,5 +1,5 @@
-// How do kernels for Hopper multiply matrices of bf16, or of fp8 with scales? C[m, n] = A[m, k] x B: the task, how it is
-// cut into tiles, and a launch that is prepared once. The kernel itself is in product.cuh, what fp8 adds to it in
+// How do kernels for Hopper multiply matrices of bf16, or of fp8 with scales? C[m, n] = A[m, k] x B: the task, how it
+// is cut into tiles, and a launch that is prepared once. The kernel itself is in product.cuh, what fp8 adds to it in
 // scaled_product.cuh.
 //
 //   const std::int64_t bytes = product_workspace_bytes(task);     zeroed memory of that size goes into task.workspace
@@ -158,8 +158,8 @@ using ProductEntry = void (*)(TensorMap a, TensorMap b, TensorMap c, ProductArgs
 
 // Of the current device.
 ProductMachine product_machine();
-// Blocks of a launch that reaches `multiprocessors` (0: as many as were planned with): persistent ones beyond that would
-// begin when others have done their share, and double the time.
+// Blocks of a launch that reaches `multiprocessors` (0: as many as were planned with): persistent ones beyond that
+// would begin when others have done their share, and double the time.
 constexpr int product_grid(const ProductPlan& plan, int multiprocessors) {
   if (multiprocessors <= 0 || multiprocessors >= plan.grid) return plan.grid;
   const int cluster = plan.tile().cluster, clusters = multiprocessors / cluster;
@@ -172,7 +172,8 @@ class Product {
   explicit Product(const ProductTask& task);
   Product(const ProductTask& task, const ProductPlan& plan);
 
-  // With blocks for `multiprocessors` and no more, where the stream reaches fewer than were planned with; 0: as planned.
+  // With blocks for `multiprocessors` and no more, where the stream reaches fewer than were planned with; 0: as
+  // planned.
   void enqueue(void* stream, int multiprocessors = 0) const;
   const ProductPlan& plan() const { return plan_; }
 

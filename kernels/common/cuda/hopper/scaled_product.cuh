@@ -1,10 +1,11 @@
-// What does fp8 add to a product? Sums of 128 along k are scaled and added up in f32 registers: the tensor cores' own sums
-// keep about 14 bits, and every 128 have scales of their own.
+// What does fp8 add to a product? Sums of 128 along k are scaled and added up in f32 registers: the tensor cores' own
+// sums keep about 14 bits, and every 128 have scales of their own.
 //
 // Part of product.cuh's kernel: loads, order, cuts, pace and stores are that one's.
-// Registers: two sets of block_n / 2 sums, 96 + 96 with 192 columns, of the 232 that a thread may have (0 spills); beside
-//   them the factors of two rows for two blocks of columns. Shared memory: block_m floats a stage for A's scales, which
-//   come with the stage; B's, one or two a step for all rows, are read from global memory a step ahead.
+// Registers: two sets of block_n / 2 sums, 96 + 96 with 192 columns, of the 232 that a thread may have (0 spills);
+//   beside them the factors of two rows for two blocks of columns. Shared memory: block_m floats a stage for A's
+//   scales, which come with the stage; B's, one or two a step for all rows, are read from global memory a step ahead.
+// Bound: as in product.cuh, with tensor cores at twice the rate (1979 TFLOP/s on an H100 SXM by the datasheet).
 // A consumer's own tensor cores are idle while it scales and adds (a quarter of the time its products take): the other
 //   consumer's products run meanwhile.
 // Ideas: promotion every 128 and fine-grained scales, DeepSeek-V3 report (arXiv 2412.19437, section 3.3.2); scales with
@@ -31,8 +32,8 @@ struct ColumnScales {
   float first, second;
 };
 
-// Where they are: a step of k lies `step` floats behind the one before. Columns of the tile before `boundary`, a multiple
-// of 32 or of 64 or 128 where the tile's width is, are in the first block.
+// Where they are: a step of k lies `step` floats behind the one before. Columns of the tile before `boundary`, a
+// multiple of 32 or of 64 or 128 where the tile's width is, are in the first block.
 struct ColumnScaleReader {
   const float* first;
   const float* second;
