@@ -278,6 +278,37 @@ TEST(hopper_wgmma, multiplies_fp8_along_128_bytes_of_k) {
   }
 }
 
+// 8192 + 1 are 14 bits and 16384 + 1 are 15.
+TEST(hopper_wgmma, fp8_sums_keep_14_bits) {
+  constexpr int kN = 8, kK = 128;
+  std::vector<std::uint8_t> a(64 * kK, 0), b(kN * kK, 0);
+  for (std::size_t row = 0; row < 64; ++row) {
+    a[row * kK] = e4m3_from_float(row < 32 ? 64.0F : 128.0F);
+    a[row * kK + 32] = e4m3_from_float(1.0F);
+  }
+  for (std::size_t column = 0; column < kN; ++column) {
+    b[column * kK] = e4m3_from_float(128.0F);
+    b[column * kK + 32] = e4m3_from_float(1.0F);
+  }
+  const TensorMap a_map = emulated_tensor_map(
+      matrix_boxes(a.data(), TensorElement::byte, {.rows = 64, .columns = kK}, {.rows = 64, .columns = kK}));
+  const TensorMap b_map = emulated_tensor_map(
+      matrix_boxes(b.data(), TensorElement::byte, {.rows = kN, .columns = kK}, {.rows = kN, .columns = kK}));
+  run(128, [&] {
+    load({{&a_map, dynamic_shared(), 0, 0, 8192}, {&b_map, dynamic_shared() + kScratchAt, 0, 0, 1024}});
+    float d[kN / 2];
+    const std::uint64_t da = k_major_descriptor(shared_address(dynamic_shared()));
+    const std::uint64_t db = k_major_descriptor(shared_address(dynamic_shared() + kScratchAt));
+    warpgroup_arrive();
+    for (int step = 0; step < kK / 32; ++step)
+      multiply_fp8<kN>(d, advanced(da, step * kStepBytes), advanced(db, step * kStepBytes), step > 0);
+    warpgroup_commit();
+    warpgroup_wait<0>();
+    for (int i = 0; i < kN / 2; ++i)
+      EXPECT_EQ(d[i], accumulator_row(static_cast<int>(threadIdx.x), i) < 32 ? 8193.0F : 16384.0F);
+  });
+}
+
 TEST(hopper_epilogue, slices_reach_global_memory_and_are_clipped_at_its_edges) {
   constexpr int kN = 160, kRows = 50, kColumns = 136;
   std::vector<std::uint16_t> out(static_cast<std::size_t>(kRows * kColumns), 0x4444);
