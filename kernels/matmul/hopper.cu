@@ -18,7 +18,7 @@
 namespace chokepoint {
 namespace {
 
-// [k / 128, scale_pitch(m)]; what is behind the rows is zero.
+// [k / 128, scale_pitch(m)].
 std::vector<float> scales_k_first(const Tensor& a_scale) {
   const std::int64_t rows = a_scale.dims()[0], steps = a_scale.dims()[1], pitch = hopper::scale_pitch(rows);
   std::vector<float> scales(static_cast<std::size_t>(steps * pitch), 0.0F);
@@ -61,11 +61,14 @@ class MatmulHopper final : public DeviceLaunch {
   std::vector<std::pair<std::string, std::string>> remarks() const override {
     const hopper::ProductPlan& plan = product_->plan();
     const hopper::ProductTile tile = plan.tile();
-    return {{"tile", fmt::format("{} {}x{}, clusters of {}", hopper::tile_name(plan.name), tile.block_m, tile.block_n,
-                                 tile.cluster)},
-            {"cuts_along_k", fmt::format("{}", plan.order.cuts)},
-            {"rows_copied", plan.a_pitch + plan.b_pitch > 0 ? "yes" : "no"},
-            {"store", plan.store_by_tma ? "tma" : "registers"}};
+    std::vector<std::pair<std::string, std::string>> said = {
+        {"tile", fmt::format("{} {}x{}, clusters of {}", hopper::tile_name(plan.name), tile.block_m, tile.block_n,
+                             tile.cluster)},
+        {"cuts_along_k", fmt::format("{}", plan.order.cuts)},
+        {"rows_copied", plan.a_pitch + plan.b_pitch > 0 ? "yes" : "no"},
+        {"store", plan.store_by_tma ? "tma" : "registers"}};
+    if (tile.fp8) said.emplace_back("not_timed", "scales of a laid out k first");
+    return said;
   }
 
  private:

@@ -222,9 +222,11 @@ TEST(hopper_scaled_product, a_product_does_not_end_before_its_clock) {
   EXPECT_GE(emulator::virtual_time().now_ns - begin, 2 * 100'003U);
 }
 
-TEST(hopper_scaled_product, scales_too_short_for_whole_clusters_are_refused) {
+TEST(hopper_scaled_product, scales_that_are_too_short_or_that_tma_cannot_reach_are_refused) {
   CheckedFp8 product({130, 8, 128});
-  product.task().scales.a_pitch = 132;
+  product.task().scales.a_pitch = 128;
+  EXPECT_ANY_THROW(product.run(ProductTileName::fp8_wide));
+  product.task().scales.a_pitch = 130;
   EXPECT_ANY_THROW(product.run(ProductTileName::fp8_wide));
 }
 

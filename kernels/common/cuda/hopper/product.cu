@@ -64,6 +64,14 @@ TensorMap b_map(const ProductTask& task, const ProductPlan& plan, const void* b)
                                         {.rows = tile.block_n / tile.cluster, .columns = tile.depth()}, plan.b_pitch));
 }
 
+TensorMap a_scale_map(const ProductTask& task, const ProductPlan& plan) {
+  if (task.scales.a_pitch < task.m)
+    throw Error(Fault::device, "product: a step of A's scales is shorter than m", "lay them out with scale_pitch(m)");
+  return encode_tensor_map(matrix_boxes(task.scales.a, TensorElement::f32, {.rows = plan.steps, .columns = task.m},
+                                        {.rows = 1, .columns = plan.tile().block_m}, task.scales.a_pitch,
+                                        Swizzle::none));
+}
+
 TensorMap c_map(const ProductTask& task, const ProductPlan& plan) {
   if (!plan.store_by_tma) return {};
   return encode_tensor_map(matrix_boxes(task.c, TensorElement::bf16, {.rows = task.m, .columns = task.n},
@@ -89,8 +97,6 @@ Product::Product(const ProductTask& task, const ProductPlan& plan) : task_(task)
     throw Error(Fault::unsupported, "product: " + *obstacle, "choose another kernel");
   if (plan.grid == 0)
     throw Error(Fault::unsupported, "product: no tile fits the shared memory of this GPU", "choose another kernel");
-  if (task.fp8 && task.scales.a_pitch < scale_pitch(task.m))
-    throw Error(Fault::device, "product: scales of A have a pitch below scale_pitch(m)", "lay them out with it");
   auto* workspace = static_cast<unsigned char*>(task.workspace);
   if (plan.workspace_bytes() > 0 && workspace == nullptr)
     throw Error(Fault::device, "product: the task has no workspace", "give it product_workspace_bytes(task)");
@@ -115,6 +121,7 @@ Product::Product(const ProductTask& task, const ProductPlan& plan) : task_(task)
   a_ = a_map(task, plan, a_copy_ != nullptr ? a_copy_ : task.a);
   b_ = b_map(task, plan, b_copy_ != nullptr ? b_copy_ : task.b);
   c_ = c_map(task, plan);
+  if (task.fp8) args_.a_scales = a_scale_map(task, plan);
 }
 
 void Product::enqueue(void* stream, int multiprocessors) const {

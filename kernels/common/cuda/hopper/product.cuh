@@ -54,7 +54,7 @@ struct ProductShared {
 // One stage: A's rows of this block, and of B this block's half for the whole cluster.
 template <ProductTileName kName, Major kB>
 __device__ __forceinline__ void product_load(const ProductShared<kName>& shared, const TensorMap* a, const TensorMap* b,
-                                             const ProductScales& scales, Mbarrier* full, const ProductWork& work,
+                                             const TensorMap* scales, Mbarrier* full, const ProductWork& work,
                                              int step, int stage, int rank) {
   constexpr ProductTile kTile = product_tile(kName);
   static_assert(!kTile.fp8 || kB == Major::k, "tensor cores take fp8 along k only");
@@ -63,7 +63,7 @@ __device__ __forceinline__ void product_load(const ProductShared<kName>& shared,
   constexpr int kMostBoxes = (kBoxes + kTile.cluster - 1) / kTile.cluster;
   const int k = step * kTile.depth();
   mbarrier_arrive_expect_tx(full, kTile.a_bytes() + kTile.b_bytes() + kTile.scale_bytes());
-  if constexpr (kTile.fp8) scaled_load<kName>(shared.a_scales(stage), scales, full, work, step);
+  if constexpr (kTile.fp8) scaled_load(shared.a_scales(stage), scales, full, work.row, step);
   tma_load_2d(shared.a(stage), a, full, k, work.row);
 #pragma unroll
   for (int i = 0; i < kMostBoxes; ++i) {
@@ -84,7 +84,7 @@ using ProductWalk = DenseWalk<product_tile(kName).block_m, product_tile(kName).b
 
 template <ProductTileName kName, Major kB>
 __device__ void product_produce(const ProductShared<kName>& shared, const TensorMap* a, const TensorMap* b,
-                                const ProductScales& scales, ProductWalk<kName> walk, const TilePace& pace) {
+                                const TensorMap* scales, ProductWalk<kName> walk, const TilePace& pace) {
   constexpr ProductTile kTile = product_tile(kName);
   const Ring<kTile.stages> ring(shared.notes());
   const int rank = Seat<kTile.cluster>{}.rank;
@@ -195,9 +195,9 @@ __global__ void __launch_bounds__(product_tile(kName).threads(), 1)
     prefetch_tensor_map(&a);
     prefetch_tensor_map(&b);
     if (args.store_by_tma) prefetch_tensor_map(&c);
+    if constexpr (kTile.fp8) prefetch_tensor_map(&args.a_scales);
     const Ring<kTile.stages> ring(shared.notes());
-    constexpr int kGivesBack = kTile.fp8 ? 4 : 1;  // times for each consumer: its warps, or the warpgroup
-    ring.init(1, static_cast<unsigned>(kGivesBack * kTile.consumers() * kTile.cluster));
+    ring.init(1, static_cast<unsigned>(kTile.arrivals()));
     pace.init();
     fence_barrier_init();
   }
@@ -208,7 +208,7 @@ __global__ void __launch_bounds__(product_tile(kName).threads(), 1)
   const int warp = __shfl_sync(0xffffffffU, static_cast<int>(threadIdx.x) / 32, 0);  // known to be the same in a warp
   if (warp < 4) {
     if constexpr (kTile.consumers() == 2) give_registers<40>();
-    if (warp == 0 && lane_id() == 0) product_produce<kName, kB>(shared, &a, &b, args.scales, walk, pace);
+    if (warp == 0 && lane_id() == 0) product_produce<kName, kB>(shared, &a, &b, &args.a_scales, walk, pace);
     if (warp == 1 && lane_id() == 0 && pace.on()) product_charge<kName>(args, walk, pace);
   } else {
     if constexpr (kTile.consumers() == 2) take_registers<232>();

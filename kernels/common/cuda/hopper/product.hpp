@@ -29,6 +29,8 @@ struct ProductTile {
   constexpr int a_bytes() const { return block_m * kTileRowBytes; }  // per stage
   constexpr int b_bytes() const { return block_n * kTileRowBytes; }
   constexpr int scale_bytes() const { return fp8 ? block_m * 4 : 0; }  // of A's rows
+  // That empty a stage: each consumer's warpgroup once, or each of its warps where threads read scales themselves.
+  constexpr int arrivals() const { return (fp8 ? 4 : 1) * consumers() * cluster; }
   constexpr bool operator==(const ProductTile&) const = default;
 };
 
@@ -79,15 +81,14 @@ inline constexpr int kProductDepth = 64;  // of tiles of bf16
 inline constexpr int kScaleBlock = 128;
 
 // What fp8 values are multiplied by. A's scales come k first, for the tile's rows are loaded together:
-// a[step * a_pitch + row], where a_pitch is scale_pitch(m) or more and all of it may be read. B's:
-// b[step * b_step + block * b_block].
+// a[step * a_pitch + row]. B's: b[step * b_step + block * b_block].
 struct ProductScales {
   const float* a = nullptr;  // 16-byte aligned
-  std::int64_t a_pitch = 0;  // a multiple of 4
+  std::int64_t a_pitch = 0;  // scale_pitch(m), or another multiple of 4
   const float* b = nullptr;
   std::int64_t b_step = 0, b_block = 0;
 };
-constexpr std::int64_t scale_pitch(std::int64_t m) { return (m + 255) / 256 * 256; }  // whole clusters of tiles
+constexpr std::int64_t scale_pitch(std::int64_t m) { return (m + 3) / 4 * 4; }  // whole units of TMA
 
 struct ProductTask {
   std::int64_t m = 0, n = 0, k = 0;
@@ -152,6 +153,7 @@ struct ProductArgs {
   unsigned* counters = nullptr;
   std::int64_t memory_bytes = 0;
   ProductScales scales = {};
+  TensorMap a_scales = {};
   DevicePace pace = {};
 };
 using ProductEntry = void (*)(TensorMap a, TensorMap b, TensorMap c, ProductArgs args);

@@ -1,5 +1,5 @@
 // The products of fp8 with tiles of 64 x 128, 64 x 64 and 128 x 128, for products with few tiles.
-// sass: product_kernel QGMMA>=4 UTMALDG>=2 UBLKCP>=1 UTMASTG>=1 STSM>=4 WARPGROUP<=2
+// sass: product_kernel QGMMA>=4 UTMALDG>=3 UTMASTG>=1 STSM>=4 WARPGROUP<=2
 #include "kernels/common/cuda/hopper/product.cuh"
 
 namespace chokepoint::hopper {

@@ -1,7 +1,8 @@
 // What does fp8 add to a product? Sums of 128 along k are scaled and added up in f32 registers: the tensor cores' own
 // sums keep about 14 bits, and every 128 have scales of their own.
 //
-// Part of product.cuh's kernel: loads, order, cuts, pace and stores are that one's.
+// Part of product.cuh's kernel: loads, order, cuts, pace and stores are that one's. Another front needs the same of its
+// ring: ring.init(1, tile.arrivals()), scale_bytes() expected with each stage, stages given back by warps.
 // Registers: two sets of block_n / 2 sums, 96 + 96 with 192 columns, of the 232 that a thread may have (0 spills);
 //   beside them the factors of two rows for two blocks of columns. Shared memory: block_m floats a stage for A's
 //   scales, which come with the stage; B's, one or two a step for all rows, are read from global memory a step ahead.
@@ -20,11 +21,10 @@
 
 namespace chokepoint::hopper {
 
-// Scales of A for the tile's rows and this step; they count as bytes of the stage.
-template <ProductTileName kName>
-__device__ __forceinline__ void scaled_load(float* to, const ProductScales& scales, Mbarrier* full,
-                                            const ProductWork& work, int step) {
-  bulk_load(to, scales.a + step * scales.a_pitch + work.row, product_tile(kName).scale_bytes(), full);
+// Scales of A for the rows of a tile that begins at `row`, anywhere, and this step; they count as bytes of the stage.
+// Boxes of `scales` are one step of block_m rows.
+__device__ __forceinline__ void scaled_load(float* to, const TensorMap* scales, Mbarrier* full, int row, int step) {
+  tma_load_2d(to, scales, full, row, step);
 }
 
 // Of the two blocks of 128 columns that a tile's columns may lie in.
