@@ -51,9 +51,18 @@ std::optional<std::string> out_of_reach(const Shape& shape, Dtype dtype) {
   if (auto reason = layer_out_of_reach(shape, dtype)) return reason;
   const MoeSpec spec = spec_of(shape, dtype);
   const std::int64_t rows = spec.tokens * spec.gate.top_k;
-  if (auto reason = hopper::grouped_obstacle(rows, 2 * spec.intermediate, spec.hidden, spec.local_experts()))
+  if (auto reason = hopper::grouped_obstacle({.m = rows,
+                                              .n = 2 * spec.intermediate,
+                                              .k = spec.hidden,
+                                              .groups = spec.local_experts(),
+                                              .fp8 = spec.quantised(),
+                                              .gated = true}))
     return reason;
-  return hopper::grouped_obstacle(rows, spec.hidden, spec.intermediate, spec.local_experts());
+  return hopper::grouped_obstacle({.m = rows,
+                                   .n = spec.hidden,
+                                   .k = spec.intermediate,
+                                   .groups = spec.local_experts(),
+                                   .fp8 = spec.quantised()});
 }
 
 const Register<Kernel> hopper_kernel{{

@@ -23,8 +23,9 @@ ProductEntry product_fp8_square() { return nullptr; }
 ProductEntry product_fp8_low() { return product_kernel<ProductTileName::fp8_low, Major::k>; }
 ProductEntry product_fp8_narrow() { return nullptr; }
 ProductEntry product_low(bool b_is_kn) { return b_is_kn ? product_kernel<ProductTileName::low, Major::mn> : nullptr; }
-GroupedEntry grouped_wide() { return grouped_kernel<ProductTileName::wide>; }
+GroupedEntry grouped_wide() { return grouped_kernel<ProductTileName::wide, TensorElement::bf16>; }
 GroupedEntry grouped_low() { return nullptr; }
+GroupedEntry grouped_fp8() { return grouped_kernel<ProductTileName::wide, TensorElement::byte>; }
 ProductMachine product_machine() { return {}; }
 
 namespace stages {

@@ -18,20 +18,34 @@ namespace {
 
 constexpr ProductMachine kMachine{.multiprocessors = 4};
 
-Tensor normal_values(std::vector<std::int64_t> dims, unsigned seed) {
-  Tensor tensor("values", dims, Dtype::bf16);
+Tensor normal_values(std::vector<std::int64_t> dims, Dtype dtype, unsigned seed) {
+  Tensor tensor("values", dims, dtype);
   std::mt19937 engine(seed);
   std::normal_distribution<double> normal;
   for (std::int64_t i = 0; i < tensor.count(); ++i) tensor.set(i, normal(engine));
   return tensor;
 }
 
+// Scales from 0.5 to 2.
+Tensor scale_values(std::vector<std::int64_t> dims, unsigned seed) {
+  Tensor tensor("scales", dims, Dtype::f32);
+  std::mt19937 engine(seed);
+  std::uniform_real_distribution<double> uniform(0.5, 2.0);
+  for (std::int64_t i = 0; i < tensor.count(); ++i) tensor.set(i, uniform(engine));
+  return tensor;
+}
+
+constexpr std::int64_t blocks_of(std::int64_t length) { return (length + kScaleBlock - 1) / kScaleBlock; }
+
 struct GroupedCase {
   std::vector<std::int32_t> rows;  // of each group
   std::int64_t n = 0, k = 0;
   bool gated = false;
   std::int64_t capacity = 0;  // masked: rows that each group has room for; 0: contiguous
+  bool fp8 = false;
 
+  Dtype dtype() const { return fp8 ? Dtype::fp8_e4m3 : Dtype::bf16; }
+  Dtype result_dtype() const { return fp8 && gated ? Dtype::fp8_e4m3 : Dtype::bf16; }
   std::int64_t groups() const { return std::ssize(rows); }
   std::int64_t used_rows() const { return std::accumulate(rows.begin(), rows.end(), std::int64_t{0}); }
   std::int64_t all_rows() const { return capacity > 0 ? capacity * groups() : used_rows(); }
@@ -39,7 +53,7 @@ struct GroupedCase {
     std::string counts;
     for (const std::int32_t count : rows) counts += std::to_string(count) + " ";
     return "rows " + counts + "n=" + std::to_string(n) + " k=" + std::to_string(k) + (gated ? " gated" : "") +
-           (capacity > 0 ? " masked" : "");
+           (capacity > 0 ? " masked" : "") + (fp8 ? " fp8" : "");
   }
 };
 
@@ -47,19 +61,26 @@ class CheckedGroups {
  public:
   explicit CheckedGroups(const GroupedCase& of, double memory_bytes = 0.0)
       : case_(of),
-        a_(normal_values({of.all_rows(), of.k}, 1)),
-        b_(normal_values({of.groups() * of.n, of.k}, 2)),
-        c_("c", {of.all_rows(), of.gated ? of.n / 2 : of.n}, Dtype::bf16),
+        a_(normal_values({of.all_rows(), of.k}, of.dtype(), 1)),
+        b_(normal_values({of.groups() * of.n, of.k}, of.dtype(), 2)),
+        a_scale_(scale_values({of.all_rows(), blocks_of(of.k)}, 3)),
+        b_scale_(scale_values({of.groups() * blocks_of(of.n), blocks_of(of.k)}, 4)),
+        c_("c", {of.all_rows(), of.gated ? of.n / 2 : of.n}, of.result_dtype()),
+        c_scale_("c scales", {of.all_rows(), blocks_of(of.n / 2)}, Dtype::f32),
         begin_(1, 0) {
     for (const std::int32_t count : of.rows) begin_.push_back(begin_.back() + count);
     task_ = {.m = of.all_rows(),
              .n = of.n,
              .k = of.k,
              .groups = of.groups(),
+             .fp8 = of.fp8,
              .a = a_.data(),
              .b = b_.data(),
+             .a_scale = a_scale_.as<float>().data(),
+             .b_scale = b_scale_.as<float>().data(),
              .gated = of.gated,
              .c = c_.data(),
+             .c_scale = c_scale_.as<float>().data(),
              .memory_bytes = memory_bytes};
     if (of.capacity > 0)
       task_.group_rows = case_.rows.data();
@@ -78,6 +99,7 @@ class CheckedGroups {
     const GroupedLaunch product(task_, plan);
     for (int i = 0; i < 2; ++i) {
       c_.poison();
+      c_scale_.poison();
       product.enqueue(nullptr);
     }
   }
@@ -95,8 +117,7 @@ class CheckedGroups {
       }
     for (std::int64_t row = 0; row < case_.all_rows(); ++row)
       for (std::int64_t i = 0; !written[static_cast<std::size_t>(row)] && i < task_.columns(); ++i)
-        ASSERT_TRUE(std::isnan(c_.at(row * task_.columns() + i)))
-            << case_.text() << ": row " << row << " is no group's";
+        ASSERT_TRUE(std::isnan(result_at(row, i))) << case_.text() << ": row " << row << " is no group's";
   }
 
  private:
@@ -106,15 +127,43 @@ class CheckedGroups {
   Sum product_at(std::int64_t row, std::int64_t group, std::int64_t column) const {
     Sum sum;
     for (std::int64_t k = 0; k < case_.k; ++k) {
-      const double product = a_.at(row * case_.k + k) * b_.at((group * case_.n + column) * case_.k + k);
+      const double product = a_at(row, k) * b_at(group, column, k);
       sum.value += product;
       sum.size += std::abs(product);
     }
     return sum;
   }
 
+  double a_at(std::int64_t row, std::int64_t k) const {
+    return a_.at(row * case_.k + k) * (case_.fp8 ? a_scale_.at(row * blocks_of(case_.k) + k / kScaleBlock) : 1.0);
+  }
+  double b_at(std::int64_t group, std::int64_t column, std::int64_t k) const {
+    const std::int64_t block = group * blocks_of(case_.n) + column / kScaleBlock;
+    return b_.at((group * case_.n + column) * case_.k + k) *
+           (case_.fp8 ? b_scale_.at(block * blocks_of(case_.k) + k / kScaleBlock) : 1.0);
+  }
+  bool quantised() const { return case_.fp8 && case_.gated; }
+  double scale_at(std::int64_t row, std::int64_t column) const {
+    return c_scale_.at(row * blocks_of(task_.columns()) + column / kScaleBlock);
+  }
+  double result_at(std::int64_t row, std::int64_t column) const {
+    return c_.at(row * task_.columns() + column) * (quantised() ? scale_at(row, column) : 1.0);
+  }
+
+  // The scale of each 128 columns makes their largest value the largest code.
+  void check_scales(std::int64_t row) const {
+    for (std::int64_t begin = 0; quantised() && begin < task_.columns(); begin += kScaleBlock) {
+      double largest = 0.0;
+      for (std::int64_t i = begin; i < begin + kScaleBlock; ++i)
+        largest = std::max(largest, std::abs(c_.at(row * task_.columns() + i)));
+      ASSERT_EQ(largest, 448.0) << case_.text() << " at " << row << ' ' << begin;
+    }
+  }
+
+  // In fp8, tensor cores keep 14 bits of a sum, and codes three behind the leading one.
   void check_row(std::int64_t row, std::int64_t group) const {
-    constexpr double kSummed = 4e-7, kRounded = 0x1p-8;
+    const double kSummed = case_.fp8 ? 0x1p-12 : 4e-7, kRounded = quantised() ? 0x1p-4 : 0x1p-8;
+    check_scales(row);
     for (std::int64_t i = 0; i < task_.columns(); ++i) {
       Sum wanted = product_at(row, group, i);
       double error = wanted.size * kSummed;
@@ -126,20 +175,22 @@ class CheckedGroups {
                 std::abs(silu * up.value) * 1e-6;
         wanted.value = silu * up.value;
       }
-      ASSERT_NEAR(c_.at(row * task_.columns() + i), wanted.value, error + std::abs(wanted.value) * kRounded)
+      if (quantised()) error += scale_at(row, i) * 0x1p-10;  // half of the smallest code
+      ASSERT_NEAR(result_at(row, i), wanted.value, error * (1.0 + kRounded) + std::abs(wanted.value) * kRounded)
           << case_.text() << " at " << row << ' ' << i << " of group " << group;
     }
   }
 
   GroupedCase case_;
-  Tensor a_, b_, c_;
+  Tensor a_, b_, a_scale_, b_scale_, c_, c_scale_;
   std::vector<std::int32_t> begin_;
   GroupedTask task_;
 };
 
 void expect_right(const GroupedCase& test) {
   for (const ProductTileName name : kGroupedTileNames) {
-    SCOPED_TRACE("tile " + std::to_string(static_cast<int>(name)));
+    if (test.fp8 && name != ProductTileName::wide) continue;
+    SCOPED_TRACE(tile_name(name));
     CheckedGroups product(test);
     product.run(name);
     product.check();
@@ -166,6 +217,20 @@ TEST(hopper_grouped, tiny_and_prime_shapes_are_right) {
   expect_right({.rows = {2, 0, 67}, .n = 131, .k = 73});
   expect_right({.rows = {5, 66}, .n = 2 * 67, .k = 131, .gated = true});
   expect_right({.rows = {5, 66}, .n = 131, .k = 73, .capacity = 67});
+}
+
+// 1 to 3 blocks of scales along k and along the columns, ends within them.
+TEST(hopper_grouped, fp8_sums_are_scaled_by_row_and_block) {
+  expect_right({.rows = kRagged, .n = 264, .k = 272, .fp8 = true});
+  expect_right({.rows = {5, 0, 66}, .n = 131, .k = 144, .fp8 = true});
+  expect_right({.rows = {300, 2}, .n = 520, .k = 48, .fp8 = true});
+  expect_right({.rows = {5, 0, 70, 1}, .n = 24, .k = 16 * 45, .capacity = 70, .fp8 = true});
+}
+
+TEST(hopper_grouped, fp8_results_that_are_gated_are_quantised_for_the_next_product) {
+  expect_right({.rows = kRagged, .n = 256, .k = 272, .gated = true, .fp8 = true});
+  expect_right({.rows = {300, 5}, .n = 3 * 256, .k = 144, .gated = true, .fp8 = true});
+  expect_right({.rows = {5, 0, 70}, .n = 256, .k = 144, .gated = true, .capacity = 71, .fp8 = true});
 }
 
 // Three and five row tiles, of which the last is taken by both blocks of a cluster; one and three columns of tiles.

@@ -191,6 +191,17 @@ TEST(hopper_plan, every_grouped_product_fits_its_machine_and_is_covered) {
   }
 }
 
+TEST(hopper_plan, grouped_products_in_fp8_take_half_the_steps_of_wide_tiles) {
+  for (const std::int64_t rows : {1, 64, 8192}) {
+    GroupedTask task = grouped(8, rows, 4096, 7168, true);
+    task.fp8 = true;
+    const GroupedPlan plan = grouped_plan(task, kH100);
+    EXPECT_EQ(plan.name, ProductTileName::wide);
+    EXPECT_EQ(plan.steps, 56);
+    EXPECT_FALSE(plan.store_by_tma) << "codes";
+  }
+}
+
 TEST(hopper_plan, grouped_products_keep_to_the_multiprocessors_they_are_given) {
   GroupedTask task = grouped(8, 1024, 4096, 7168, true);
   task.multiprocessors = 112;
@@ -200,11 +211,19 @@ TEST(hopper_plan, grouped_products_keep_to_the_multiprocessors_they_are_given) {
 }
 
 TEST(hopper_plan, grouped_products_that_cannot_be_counted_are_refused_with_a_reason) {
-  EXPECT_EQ(grouped_obstacle(1, 1, 1, 1), std::nullopt);
-  EXPECT_EQ(grouped_obstacle(32768, 4096, 7168, 256), std::nullopt);
-  EXPECT_NE(grouped_obstacle(1, 1, 1, kMostGroups + 1), std::nullopt);
-  EXPECT_NE(grouped_obstacle(1, 1, 1, 0), std::nullopt);
-  EXPECT_NE(grouped_obstacle(1 << 20, 1 << 22, 64, 600), std::nullopt);
+  const auto obstacle = [](std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t groups, bool gated = false,
+                           bool fp8 = false) {
+    return grouped_obstacle({.m = m, .n = n, .k = k, .groups = groups, .fp8 = fp8, .gated = gated});
+  };
+  EXPECT_EQ(obstacle(1, 1, 1, 1), std::nullopt);
+  EXPECT_EQ(obstacle(32768, 4096, 7168, 256), std::nullopt);
+  EXPECT_NE(obstacle(1, 1, 1, kMostGroups + 1), std::nullopt);
+  EXPECT_NE(obstacle(1, 1, 1, 0), std::nullopt);
+  EXPECT_NE(obstacle(1 << 20, 1 << 22, 64, 600), std::nullopt);
+  EXPECT_NE(obstacle(1, 3, 1, 1, true), std::nullopt) << "halves";
+  EXPECT_EQ(obstacle(1, 4096, 7168, 1, true, true), std::nullopt);
+  EXPECT_NE(obstacle(1, 4096, 7160, 1, true, true), std::nullopt) << "rows of 7160 bytes";
+  EXPECT_NE(obstacle(1, 4096 - 128, 7168, 1, true, true), std::nullopt) << "half a block of scales";
 }
 
 }  // namespace

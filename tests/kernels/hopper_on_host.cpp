@@ -2,6 +2,7 @@
 #include "tests/cuda_emulator/emulator.hpp"
 // The emulator comes first.
 #include "kernels/common/cuda/hopper/grouped.cu"
+#include "kernels/common/cuda/hopper/grouped_fp8.cu"
 #include "kernels/common/cuda/hopper/grouped_low.cu"
 #include "kernels/common/cuda/hopper/grouped_wide.cu"
 #include "kernels/common/cuda/hopper/product.cu"

@@ -10,32 +10,40 @@ namespace chokepoint::hopper {
 
 GroupedEntry grouped_wide();
 GroupedEntry grouped_low();
+GroupedEntry grouped_fp8();
 
 namespace {
 
+GroupedEntry grouped_entry(const GroupedTask& task, const GroupedPlan& plan) {
+  if (task.fp8) return grouped_fp8();
+  return plan.name == ProductTileName::wide ? grouped_wide() : grouped_low();
+}
+
+TensorElement grouped_element(const GroupedTask& task) { return task.fp8 ? TensorElement::byte : TensorElement::bf16; }
+
 TensorMap grouped_a_map(const GroupedTask& task, const GroupedPlan& plan, const void* a) {
-  return encode_tensor_map(matrix_boxes(a, TensorElement::bf16, {.rows = task.m, .columns = task.k},
-                                        {.rows = plan.tile().block_m, .columns = kProductDepth}, plan.pitch));
+  return encode_tensor_map(matrix_boxes(a, grouped_element(task), {.rows = task.m, .columns = task.k},
+                                        {.rows = plan.tile().block_m, .columns = task.depth()}, plan.pitch));
 }
 
 // Half of a tile's columns in a box.
 TensorMap grouped_b_map(const GroupedTask& task, const GroupedPlan& plan, const void* b) {
-  return encode_tensor_map(matrix_boxes(b, TensorElement::bf16, {.rows = task.groups * task.n, .columns = task.k},
-                                        {.rows = plan.tile().block_n / 2, .columns = kProductDepth}, plan.pitch));
+  return encode_tensor_map(matrix_boxes(b, grouped_element(task), {.rows = task.groups * task.n, .columns = task.k},
+                                        {.rows = plan.tile().block_n / 2, .columns = task.depth()}, plan.pitch));
 }
 
 TensorMap grouped_c_map(const GroupedTask& task, const GroupedPlan& plan) {
   if (!plan.store_by_tma) return {};
   return encode_tensor_map(matrix_boxes(task.c, TensorElement::bf16, {.rows = task.m, .columns = task.columns()},
-                                        {.rows = 64, .columns = kProductDepth}));
+                                        {.rows = 64, .columns = 64}));
 }
 
 void check_task(const GroupedTask& task, const GroupedPlan& plan) {
   const auto refuse = [](const std::string& why) {
     throw Error(Fault::unsupported, "grouped product: " + why, "choose another kernel");
   };
-  if (const auto obstacle = grouped_obstacle(task.m, task.n, task.k, task.groups)) refuse(*obstacle);
-  if (task.gated && task.n % 2 != 0) refuse("n is odd, so there are no halves to gate");
+  if (const auto obstacle = grouped_obstacle(task)) refuse(*obstacle);
+  if (task.fp8 && plan.name != ProductTileName::wide) refuse("fp8 takes wide tiles");
   if (plan.grid == 0) refuse("no tile fits the shared memory of this GPU");
   if ((task.group_begin == nullptr) == (task.group_rows == nullptr)) refuse("groups are either contiguous or masked");
   if (plan.workspace_bytes() > 0 && task.workspace == nullptr)
@@ -67,6 +75,9 @@ GroupedLaunch::GroupedLaunch(const GroupedTask& task, const GroupedPlan& plan) :
            .gated = task.gated,
            .store_by_tma = plan.store_by_tma,
            .c = task.c,
+           .a_scale = task.a_scale,
+           .b_scale = task.b_scale,
+           .c_scale = task.c_scale,
            .memory_bytes = static_cast<std::int64_t>(task.memory_bytes + 0.5),
            .pace = task.pace};
   if (plan.workspace_bytes() > 0) {
@@ -83,7 +94,7 @@ void GroupedLaunch::enqueue(void* stream, int multiprocessors) const {
     launch_pad_rows(task_.a, a_copy_, task_.m, task_.k, plan_.pitch, stream);
     launch_pad_rows(task_.b, b_copy_, task_.groups * task_.n, task_.k, plan_.pitch, stream);
   }
-  launch(plan_.name == ProductTileName::wide ? grouped_wide() : grouped_low(),
+  launch(grouped_entry(task_, plan_),
          {.grid = dim3(static_cast<unsigned>(grouped_grid(plan_, multiprocessors))),
           .block = dim3(static_cast<unsigned>(plan_.tile().threads())),
           .shared_bytes = static_cast<std::size_t>(grouped_shared_bytes(plan_.tile())),

@@ -1,6 +1,8 @@
-// How do kernels for Hopper multiply the rows of each group with that group's matrix? Experts of a mixture, in bf16:
+// How do kernels for Hopper multiply the rows of each group with that group's matrix? Experts of a mixture, in bf16 or
+// fp8 (e4m3) with f32 sums:
 //   C[r, :] = A[r, :] x B[g]^T, for the rows r of group g                            B[g] is [n, k]
 //   C[r, i] = silu(P[r, i]) P[r, n/2 + i], where P is that product                   with `gated`: C has n/2 columns
+// C is bf16; with `gated` in fp8 it is codes and a scale for each 128 of a row, max(largest, 1e-4) / 448.
 // The task, its plan, and a launch that is prepared once. The kernel is in grouped.cuh; it reads how many rows a group
 // has when it runs, so routing may be decided on the device before it, on the same stream. Rows need no padding: groups
 // may have any number of them, 0 too.
@@ -21,10 +23,14 @@ namespace chokepoint::hopper {
 struct GroupedTask {
   std::int64_t m = 0;  // rows of A and C: of all groups together, or groups x the rows each has room for
   std::int64_t n = 0, k = 0, groups = 0;
-  const void* a = nullptr;  // bf16 [m, k], row-major; addresses are multiples of 16
-  const void* b = nullptr;  // bf16 [groups, n, k]
+  bool fp8 = false;
+  const void* a = nullptr;  // [m, k], row-major; addresses are multiples of 16
+  const void* b = nullptr;  // [groups, n, k]
+  const float* a_scale = nullptr;  // fp8: [m, ceil(k / 128)]
+  const float* b_scale = nullptr;  // fp8: [groups, ceil(n / 128), ceil(k / 128)]
   bool gated = false;
-  void* c = nullptr;  // bf16 [m, n], or [m, n / 2] when gated; rows that belong to no group are not touched
+  void* c = nullptr;         // [m, n], or [m, n / 2] when gated; rows that belong to no group are not touched
+  float* c_scale = nullptr;  // fp8, gated: [m, n / 256]
   // In device memory, one of the two. Contiguous: rows of group g are [group_begin[g], group_begin[g + 1]). Masked: the
   // first group_rows[g] of the m / groups rows it has room for.
   const std::int32_t* group_begin = nullptr;
@@ -36,11 +42,14 @@ struct GroupedTask {
   double memory_bytes = 0.0;
   DevicePace pace = {};
 
-  std::int64_t columns() const { return gated ? n / 2 : n; }  // of C
+  constexpr std::int64_t columns() const { return gated ? n / 2 : n; }  // of C
+  constexpr int element_bytes() const { return fp8 ? 1 : 2; }            // of A and B
+  constexpr int depth() const { return kTileRowBytes / element_bytes(); }  // elements of k per step
 };
 
-// Two of a product's tiles: wide, and low for groups of up to 64 rows. Half of a tile's columns of B are one box of
-// TMA, so that with `gated` the halves are those of g and u for the same columns of C.
+// Two of a product's tiles: wide, and low for groups of up to 64 rows in bf16. Half of a tile's columns of B are one
+// box of TMA, so that with `gated` the halves are those of g and u for the same columns of C; of wide tiles they are as
+// many columns as a scale of fp8 is for.
 inline constexpr ProductTileName kGroupedTileNames[] = {ProductTileName::low, ProductTileName::wide};
 
 // A number for each group lies behind a product's shared memory.
@@ -71,8 +80,8 @@ GroupedPlan grouped_plan_with(ProductTileName name, const GroupedTask& task, con
 // Clock cycles that grouped_plan expects of a plan, where all groups have the rows to expect.
 double grouped_cycles(const GroupedPlan& plan, const GroupedTask& task, const ProductMachine& machine);
 
-// Why this product is out of reach; empty when it is not.
-std::optional<std::string> grouped_obstacle(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t groups);
+// Why this product is out of reach; empty when it is not. Sizes alone decide.
+std::optional<std::string> grouped_obstacle(const GroupedTask& task);
 
 // What the kernel reads, by value, besides its tensor maps.
 struct GroupedArgs {
@@ -82,6 +91,8 @@ struct GroupedArgs {
   int b_half = 0;   // rows of B from a tile's first half to its second
   bool gated = false, store_by_tma = false;
   void* c = nullptr;
+  const float *a_scale = nullptr, *b_scale = nullptr;
+  float* c_scale = nullptr;
   std::int64_t memory_bytes = 0;
   DevicePace pace = {};
 };

@@ -4,6 +4,6 @@
 
 namespace chokepoint::hopper {
 
-GroupedEntry grouped_low() { return grouped_kernel<ProductTileName::low>; }
+GroupedEntry grouped_low() { return grouped_kernel<ProductTileName::low, TensorElement::bf16>; }
 
 }  // namespace chokepoint::hopper

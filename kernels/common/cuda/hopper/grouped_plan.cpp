@@ -35,7 +35,8 @@ int multiprocessors_for(const GroupedTask& task, const ProductMachine& machine) 
 
 }  // namespace
 
-std::optional<std::string> grouped_obstacle(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t groups) {
+std::optional<std::string> grouped_obstacle(const GroupedTask& task) {
+  const std::int64_t m = task.m, n = task.n, k = task.k, groups = task.groups;
   constexpr std::int64_t kMost = std::numeric_limits<int>::max() / 2;  // coordinates and numbers of tiles are int
   for (const auto& [name, length] : {std::pair{"m", m}, {"n", n}, {"k", k}})
     if (length < 1 || length > kMost) return fmt::format("{} is {}, this kernel takes 1 to {}", name, length, kMost);
@@ -44,6 +45,12 @@ std::optional<std::string> grouped_obstacle(std::int64_t m, std::int64_t n, std:
   if (groups * n > kMost) return fmt::format("B has {} rows, this kernel takes {}", groups * n, kMost);
   if ((tiles_along(m, 64) + groups) * tiles_along(n, 64) > kMost)
     return fmt::format("m x n = {} x {} has more tiles than this kernel can count", m, n);
+  if (task.gated && n % 2 != 0) return fmt::format("n is {}: there are no halves to gate", n);
+  if (task.fp8 && k % kTmaAlignment != 0)
+    return fmt::format("k is {}: fp8 rows have to be a multiple of {} bytes", k, kTmaAlignment);
+  if (task.fp8 && task.gated && n % (2 * kScaleBlock) != 0)
+    return fmt::format("half of n is {}: fp8 results that are gated have to be a multiple of {} columns", n / 2,
+                       kScaleBlock);
   return std::nullopt;
 }
 
@@ -51,7 +58,7 @@ GroupedPlan grouped_plan_with(ProductTileName name, const GroupedTask& task, con
   GroupedPlan plan;
   plan.name = name;
   const ProductTile tile = plan.tile();
-  plan.steps = tiles_along(task.k, kProductDepth);
+  plan.steps = tiles_along(task.k, task.depth());
   plan.column_block = task.gated ? tile.block_n / 2 : tile.block_n;
   plan.columns = tiles_along(task.columns(), plan.column_block);
   const int clusters = std::max(1, multiprocessors_for(task, machine) / tile.cluster);
@@ -60,8 +67,8 @@ GroupedPlan grouped_plan_with(ProductTileName name, const GroupedTask& task, con
                           clusters);
   const std::int64_t most_tiles = (tiles_along(task.m, tile.block_m) + task.groups) * plan.columns;
   plan.grid = static_cast<int>(std::min<std::int64_t>(clusters, most_tiles)) * tile.cluster;
-  plan.store_by_tma = tma_can_reach(task.columns() * 2);
-  if (!tma_can_reach(task.k * 2)) {
+  plan.store_by_tma = !(task.fp8 && task.gated) && tma_can_reach(task.columns() * 2);
+  if (!tma_can_reach(task.k * task.element_bytes())) {
     constexpr std::int64_t kUnit = kTmaAlignment / 2;  // elements
     plan.pitch = (task.k + kUnit - 1) / kUnit * kUnit;
     plan.a_bytes = bytes_of_copy(task.m, plan.pitch);
@@ -83,8 +90,8 @@ double grouped_cycles(const GroupedPlan& plan, const GroupedTask& task, const Pr
       kFillCycles + std::ceil(tiles / plan.grid) * (plan.steps * step_cycles(tile, loaded, sms) + kTileCycles);
   const double n = static_cast<double>(task.n), k = static_cast<double>(task.k);
   const double all_rows = static_cast<double>(groups * rows);
-  const double bytes = 2.0 * (static_cast<double>(groups) * n * k + all_rows * k +
-                              all_rows * static_cast<double>(task.columns()));
+  const double bytes = task.element_bytes() * (static_cast<double>(groups) * n * k + all_rows * k) +
+                       (task.fp8 && task.gated ? 1.0 : 2.0) * all_rows * static_cast<double>(task.columns());
   return both_cycles(at_work, bytes / kMemoryBytes);
 }
 
@@ -92,6 +99,7 @@ GroupedPlan grouped_plan(const GroupedTask& task, const ProductMachine& machine)
   GroupedPlan best;
   for (const ProductTileName name : kGroupedTileNames) {
     if (grouped_shared_bytes(product_tile(name)) > machine.shared_bytes) continue;
+    if (task.fp8 && name != ProductTileName::wide) continue;
     const GroupedPlan plan = grouped_plan_with(name, task, machine);
     const double worthwhile = name == ProductTileName::wide ? kWideWorthwhile : 1.0;
     if (best.grid == 0 || grouped_cycles(plan, task, machine) < worthwhile * grouped_cycles(best, task, machine))

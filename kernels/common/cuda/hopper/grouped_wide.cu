@@ -4,6 +4,6 @@
 
 namespace chokepoint::hopper {
 
-GroupedEntry grouped_wide() { return grouped_kernel<ProductTileName::wide>; }
+GroupedEntry grouped_wide() { return grouped_kernel<ProductTileName::wide, TensorElement::bf16>; }
 
 }  // namespace chokepoint::hopper

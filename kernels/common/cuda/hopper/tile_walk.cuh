@@ -19,7 +19,7 @@ struct ProductWork {
   int step, step_end;
   int cut;     // of those along k
   int index;   // among walk.tiles()
-  int b_row;   // where the group's part of B begins
+  int group;   // whose rows they are
   bool alone;  // shares nothing with the other block of its cluster
 };
 
@@ -48,7 +48,7 @@ class DenseWalk {
             .step_end = cut_begin(place.cut + 1, order_.cuts, steps_),
             .cut = place.cut,
             .index = at_ * kCluster + seat_.rank,
-            .b_row = 0,
+            .group = 0,
             .alone = kCluster == 1};
     at_ += seat_.clusters;
     return true;
@@ -92,7 +92,7 @@ class GroupedWalk {
             .step_end = steps_,
             .cut = 0,
             .index = at_ * kCluster + seat_.rank,
-            .b_row = group * order_.b_rows,
+            .group = group,
             .alone = place.alone};
     at_ += seat_.clusters;
     return true;
