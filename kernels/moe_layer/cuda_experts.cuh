@@ -46,7 +46,7 @@ class Experts {
     if (!layer_.gated_products) gate_up_ = {on, 4 * gate_up_values};
     activated_ = {.data = {on, hidden_values * bytes_of(layer_.row_dtype())},
                   .scales = {on, layer_.spec.quantised() ? 4 * hidden_blocks : 0}};
-    if (layer_.others_products) gathered_ = layer_.product_rows(hidden_rows, layer_.hidden()).data;
+    if (layer_.others_products) gathered_ = layer_.product_rows(hidden_rows, layer_.hidden());
     workspace_ = {on, workspace_bytes};
     if (workspace_bytes > 0) on.set_bytes(workspace_.as<void>(), 0, static_cast<std::size_t>(workspace_bytes));
   }
@@ -54,13 +54,13 @@ class Experts {
   // Another's, after the scratch.
   void make_products(DeviceBatch& batch, const LayerProducts& products) const {
     const Mlp routed = routed_mlp(batch);
-    batch.routed_products = products_of(routed, gathered_.as<void>(), batch.plan.expert_begin, products);
+    batch.routed_products = products_of(routed, gathered_, batch.plan.expert_begin, products);
     if (products.make_gated == nullptr) return;
     Mlp shared = shared_mlp(batch);
     const std::vector<std::int32_t> begin = {0, static_cast<std::int32_t>(shared.rows)};
     DeviceArray group_begin = uploaded(layer_.device, begin);
     shared.group_begin = group_begin.as<std::int32_t>();
-    batch.shared_products = products_of(shared, shared.x.data.as<void>(), begin, products);
+    batch.shared_products = products_of(shared, shared.x, begin, products);
     batch.shared_products.group_begin = std::move(group_begin);
   }
 
@@ -68,12 +68,8 @@ class Experts {
     const Mlp mlp = routed_mlp(batch);
     if (!layer_.others_products) return multiply(mlp, on);
     if (mlp.rows == 0) return;
-    launch_gather({.from = mlp.x.data.as<void>(),
-                   .from_rows = mlp.x_rows,
-                   .to = gathered_.as<void>(),
-                   .rows = mlp.rows,
-                   .row_bytes = layer_.hidden() * bytes_of(layer_.row_dtype())},
-                  on);
+    gather(mlp, mlp.x.data, gathered_.data, layer_.hidden() * bytes_of(layer_.row_dtype()), on);
+    if (layer_.spec.quantised()) gather(mlp, mlp.x.scales, gathered_.scales, 4 * scale_blocks(layer_.hidden()), on);
     multiply_by(batch.routed_products, mlp, on);
   }
 
@@ -186,17 +182,31 @@ class Experts {
     cuda_gemm(down_task(mlp), on);
   }
 
+  static void gather(const Mlp& mlp, const DeviceArray& from, const DeviceArray& to, std::int64_t row_bytes, void* on) {
+    launch_gather({.from = from.as<void>(),
+                   .from_rows = mlp.x_rows,
+                   .to = to.as<void>(),
+                   .rows = mlp.rows,
+                   .row_bytes = row_bytes},
+                  on);
+  }
+
   // `x` are the rows, gathered.
-  OthersProducts products_of(const Mlp& mlp, const void* x, std::span<const std::int32_t> group_begin,
+  OthersProducts products_of(const Mlp& mlp, const DeviceRows& x, std::span<const std::int32_t> group_begin,
                              const LayerProducts& products) const {
     if (mlp.rows == 0) return {};
     GemmTask up = up_task(mlp);
-    up.a = x;
+    up.a = x.data.as<void>();
+    up.a_scale = x.scales.as<float>();
     up.a_rows = nullptr;
     up.c_dtype = Dtype::bf16;
     OthersProducts made{.gated = products.make_gated != nullptr};
-    if (made.gated) up.c = activated_.data.as<void>();
-    made.up = (made.gated ? products.make_gated : products.make)(layer_.device, up, group_begin);
+    if (made.gated) {
+      up.c = activated_.data.as<void>();
+      made.up = products.make_gated(layer_.device, up, activated_.scales.as<float>());
+    } else {
+      made.up = products.make(layer_.device, up, group_begin);
+    }
     made.down = products.make(layer_.device, down_task(mlp), group_begin);
     return made;
   }
@@ -211,8 +221,7 @@ class Experts {
   const DeviceLayer& layer_;
   DeviceMlp routed_, shared_;
   DeviceArray gate_up_, workspace_;
-  DeviceArray gathered_;  // rows of the experts, with another's products only
-  DeviceRows activated_;
+  DeviceRows activated_, gathered_;  // the latter with another's products only: rows of the experts
 };
 
 }  // namespace chokepoint::moe

@@ -27,20 +27,24 @@ class GroupedProduct {
 };
 
 // `task` is in bf16, has rows in A without gather, and m > 0 of them; weights are [groups, n, k]. `group_begin` is the
-// host's copy of task.group_begin. Workspace is not theirs; charges neither, but for products that are gated.
+// host's copy of task.group_begin. Workspace is not theirs; charges neither, unless there are gated products.
 using MakeGroupedProduct = std::function<std::unique_ptr<GroupedProduct>(
     Device& device, const GemmTask& task, std::span<const std::int32_t> group_begin)>;
 
+// Of a first product whose `c` is silu(g) * u, [rows, n / 2]: bf16, or with fp8 weights codes and their scales.
+using MakeGatedProduct =
+    std::function<std::unique_ptr<GroupedProduct>(Device& device, const GemmTask& task, float* c_scale)>;
+
 struct LayerProducts {
   MakeGroupedProduct make = {};
-  // Where there is one: for the first product, whose `c` is then silu(g) * u, [rows, n / 2]. Such products charge what
-  // their task says, so that all of the layer is charged; and shared experts are theirs too, as one group.
-  MakeGroupedProduct make_gated = {};
+  // Where there is one, products charge what their task says, so that all of the layer is charged, may be in fp8, and
+  // those of shared experts are made too, as of one group.
+  MakeGatedProduct make_gated = {};
 
   bool paced() const { return make == nullptr || make_gated != nullptr; }
 };
 
-// The layer with another's products; cuda_simple.cu has it. bf16 only.
+// The layer with another's products; cuda_simple.cu has it.
 std::unique_ptr<Launch> layer_with_products(const MoeProblem& problem, Device& device, const Pace& pace,
                                             const LayerProducts& products);
 

@@ -1,11 +1,12 @@
-// moe_layer with the experts' products on Hopper's own instructions (sm_90a), in bf16 with sums in f32.
+// moe_layer with the experts' products on Hopper's own instructions (sm_90a), in bf16 and fp8 with sums in f32.
 //
 // The grouped products, their tiles, registers, shared memory and sources: kernels/common/cuda/hopper/grouped.cuh;
-// which tile suits: grouped_plan.cpp. The first product writes silu(g) * u; weights of experts are applied where their
-// results are added up, which reads every result once anyway. Shared experts are a group of their own. Everything else
-// is cuda_simple.cuh, with rows gathered before the first product. Charges all that the operation counts: products tile
-// by tile, from a warp of their own. Bound: compute for many tokens, the weights' memory for few. Rows whose pitch is
-// no multiple of 16 bytes, and then the weights too, are copied within each launch first. Does not do: f32 and fp8.
+// which tile suits: grouped_plan.cpp. The first product writes silu(g) * u, in fp8 as codes and scales; weights of
+// experts are applied where their results are added up, which reads every result once anyway. Shared experts are a
+// group of their own. Everything else is cuda_simple.cuh, with rows gathered before the first product. Charges all that
+// the operation counts: products tile by tile, from a warp of their own. Bound: compute for many tokens, the weights'
+// memory for few. Rows whose pitch is no multiple of 16 bytes, and then the weights too, are copied within each launch
+// first. Does not do: f32; fp8 of hidden sizes that are no multiple of 16 and intermediate ones that are none of 128.
 #include "harness/base/error.hpp"
 #include "kernels/common/cuda/device_array.hpp"
 #include "kernels/common/cuda/hopper/grouped.hpp"
@@ -31,20 +32,33 @@ class HopperProduct final : public GroupedProduct {
   hopper::GroupedLaunch product_;
 };
 
-std::unique_ptr<GroupedProduct> make_product(Device& device, const GemmTask& task, bool gated) {
-  return std::make_unique<HopperProduct>(device, hopper::GroupedTask{.m = task.m,
-                                                                     .n = task.n,
-                                                                     .k = task.k,
-                                                                     .groups = task.groups,
-                                                                     .a = task.a,
-                                                                     .b = task.b,
-                                                                     .gated = gated,
-                                                                     .c = task.c,
-                                                                     .group_begin = task.group_begin,
-                                                                     .rows_per_group = task.rows_per_group,
-                                                                     .multiprocessors = task.multiprocessors,
-                                                                     .memory_bytes = task.memory_bytes,
-                                                                     .pace = task.pace});
+hopper::GroupedTask grouped_task(const GemmTask& task) {
+  return {.m = task.m,
+          .n = task.n,
+          .k = task.k,
+          .groups = task.groups,
+          .fp8 = task.dtype == Dtype::fp8_e4m3,
+          .a = task.a,
+          .b = task.b,
+          .a_scale = task.a_scale,
+          .b_scale = task.b_scale,
+          .c = task.c,
+          .group_begin = task.group_begin,
+          .rows_per_group = task.rows_per_group,
+          .multiprocessors = task.multiprocessors,
+          .memory_bytes = task.memory_bytes,
+          .pace = task.pace};
+}
+
+std::unique_ptr<GroupedProduct> make_product(Device& device, const GemmTask& task, std::span<const std::int32_t>) {
+  return std::make_unique<HopperProduct>(device, grouped_task(task));
+}
+
+std::unique_ptr<GroupedProduct> make_gated_product(Device& device, const GemmTask& task, float* c_scale) {
+  hopper::GroupedTask gated = grouped_task(task);
+  gated.gated = true;
+  gated.c_scale = c_scale;
+  return std::make_unique<HopperProduct>(device, gated);
 }
 
 std::optional<std::string> out_of_reach(const Shape& shape, Dtype dtype) {
@@ -70,7 +84,7 @@ const Register<Kernel> hopper_kernel{{
     .operation = "moe_layer",
     .summary = "the layer of cuda_simple with own grouped wgmma products, SwiGLU in the first one's epilogue (sm_90a)",
     .device = "cuda",
-    .dtypes = {Dtype::bf16},
+    .dtypes = {Dtype::bf16, Dtype::fp8_e4m3},
     .paces = {Resource::compute, Resource::memory, Resource::link, Resource::network},
     .probes = false,
     .least_sm = 90,
@@ -78,13 +92,8 @@ const Register<Kernel> hopper_kernel{{
     .unsupported = out_of_reach,
     .wire_multiprocessors = layer_wire_multiprocessors,
     .prepare = [](const Problem& problem, Device& device, const Pace& pace) -> std::unique_ptr<Launch> {
-      const auto product = [](bool gated) {
-        return [gated](Device& on, const GemmTask& task, std::span<const std::int32_t>) {
-          return make_product(on, task, gated);
-        };
-      };
       return layer_with_products(dynamic_cast<const MoeProblem&>(problem), device, pace,
-                                 {.make = product(false), .make_gated = product(true)});
+                                 {.make = make_product, .make_gated = make_gated_product});
     },
 }};
 

@@ -101,24 +101,36 @@ TEST(moe_layer_cuda, with_a_librarys_products_it_is_right_in_bf16_and_charges_th
     }
 }
 
+void expect_hopper_right(const std::string& text, Dtype dtype) {
+  const Operation& operation = find_operation("moe_layer");
+  const Kernel& hopper = find_kernel("moe_layer", "hopper");
+  for (const char* overlap : {"0", "1"}) {
+    const Shape shape = complete_shape(operation, parse_shape(text + ",overlap=" + overlap));
+    SCOPED_TRACE(shape.text());
+    ASSERT_EQ(hopper.unsupported(shape, dtype), std::nullopt);
+    const MoeProblem problem(spec_of(shape, dtype), {});
+    const EmulatedRun run = run_emulated(
+        problem, [&](Device& device, const Pace& pace) { return hopper.prepare(problem, device, pace); });
+    EXPECT_LE(run.errors.worst, problem.tolerance());
+    EXPECT_LE(run.errors.rms, rms_limit(dtype));
+    const Work work = problem.work();
+    EXPECT_EQ(run.charged.flop, work.flop);
+    EXPECT_EQ(run.charged.memory_bytes, work.memory_bytes);
+    EXPECT_EQ(run.charged.link_bytes, work.link_bytes);
+    EXPECT_EQ(run.charged.network_bytes, work.network_bytes);
+  }
+}
+
 TEST(moe_layer_hopper, matches_the_reference_and_charges_exactly_the_work) {
-  for (const char* overlap : {"0", "1"})
-    for (const char* text : kShapes) {
-      const Operation& operation = find_operation("moe_layer");
-      const Shape shape = complete_shape(operation, parse_shape(std::string(text) + ",overlap=" + overlap));
-      SCOPED_TRACE(shape.text());
-      const MoeProblem problem(spec_of(shape, Dtype::bf16), {});
-      const EmulatedRun run = run_emulated(problem, [&](Device& device, const Pace& pace) {
-        return find_kernel("moe_layer", "hopper").prepare(problem, device, pace);
-      });
-      EXPECT_LE(run.errors.worst, problem.tolerance());
-      EXPECT_LE(run.errors.rms, rms_limit(Dtype::bf16));
-      const Work work = problem.work();
-      EXPECT_EQ(run.charged.flop, work.flop);
-      EXPECT_EQ(run.charged.memory_bytes, work.memory_bytes);
-      EXPECT_EQ(run.charged.link_bytes, work.link_bytes);
-      EXPECT_EQ(run.charged.network_bytes, work.network_bytes);
-    }
+  for (const char* text : kShapes) expect_hopper_right(text, Dtype::bf16);
+}
+
+TEST(moe_layer_hopper, matches_the_reference_and_charges_exactly_the_work_in_fp8) {
+  for (const char* text :
+       {"tokens=1,hidden=16,intermediate=128,experts=1,top_k=1",
+        "tokens=7,hidden=144,intermediate=256,experts=5,top_k=5,routing=random,shared_experts=2",
+        "tokens=13,hidden=272,intermediate=128,experts=8,top_k=3,ep=4,routing=zipf,shared_experts=1"})
+    expect_hopper_right(text, Dtype::fp8_e4m3);
 }
 
 TEST(moe_layer_hopper, is_for_sm_90a_alone_and_refuses_what_its_products_cannot_count) {
@@ -130,6 +142,10 @@ TEST(moe_layer_hopper, is_for_sm_90a_alone_and_refuses_what_its_products_cannot_
   };
   EXPECT_EQ(of("tokens=4096,hidden=7168,intermediate=2048,experts=256,top_k=8,ep=64"), std::nullopt);
   EXPECT_NE(of("tokens=8,hidden=64,intermediate=64,experts=1024,top_k=8"), std::nullopt);
+  const Shape ragged = complete_shape(find_operation("moe_layer"),
+                                      parse_shape("tokens=8,hidden=64,intermediate=192,experts=8,top_k=2"));
+  EXPECT_EQ(found.unsupported(ragged, Dtype::bf16), std::nullopt);
+  EXPECT_NE(found.unsupported(ragged, Dtype::fp8_e4m3), std::nullopt) << "gate and up share a block of scales";
 }
 
 // Of 132 multiprocessors, or with its lanes apart of 20 for the wire and 112 for products.

@@ -4,8 +4,9 @@
 // Tile: 128 x 256, whose halves of 128 columns are multiplied one after the other: 64 + 64 sums and 64 of the half at
 //   hand in a thread's registers (of 232, 0 spills), where a second set for all of them would not fit. While one
 //   consumer scales and adds, the other's products run.
-// Scales: A's and B's are read from global memory a step ahead, as they lie: rows of groups begin anywhere, where a
-//   bulk copy into the stage would want multiples of four. A row's scales of 8 steps share a sector, which L1 keeps.
+// Scales: A's and B's are read from global memory before a step's products begin, and used when the first are there.
+//   Rows of groups begin anywhere, where a bulk copy into the stage would want multiples of four. A row's scales of 8
+//   steps share a sector, which L1 keeps.
 // gated: a half is the 128 columns that one scale is for; the four lanes of a row find its largest value. Codes leave
 //   from registers, 8 bytes a row and instruction: 16 KiB a tile, beside the megabytes that it loads.
 // Ideas: as in scaled_product.cuh; two sets of sums with one of temporaries as in DeepGEMM (@54e2261), there along m.
@@ -25,31 +26,28 @@ struct StepScales {
   ColumnScales halves;
 };
 
-// Where they are; a step of k is a float further.
+// Where they are, as numbers of floats, which take half the registers of pointers; a step of k is a float further.
 struct GroupScaleReader {
-  const float* row;
-  const float* row_8;
-  const float* first;
-  const float* second;
+  const GroupedArgs& args;
+  unsigned row, row_8, first, second;
 
   __device__ __forceinline__ StepScales at(int step) const {
-    return {__ldg(row + step), __ldg(row_8 + step), {__ldg(first + step), __ldg(second + step)}};
+    const float* a = args.a_scale + step;
+    const float* b = args.b_scale + step;
+    return {__ldg(a + row), __ldg(a + row_8), {__ldg(b + first), __ldg(b + second)}};
   }
 };
 
 // Rows and columns beyond the group's are not multiplied by anything that matters: they take the last one's.
 __device__ __forceinline__ GroupScaleReader group_scales(const GroupedArgs& args, const ProductWork& work, int row) {
-  const int thread = static_cast<int>(threadIdx.x % 128), steps = args.steps;
+  const int thread = static_cast<int>(threadIdx.x % 128), blocks = tiles_along(args.order.b_rows, kScaleBlock);
   const auto a = [&](int i) {
-    const std::int64_t at = min(row + accumulator_row(thread, i), work.row_end - 1);
-    return args.a_scale + at * steps;
+    return static_cast<unsigned>(min(row + accumulator_row(thread, i), work.row_end - 1) * args.steps);
   };
-  const int blocks = tiles_along(args.order.b_rows, kScaleBlock);
   const auto b = [&](int column) {
-    const std::int64_t at = work.group * std::int64_t{blocks} + min(column / kScaleBlock, blocks - 1);
-    return args.b_scale + at * steps;
+    return static_cast<unsigned>((work.group * blocks + min(column / kScaleBlock, blocks - 1)) * args.steps);
   };
-  return {a(0), a(2), b(work.column), b(work.column + args.b_half)};
+  return {args, a(0), a(2), b(work.column), b(work.column + args.b_half)};
 }
 
 // One step's products of a consumer's 64 rows with 128 columns.
@@ -74,20 +72,18 @@ __device__ __forceinline__ void multiply_halves(const ProductShared<kName>& shar
   const Ring<kTile.stages> ring(shared.notes());
 #pragma unroll
   for (int i = 0; i < kHalfSums; ++i) first[i] = second[i] = 0.0F;
-  StepScales scales = reader.at(work.step);
   for (int step = work.step; step < work.step_end; ++step) {
     float partial[kHalfSums];
+    const StepScales scales = reader.at(step);  // there when the first half's products are
     ring.wait_full(at);
     const std::uint64_t a =
         k_major_descriptor(shared_address(shared.a(at.stage)) + static_cast<unsigned>(consumer * 64 * kTileRowBytes));
     const std::uint64_t b = k_major_descriptor(shared_address(shared.b(at.stage)));
-    const StepScales next = reader.at(step + 1 < work.step_end ? step + 1 : step);
     multiply_half(partial, a, b);
     promote<kHalfColumns>(first, partial, scales.row, scales.row_8, scales.halves, kHalfColumns);
     multiply_half(partial, a, advanced(b, kHalfColumns * kTileRowBytes));
     give_back<kTile.cluster>(ring.empty(at));
     promote<kHalfColumns>(second, partial, scales.row, scales.row_8, {scales.halves.second, 0.0F}, kHalfColumns);
-    scales = next;
     ring.next(at);
   }
 }

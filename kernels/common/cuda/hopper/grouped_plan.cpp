@@ -46,6 +46,9 @@ std::optional<std::string> grouped_obstacle(const GroupedTask& task) {
   if ((tiles_along(m, 64) + groups) * tiles_along(n, 64) > kMost)
     return fmt::format("m x n = {} x {} has more tiles than this kernel can count", m, n);
   if (task.gated && n % 2 != 0) return fmt::format("n is {}: there are no halves to gate", n);
+  if (task.fp8 && std::max(m, groups * tiles_along(n, kScaleBlock)) * tiles_along(k, kScaleBlock) > kMost)
+    return fmt::format("A or B has more scales than this kernel can count: {} groups, m x n x k = {} x {} x {}",
+                       groups, m, n, k);
   if (task.fp8 && k % kTmaAlignment != 0)
     return fmt::format("k is {}: fp8 rows have to be a multiple of {} bytes", k, kTmaAlignment);
   if (task.fp8 && task.gated && n % (2 * kScaleBlock) != 0)

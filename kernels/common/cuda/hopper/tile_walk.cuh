@@ -70,7 +70,7 @@ class GroupedWalk {
  public:
   // Both outlive it; tile_end as count_tiles leaves it.
   __device__ __forceinline__ GroupedWalk(const GroupOrder& order, const int* tile_end, int steps)
-      : order_(order), tile_end_(tile_end), steps_(steps), at_(seat_.cluster), count_(tile_end[order.groups - 1]) {}
+      : order_(order), tile_end_(tile_end), steps_(steps), at_(Seat<kCluster>{}.cluster) {}
 
   // Into shared memory, [groups]; by one whole block, which then has to meet.
   __device__ static void count_tiles(const GroupOrder& order, int* tile_end) {
@@ -81,26 +81,29 @@ class GroupedWalk {
   }
 
   __device__ __forceinline__ bool next(ProductWork& work) {
-    if (at_ >= count_) return false;
+    if (at_ >= count()) return false;
+    const Seat<kCluster> seat;  // asked for again, since sums leave few registers
     const int group = group_of(tile_end_, order_.groups, at_);
     const int before = group == 0 ? 0 : tile_end_[group - 1];
-    const GroupPlace place = tiles_of(order_, group).place(at_ - before, seat_.rank);
+    const GroupPlace place = tiles_of(order_, group).place(at_ - before, seat.rank);
     work = {.row = order_.rows.first(group) + place.row * kBlockM,
             .row_end = order_.rows.end(group),
             .column = place.column * order_.column_block,
             .step = 0,
             .step_end = steps_,
             .cut = 0,
-            .index = at_ * kCluster + seat_.rank,
+            .index = at_ * kCluster + seat.rank,
             .group = group,
             .alone = place.alone};
-    at_ += seat_.clusters;
+    at_ += seat.clusters;
     return true;
   }
 
-  __device__ __forceinline__ int tiles() const { return count_ * kCluster; }
+  __device__ __forceinline__ int tiles() const { return count() * kCluster; }
 
  private:
+  __device__ __forceinline__ int count() const { return tile_end_[order_.groups - 1]; }  // of clusters
+
   __device__ static GroupTiles<kCluster> tiles_of(const GroupOrder& order, int group) {
     return {.rows = tiles_along(order.rows.end(group) - order.rows.first(group), kBlockM),
             .columns = order.columns,
@@ -127,8 +130,7 @@ class GroupedWalk {
   const GroupOrder& order_;
   const int* tile_end_;
   int steps_;
-  Seat<kCluster> seat_;
-  int at_, count_;
+  int at_;
 };
 
 }  // namespace chokepoint::hopper
