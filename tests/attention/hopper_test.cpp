@@ -102,6 +102,15 @@ TEST(attention_hopper, is_right_for_sequences_of_different_lengths) {
   }
 }
 
+TEST(attention_hopper, prefill_has_no_more_blocks_than_the_multiprocessors_it_reaches) {
+  const AttentionProblem problem(complete(some(heads(5, 5, 64, 64), 65, 65, 1)), Dtype::bf16, {});
+  EXPECT_EQ(blocks_on_two_multiprocessors(problem,
+                                          [&](Device& device, const Pace& pace) {
+                                            return find_kernel("attention", "hopper").prepare(problem, device, pace);
+                                          }),
+            2U);
+}
+
 Shape mla(std::int64_t heads, std::int64_t seq_q, std::int64_t context, std::int64_t batch, std::int64_t causal = 1) {
   Shape shape{{"mode", "decode"}, {"variant", "mla"}, {"heads_q", heads}, {"heads_kv", 1},
               {"qk_dim", 576},    {"v_dim", 512},     {"scale_dim", 192}};

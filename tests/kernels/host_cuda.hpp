@@ -6,6 +6,8 @@
 
 #include "tests/cuda_emulator/emulator.hpp"
 // The emulator comes first.
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <vector>
 
@@ -82,6 +84,22 @@ EmulatedRun run_emulated(const Problem& problem, const MakeLaunch& make) {
   second.link_messages -= first.link_messages;
   second.network_messages -= first.network_messages;
   return {second, errors_of(problem, launch->output())};
+}
+
+// Blocks of the last kernel of a launch that is prepared where four multiprocessors are reached, and runs where two
+// are, as in a green context that is entered in between; its output is right all the same.
+template <class MakeLaunch>
+unsigned blocks_on_two_multiprocessors(const Problem& problem, const MakeLaunch& make) {
+  EmulatedDevice device;
+  CountingDevicePace clocks;
+  const std::unique_ptr<Launch> launch = make(device, clocks.pace());
+  launch->run();
+  EXPECT_EQ(gridDim.x, 4U);
+  device.reached = 2;
+  launch->poison();
+  launch->run();
+  EXPECT_LE(errors_of(problem, launch->output()).worst, problem.tolerance());
+  return gridDim.x;
 }
 
 }  // namespace chokepoint

@@ -34,6 +34,16 @@ TEST(matmul_hopper, scales_fp8_as_the_operation_does) {
                Dtype::fp8_e4m3);
 }
 
+TEST(matmul_hopper, has_no_more_blocks_than_the_multiprocessors_it_reaches) {
+  const Operation& operation = find_operation("matmul");
+  const auto problem = operation.make(complete_shape(operation, parse_shape("m=130,n=520,k=136")), Dtype::bf16, {});
+  EXPECT_EQ(blocks_on_two_multiprocessors(*problem,
+                                          [&](Device& device, const Pace& pace) {
+                                            return find_kernel("matmul", "hopper").prepare(*problem, device, pace);
+                                          }),
+            2U);
+}
+
 TEST(matmul_hopper, is_for_sm_90a_alone_and_says_what_it_chose) {
   const Kernel& found = find_kernel("matmul", "hopper");
   EXPECT_EQ(found.least_sm, 90);

@@ -7,8 +7,8 @@
 //   cluster of two the blocks share B by multicast. Sums leave through shared memory (stmatrix, TMA store), so that the
 //   store of a tile goes on while the next is computed. Tiles of products with few of them are cut along k, and the
 //   last block to arrive adds up.
-// Registers: 40 for the loading warpgroup, 232 for two consumers of 64 x 256 (128 sums, 0 spills); `low` has one
-//   consumer and needs no exchange. Shared memory: product_shared_bytes, 226 KiB for `wide` and `square`.
+// Registers: 40 for the loading warpgroup, 232 for two consumers of 64 x 256 (128 sums, 0 spills); `low` and `narrow`
+//   have one consumer and exchange none. Shared memory: product_shared_bytes, 224.5 KiB for `wide` and `square`.
 // Bound: compute for large products (989 TFLOP/s on an H100 SXM by the datasheet, about 80 % of it under power limits);
 //   memory for few rows.
 // Ideas: warp specialisation, ring, persistent grouped order and 2-block multicast as in CUTLASS 3 (media/docs/cpp/

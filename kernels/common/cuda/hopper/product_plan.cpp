@@ -51,7 +51,7 @@ std::optional<std::string> product_obstacle(std::int64_t m, std::int64_t n, std:
   constexpr std::int64_t kMost = std::numeric_limits<int>::max() / 2;  // coordinates and tile edges are int
   for (const auto& [name, length] : {std::pair{"m", m}, {"n", n}, {"k", k}})
     if (length < 1 || length > kMost) return fmt::format("{} is {}, this kernel takes 1 to {}", name, length, kMost);
-  const std::int64_t tiles = std::int64_t{tiles_along(m, 64)} * tiles_along(n, 128);
+  const std::int64_t tiles = std::int64_t{tiles_along(m, 64)} * tiles_along(n, 64);
   if (tiles > kMost) return fmt::format("m x n has {} tiles, more than this kernel can count", tiles);
   return std::nullopt;
 }
