@@ -7,54 +7,18 @@
 #include <cstdlib>
 
 #include "harness/base/error.hpp"
-#include "harness/base/library.hpp"
 #include "harness/meters/meter.hpp"
+#include "harness/meters/nvml_functions.hpp"
 #include "harness/meters/nvml_instrument.hpp"
 
 namespace chokepoint {
 namespace {
 
-// Names and numbers of NVML's binary interface as its reference documents them (API 13.0).
-using Handle = void*;
-using Code = int;
-constexpr Code kSuccess = 0, kInvalidArgument = 2, kNotSupported = 3, kFunctionNotFound = 13, kNoData = 21,
-               kDeprecated = 26, kNotReady = 27;
-constexpr int kClockSm = 1, kClockMemory = 2, kTemperatureGpu = 0;
-constexpr unsigned kFieldEnergy = 191, kFieldTotalEnergy = 83, kFieldPowerAverage = 185, kFieldPowerInstant = 186;
-
-union Value {
-  double as_double;
-  int as_int;
-  unsigned as_unsigned;
-  unsigned long as_unsigned_long;
-  unsigned long long as_unsigned_long_long;
-  long long as_long_long;
-  unsigned short as_unsigned_short;
-};
-
-struct FieldValue {
-  unsigned field = 0, scope = 0;
-  long long stamp_us = 0;  // of the processor's clock
-  long long latency_us = 0;
-  int value_type = 0;
-  Code code = 0;
-  Value value{};
-};
-static_assert(sizeof(FieldValue) == 40, "nvmlFieldValue_t");
-
-struct PciInfo {
-  char bus_id_short[16];
-  unsigned domain, bus, device, device_id, subsystem_id;
-  char bus_id[32];
-};
-static_assert(sizeof(PciInfo) == 68, "nvmlPciInfo_t");
-
-struct ProcessInfo {
-  unsigned pid;
-  unsigned long long memory_bytes;
-  unsigned gpu_instance, compute_instance;
-};
-static_assert(sizeof(ProcessInfo) == 24, "nvmlProcessInfo_t");
+using nvml::Handle;
+using nvml::Code;
+using nvml::FieldValue;
+using nvml::PciInfo;
+using nvml::ProcessInfo;
 
 // The type differs from driver to driver for the same field, so it is asked, not assumed.
 std::optional<double> number_in(const FieldValue& field) {
@@ -70,128 +34,7 @@ std::optional<double> number_in(const FieldValue& field) {
   }
 }
 
-const char* remedy_for(Code code) {
-  switch (code) {
-    case 4: return "run as root, or have the container started with this permission";
-    case 6: return "see `nvidia-smi -L` for the GPUs of this machine";
-    case 8: return "attach the board's power cables";
-    case 9: return "load the NVIDIA kernel driver (`nvidia-smi` must work)";
-    case 12: return "install the driver's libnvidia-ml.so.1, or name the file in CHOKEPOINT_NVML";
-    case 15: return "the GPU fell off the bus; see `dmesg` for Xid messages and reboot";
-    case 16: return "reset the GPU or reboot";
-    case 17: return "give this container or cgroup access to /dev/nvidia*";
-    case 18: return "driver and library are of different versions; reboot after the driver's update";
-    case 19: return "end the other programs that use the GPU";
-    case 24: return "ask for a clock that `nvidia-smi -q -d SUPPORTED_CLOCKS` lists";
-    default: return "see whether `nvidia-smi` works";
-  }
-}
-
 }  // namespace
-
-struct NvmlFunctions {
-  Library library;
-  Code (*init)() = nullptr;
-  Code (*shutdown)() = nullptr;
-  const char* (*error_string)(Code) = nullptr;
-  Code (*driver_version)(char*, unsigned) = nullptr;
-  Code (*count)(unsigned*) = nullptr;
-  Code (*by_index)(unsigned, Handle*) = nullptr;
-  Code (*by_uuid)(const char*, Handle*) = nullptr;
-  Code (*by_bus_id)(const char*, Handle*) = nullptr;
-  Code (*uuid)(Handle, char*, unsigned) = nullptr;
-  Code (*name)(Handle, char*, unsigned) = nullptr;
-  Code (*vbios)(Handle, char*, unsigned) = nullptr;
-  Code (*pci_info)(Handle, PciInfo*) = nullptr;
-  Code (*total_energy)(Handle, unsigned long long*) = nullptr;
-  Code (*field_values)(Handle, int, FieldValue*) = nullptr;
-  Code (*clock)(Handle, int, unsigned*) = nullptr;
-  Code (*max_clock)(Handle, int, unsigned*) = nullptr;
-  Code (*temperature)(Handle, int, unsigned*) = nullptr;
-  Code (*throttle)(Handle, unsigned long long*) = nullptr;
-  Code (*power_limit)(Handle, unsigned*) = nullptr;
-  Code (*default_power_limit)(Handle, unsigned*) = nullptr;
-  Code (*power_limits)(Handle, unsigned*, unsigned*) = nullptr;
-  Code (*mig)(Handle, unsigned*, unsigned*) = nullptr;
-  Code (*persistence)(Handle, int*) = nullptr;
-  Code (*ecc)(Handle, int*, int*) = nullptr;
-  Code (*processes)(Handle, unsigned*, ProcessInfo*) = nullptr;
-  Code (*lock_sm)(Handle, unsigned, unsigned) = nullptr;
-  Code (*reset_sm)(Handle) = nullptr;
-  Code (*lock_memory)(Handle, unsigned, unsigned) = nullptr;
-  Code (*reset_memory)(Handle) = nullptr;
-  Code (*set_power_limit)(Handle, unsigned) = nullptr;
-  Code (*get_nvlink_mode)(unsigned*) = nullptr;
-  Code (*set_nvlink_mode)(unsigned) = nullptr;
-
-  explicit NvmlFunctions(Library from) : library(std::move(from)) {
-    bind(init, "nvmlInit_v2");
-    bind(shutdown, "nvmlShutdown");
-    bind(error_string, "nvmlErrorString");
-    bind(driver_version, "nvmlSystemGetDriverVersion");
-    bind(count, "nvmlDeviceGetCount_v2");
-    bind(by_index, "nvmlDeviceGetHandleByIndex_v2");
-    bind(by_uuid, "nvmlDeviceGetHandleByUUID");
-    bind(by_bus_id, "nvmlDeviceGetHandleByPciBusId_v2");
-    bind(uuid, "nvmlDeviceGetUUID");
-    bind(name, "nvmlDeviceGetName");
-    bind(vbios, "nvmlDeviceGetVbiosVersion");
-    bind(pci_info, "nvmlDeviceGetPciInfo_v3");
-    bind(total_energy, "nvmlDeviceGetTotalEnergyConsumption");
-    bind(field_values, "nvmlDeviceGetFieldValues");
-    bind(clock, "nvmlDeviceGetClockInfo");
-    bind(max_clock, "nvmlDeviceGetMaxClockInfo");
-    bind(temperature, "nvmlDeviceGetTemperature");
-    bind(throttle, "nvmlDeviceGetCurrentClocksEventReasons");
-    if (!throttle) bind(throttle, "nvmlDeviceGetCurrentClocksThrottleReasons");  // its name before driver 535
-    bind(power_limit, "nvmlDeviceGetPowerManagementLimit");
-    bind(default_power_limit, "nvmlDeviceGetPowerManagementDefaultLimit");
-    bind(power_limits, "nvmlDeviceGetPowerManagementLimitConstraints");
-    bind(mig, "nvmlDeviceGetMigMode");
-    bind(persistence, "nvmlDeviceGetPersistenceMode");
-    bind(ecc, "nvmlDeviceGetEccMode");
-    bind(processes, "nvmlDeviceGetComputeRunningProcesses_v3");
-    bind(lock_sm, "nvmlDeviceSetGpuLockedClocks");
-    bind(reset_sm, "nvmlDeviceResetGpuLockedClocks");
-    bind(lock_memory, "nvmlDeviceSetMemoryLockedClocks");
-    bind(reset_memory, "nvmlDeviceResetMemoryLockedClocks");
-    bind(set_power_limit, "nvmlDeviceSetPowerManagementLimit");
-    bind(get_nvlink_mode, "nvmlSystemGetNvlinkBwMode");
-    bind(set_nvlink_mode, "nvmlSystemSetNvlinkBwMode");
-  }
-
-  template <class Function>
-  void bind(Function*& slot, const char* symbol) {
-    slot = library.find<Function>(symbol);
-  }
-
-  [[noreturn]] void fail(Code code, const std::string& what) const {
-    const char* text = error_string ? error_string(code) : nullptr;
-    throw Error(Fault::device, fmt::format("NVML cannot {}: {} (code {})", what, text ? text : "unknown error", code),
-                remedy_for(code));
-  }
-
-  // Something chokepoint cannot do without.
-  template <class Function, class... Arguments>
-  void demand(const std::string& what, Function* function, Arguments... arguments) const {
-    const Code code = function ? function(arguments...) : kFunctionNotFound;
-    if (code != kSuccess) fail(code, what);
-  }
-
-  // A reading; false when this GPU or driver does not have it.
-  template <class Function, class... Arguments>
-  bool ask(const std::string& what, Function* function, Arguments... arguments) const {
-    return given(what, function ? function(arguments...) : kFunctionNotFound);
-  }
-
-  bool given(const std::string& what, Code code) const {
-    if (code == kSuccess) return true;
-    if (code == kNotSupported || code == kFunctionNotFound || code == kNoData || code == kDeprecated ||
-        code == kNotReady)
-      return false;
-    fail(code, what);
-  }
-};
 
 Nvml::Nvml(std::unique_ptr<const NvmlFunctions> functions) : functions_(std::move(functions)) {}
 
@@ -297,7 +140,7 @@ std::optional<double> NvmlGpu::field(unsigned id, unsigned scope, double* stamp_
   value.scope = scope;
   const std::string what = fmt::format("read field {} of scope {}", id, scope);
   if (!api().ask(what, api().field_values, handle_, 1, &value)) return std::nullopt;
-  if (value.code == kInvalidArgument) return std::nullopt;  // a field or scope that this driver does not know
+  if (value.code == nvml::kInvalidArgument) return std::nullopt;  // a field or scope that this driver does not know
   if (!api().given(what, value.code)) return std::nullopt;
   if (stamp_s) *stamp_s = static_cast<double>(value.stamp_us) * 1e-6;
   return number_in(value);
@@ -307,14 +150,14 @@ std::optional<double> NvmlGpu::energy_j() const {
   unsigned long long millijoule = 0;
   if (api().ask("read the energy counter", api().total_energy, handle_, &millijoule))
     return static_cast<double>(millijoule) * 1e-3;
-  for (const unsigned id : {kFieldEnergy, kFieldTotalEnergy})
+  for (const unsigned id : {nvml::kFieldEnergy, nvml::kFieldTotalEnergy})
     if (const std::optional<double> value = field(id, 0)) return *value * 1e-3;
   return std::nullopt;
 }
 
 std::optional<NvmlPower> NvmlGpu::instant_power(PowerScope scope) const {
   NvmlPower power;
-  const std::optional<double> milliwatt = field(kFieldPowerInstant, static_cast<unsigned>(scope), &power.stamp_s);
+  const std::optional<double> milliwatt = field(nvml::kFieldPowerInstant, static_cast<unsigned>(scope), &power.stamp_s);
   if (!milliwatt) return std::nullopt;
   power.w = *milliwatt * 1e-3;
   return power;
@@ -322,26 +165,26 @@ std::optional<NvmlPower> NvmlGpu::instant_power(PowerScope scope) const {
 
 std::optional<NvmlPower> NvmlGpu::average_power(PowerScope scope) const {
   NvmlPower power;
-  const std::optional<double> milliwatt = field(kFieldPowerAverage, static_cast<unsigned>(scope), &power.stamp_s);
+  const std::optional<double> milliwatt = field(nvml::kFieldPowerAverage, static_cast<unsigned>(scope), &power.stamp_s);
   if (!milliwatt) return std::nullopt;
   power.w = *milliwatt * 1e-3;
   return power;
 }
 
 std::optional<double> NvmlGpu::sm_clock_hz() const {
-  return scaled(api(), "read the SM clock", 1e6, api().clock, handle_, kClockSm);
+  return scaled(api(), "read the SM clock", 1e6, api().clock, handle_, nvml::kClockSm);
 }
 std::optional<double> NvmlGpu::max_sm_clock_hz() const {
-  return scaled(api(), "read the highest SM clock", 1e6, api().max_clock, handle_, kClockSm);
+  return scaled(api(), "read the highest SM clock", 1e6, api().max_clock, handle_, nvml::kClockSm);
 }
 std::optional<double> NvmlGpu::memory_clock_hz() const {
-  return scaled(api(), "read the memory clock", 1e6, api().clock, handle_, kClockMemory);
+  return scaled(api(), "read the memory clock", 1e6, api().clock, handle_, nvml::kClockMemory);
 }
 std::optional<double> NvmlGpu::max_memory_clock_hz() const {
-  return scaled(api(), "read the highest memory clock", 1e6, api().max_clock, handle_, kClockMemory);
+  return scaled(api(), "read the highest memory clock", 1e6, api().max_clock, handle_, nvml::kClockMemory);
 }
 std::optional<double> NvmlGpu::temperature_c() const {
-  return scaled(api(), "read the temperature", 1.0, api().temperature, handle_, kTemperatureGpu);
+  return scaled(api(), "read the temperature", 1.0, api().temperature, handle_, nvml::kTemperatureGpu);
 }
 
 std::optional<std::uint64_t> NvmlGpu::throttle_mask() const {
@@ -393,7 +236,7 @@ std::optional<int> NvmlGpu::compute_processes() const {
   std::array<ProcessInfo, 64> list{};
   unsigned count = list.size();
   constexpr Code kInsufficientSize = 7;  // more than fit; `count` then says how many
-  const Code code = api().processes ? api().processes(handle_, &count, list.data()) : kFunctionNotFound;
+  const Code code = api().processes ? api().processes(handle_, &count, list.data()) : nvml::kFunctionNotFound;
   if (code != kInsufficientSize && !api().given("list the GPU's processes", code)) return std::nullopt;
   return static_cast<int>(count);
 }

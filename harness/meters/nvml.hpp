@@ -12,7 +12,7 @@
 
 namespace chokepoint {
 
-struct NvmlFunctions;  // the library's entry points, nvml.cpp
+struct NvmlFunctions;  // the library's entry points, nvml_functions.hpp
 class NvmlGpu;
 
 // One initialised library. Every NvmlGpu keeps it alive; the last owner shuts it down.
