@@ -102,7 +102,8 @@ std::string duration_text(double seconds, int digits) {
   return fmt::format("{} s", seconds);
 }
 
-
-std::string rate_text(double rate, Resource resource) { return with_unit(rate, fmt::format("{}/s", unit_of(resource))); }
+std::string rate_text(double rate, Resource resource) {
+  return with_unit(rate, fmt::format("{}/s", unit_of(resource)));
+}
 
 }  // namespace chokepoint

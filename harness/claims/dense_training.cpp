@@ -153,7 +153,8 @@ void add_dense_alternatives(const DenseCase& dense, Prepared& prepared) {
   DenseCase twice = dense;
   twice.plan.pipeline.micro_batches *= 2;
   twice.facts.scale = twice.plan.scale();
-  prepared.alternatives.push_back({"twice the micro-batches", [twice](const Drawn& d) { return predict_dense(twice, d); }});
+  prepared.alternatives.push_back(
+      {"twice the micro-batches", [twice](const Drawn& d) { return predict_dense(twice, d); }});
 }
 
 }  // namespace

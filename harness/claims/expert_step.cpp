@@ -92,7 +92,8 @@ int whole_steps(double value) { return static_cast<int>(std::lround(value)); }
 int micro_batches_of(const Claim& claim) {
   if (const auto given = claim.workload.number("micro_batches")) return whole_steps(*given);
   const double sequences = claim.workload.number("global_batch_seqs", 15360.0);
-  return whole_steps(sequences / claim.system.number("dp", 128.0) / claim.workload.number("micro_batch_seqs", 1.0));
+  return whole_steps(sequences / claim.system.number("dp", 128.0) /
+                     claim.workload.number("micro_batch_seqs", 1.0));
 }
 
 // Names of claims/1 for what harness/claims/schedule.hpp calls otherwise.
@@ -178,7 +179,8 @@ void add_alternative(const std::string& text, const StepCase& base, const TrainP
   prepared.alternatives.push_back({text, [step](const Drawn& drawn) { return predict_expert(step, drawn); }});
 }
 
-void add_expert_alternatives(const StepCase& step, const TrainPlan& plan, bool can_change_formats, Prepared& prepared) {
+void add_expert_alternatives(const StepCase& step, const TrainPlan& plan, bool can_change_formats,
+                             Prepared& prepared) {
   const auto add = [&](const std::string& text, const Change& change) {
     add_alternative(text, step, plan, change, prepared);
   };
@@ -214,7 +216,8 @@ Conditions conditions_of(const Machine& machine, const std::string& configs) {
   const auto products = measured_time_ratio(configs, "matmul", id, kTracedMachine);
   const auto attention = measured_time_ratio(configs, "attention", id, kTracedMachine);
   const Conditions traced;
-  conditions.gemm_flop_per_s = products ? set * traced.gemm_flop_per_s / *products : rate_of_dtype(machine, Dtype::fp8_e4m3);
+  conditions.gemm_flop_per_s =
+      products ? set * traced.gemm_flop_per_s / *products : rate_of_dtype(machine, Dtype::fp8_e4m3);
   conditions.attention_flop_per_s =
       attention ? set * traced.attention_flop_per_s / *attention : rate_of_dtype(machine, Dtype::bf16);
   conditions.memory_bytes_per_s = machine.nominal(Resource::memory);

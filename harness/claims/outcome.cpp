@@ -13,7 +13,9 @@
 namespace chokepoint {
 namespace {
 
-const Derivation* find_derivation_of(const Claim& claim) { return Registry<Derivation>::instance().find(claim.kind); }
+const Derivation* find_derivation_of(const Claim& claim) {
+  return Registry<Derivation>::instance().find(claim.kind);
+}
 
 // The profile that the claim names, or that its kind of derivation stands for.
 std::string hardware_of(const Claim& claim) {
@@ -120,7 +122,8 @@ std::optional<std::size_t> load_factor_of(const Prepared& prepared) {
 }
 
 Judgement judged(const Claim& claim, const Prepared& prepared, const RowOutcome& row) {
-  if (find_derivation_of(claim)->is_arithmetic) return judge_arithmetic(row.published, row.spread.point, row.tolerance);
+  if (find_derivation_of(claim)->is_arithmetic)
+    return judge_arithmetic(row.published, row.spread.point, row.tolerance);
   return judge({row.published, row.spread.p5, row.spread.p50, row.spread.p95, row.tolerance,
                 claim.quantity.is_lower_better, row.bound, cap_of(prepared.assumptions, row.spread.shares)});
 }
@@ -175,9 +178,10 @@ void add_machine_what_ifs(const Claim& claim, const ClaimOptions& options, const
       changed.rates[resource] = rate;
       const Prepared other = prepared_for(claim, changed, route);
       if (!other.missing.empty()) continue;
-      what_if.push_back({fmt::format("{} {} ({}) instead of {}", to_string(resource), rate_text(rate, resource), names,
-                                     rate_text(machine->nominal(resource), resource)),
-                         first_number(claim, other, other.predict, options.plan) / base - 1.0});
+      what_if.push_back(
+          {fmt::format("{} {} ({}) instead of {}", to_string(resource), rate_text(rate, resource), names,
+                       rate_text(machine->nominal(resource), resource)),
+           first_number(claim, other, other.predict, options.plan) / base - 1.0});
     }
 }
 
@@ -258,7 +262,9 @@ ClaimOutcome not_testable(ClaimOutcome outcome, std::vector<std::string> missing
   return outcome;
 }
 
-std::string route_of(const Claim& claim) { return claim.model.text("route", find_derivation_of(claim)->routes.front()); }
+std::string route_of(const Claim& claim) {
+  return claim.model.text("route", find_derivation_of(claim)->routes.front());
+}
 
 }  // namespace
 

@@ -45,7 +45,8 @@ Json tool() {
   return {{"version", facts.version}, {"git", facts.git.empty() ? Json(nullptr) : Json(facts.git)}};
 }
 
-std::string rendered_claims(const std::vector<ClaimOutcome>& outcomes, const ClaimsFlags& flags, const std::string& format) {
+std::string rendered_claims(const std::vector<ClaimOutcome>& outcomes, const ClaimsFlags& flags,
+                            const std::string& format) {
   if (format == "json") return to_json(outcomes, tool()).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   if (format == "markdown") return claims_markdown(outcomes);
   const Style style = style_of(STDOUT_FILENO);
@@ -79,7 +80,8 @@ Json sweep_json(const Claim& claim, const SweepRequest& sweep, const std::vector
 }
 
 // The sensitivity curve of every chosen claim that depends on the resource.
-void sweep_claims(const std::vector<Claim>& claims, const ClaimOptions& options, const ClaimsFlags& flags, Session& session) {
+void sweep_claims(const std::vector<Claim>& claims, const ClaimOptions& options, const ClaimsFlags& flags,
+                  Session& session) {
   const SweepRequest sweep = parse_sweep(flags.sweep);
   const std::string resource(to_string(sweep.resource)), unit = fmt::format("{}/s", unit_of(sweep.resource));
   Json curves = Json::array();
@@ -170,14 +172,15 @@ void add_claims_flags(CLI::App& app, ClaimsFlags& flags) {
   app.add_flag("--strict", flags.is_strict, "exit 4 when a verdict is neither for nor against a claim");
 }
 
-const Register<Command> claims_command{{.name = "claims",
-                                 .place = 7,
-                                 .summary = "whether published numbers follow from kernels, caps and schedules",
-                                 .add = [](CLI::App& app, Session& session) {
-                                   auto flags = std::make_shared<ClaimsFlags>();
-                                   add_claims_flags(app, *flags);
-                                   app.callback([flags, &session] { claims(*flags, session); });
-                                 }}};
+const Register<Command> claims_command{
+    {.name = "claims",
+     .place = 7,
+     .summary = "whether published numbers follow from kernels, caps and schedules",
+     .add = [](CLI::App& app, Session& session) {
+       auto flags = std::make_shared<ClaimsFlags>();
+       add_claims_flags(app, *flags);
+       app.callback([flags, &session] { claims(*flags, session); });
+     }}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -80,12 +80,12 @@ std::string doubt_about(const AnalysedSeries& analysed, const LevelChange& chang
 
 std::string render_series(const AnalysedSeries& analysed, const Style& style) {
   const HistorySeries& series = analysed.series;
-  std::string out =
-      history_paragraph(fmt::format("{} on {}: {} runs", series.case_id, series.machine, series.points.size()), style);
+  std::string out = history_paragraph(
+      fmt::format("{} on {}: {} runs", series.case_id, series.machine, series.points.size()), style);
   if (!analysed.findings)
-    out += history_paragraph(
-        fmt::format("{} runs with a time; changes are looked for from {} on", analysed.points.size(), kLeastPoints),
-        style);
+    out += history_paragraph(fmt::format("{} runs with a time; changes are looked for from {} on",
+                                         analysed.points.size(), kLeastPoints),
+                             style);
   if (analysed.findings && analysed.findings->drift)
     out += history_paragraph(drift_text(*analysed.findings, analysed.points.size()), style);
   Table table({{.title = "finished"},
@@ -127,11 +127,11 @@ std::string render_changes(const std::vector<AnalysedSeries>& all, double margin
   }
   std::sort(rows.begin(), rows.end(),
             [](const Row& a, const Row& b) { return a.change->time_ratio > b.change->time_ratio; });
-  std::string out =
-      history_paragraph(fmt::format("{} changes of {:.3g} % or more in {} series (a case on a machine); {} smaller ones, {} "
-                            "drifts, {} series of fewer than {} runs",
-                            rows.size(), 100 * margin, all.size(), small, drifting.size(), short_ones, kLeastPoints),
-                style);
+  std::string out = history_paragraph(
+      fmt::format("{} changes of {:.3g} % or more in {} series (a case on a machine); {} smaller ones, {} "
+                  "drifts, {} series of fewer than {} runs",
+                  rows.size(), 100 * margin, all.size(), small, drifting.size(), short_ones, kLeastPoints),
+      style);
   Table table({{.title = "change"},
                {.title = "time, new over old", .align = Align::right},
                {.title = "case", .tail = 24},
@@ -151,8 +151,8 @@ std::string render_changes(const std::vector<AnalysedSeries>& all, double margin
   if (!drifting.empty()) out += '\n';
   for (const AnalysedSeries* one : drifting)
     out += history_paragraph(fmt::format("{} on {} {}", short_name(one->series.case_id), one->series.machine,
-                                 drift_text(*one->findings, one->points.size())),
-                     style);
+                                         drift_text(*one->findings, one->points.size())),
+                             style);
   return out;
 }
 

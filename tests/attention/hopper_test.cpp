@@ -1,6 +1,12 @@
-// Attention's kernels for Hopper as the emulator runs them: the launch as the harness prepares it, against the operation.
+// Attention's kernels for Hopper as the emulator runs them: the launch as the harness prepares it, against
+// the operation.
 #include "tests/kernels/host_cuda.hpp"
 // The emulator comes first.
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <set>
+
 #include "kernels/attention/hopper.cu"
 #include "kernels/attention/hopper_decode.cu"
 #include "kernels/attention/hopper_latent.cu"
@@ -8,11 +14,6 @@
 #include "kernels/attention/hopper_prefill_192.cu"
 #include "kernels/attention/hopper_prefill_256.cu"
 #include "kernels/attention/hopper_prefill_64.cu"
-
-#include <gtest/gtest.h>
-
-#include <limits>
-#include <set>
 
 namespace chokepoint {
 namespace {
@@ -133,8 +134,8 @@ TEST(attention_hopper, is_right_where_keys_end_around_blocks_and_steps) {
   for (std::int64_t context : {1023, 1024, 1025, 1100}) expect_right(mla(3, 1, context, 1));  // split
 }
 
-Shape grouped(std::int64_t heads_q, std::int64_t heads_kv, std::int64_t dim, std::int64_t seq_q, std::int64_t context,
-              std::int64_t batch = 1, std::int64_t causal = 1) {
+Shape grouped(std::int64_t heads_q, std::int64_t heads_kv, std::int64_t dim, std::int64_t seq_q,
+              std::int64_t context, std::int64_t batch = 1, std::int64_t causal = 1) {
   Shape shape = some(heads(heads_q, heads_kv, dim, dim), seq_q, context, causal, batch);
   shape.set("mode", std::string("decode"));
   return shape;
@@ -150,11 +151,11 @@ TEST(attention_hopper, is_right_for_decode_with_every_head_size_and_number_of_he
   expect_right(grouped(8, 2, 64, 1, 333, 2));
   expect_right(grouped(8, 1, 128, 1, 333, 2));
   expect_right(grouped(4, 2, 256, 1, 333, 2));
-  expect_right(grouped(3, 3, 128, 1, 131));     // multi-head
-  expect_right(grouped(71, 1, 64, 1, 131));     // multi-query, more heads than a tile has rows
-  expect_right(grouped(10, 2, 64, 15, 200));    // several queries: 75 rows, two tiles
+  expect_right(grouped(3, 3, 128, 1, 131));   // multi-head
+  expect_right(grouped(71, 1, 64, 1, 131));   // multi-query, more heads than a tile has rows
+  expect_right(grouped(10, 2, 64, 15, 200));  // several queries: 75 rows, two tiles
   expect_right(grouped(10, 2, 64, 15, 200, 1, 0));
-  expect_right(grouped(6, 6, 64, 1, 70, 3));    // more tiles than multiprocessors: no splits
+  expect_right(grouped(6, 6, 64, 1, 70, 3));  // more tiles than multiprocessors: no splits
 }
 
 TEST(attention_hopper, is_right_where_keys_of_decode_end_around_tiles_and_the_ring) {
@@ -196,7 +197,8 @@ TEST(attention_hopper, refuses_what_is_out_of_reach_with_a_reason) {
   Shape decode = heads(1, 1, 192, 128);
   decode.set("mode", std::string("decode"));
   EXPECT_NE(limit(decode).find("no tile for decode"), std::string::npos);
-  EXPECT_NE(limit(with_pages(grouped(1 << 20, 1 << 20, 64, 1, 9), 1 << 16)).find("out of reach"), std::string::npos);
+  EXPECT_NE(limit(with_pages(grouped(1 << 20, 1 << 20, 64, 1, 9), 1 << 16)).find("out of reach"),
+            std::string::npos);
   EXPECT_EQ(limit(grouped(32, 8, 128, 1, 1)), "");
   EXPECT_EQ(limit(heads(4, 2, 192, 128)), "");
   Shape pages = mla(4, 1, 9, 1);
@@ -268,15 +270,17 @@ TEST(latent_plan, splits_keys_only_where_multiprocessors_would_idle) {
 TEST(decode_plan, splits_keys_until_waves_are_full_and_no_further) {
   EXPECT_EQ(hopper::decode_splits(512, 64, 264), 1);  // two waves of 64 + 2; halves: four of 32 + 4
   EXPECT_EQ(hopper::decode_splits(264, 64, 264), 1);
-  // One wave of 64 + 2 against three thirds of a wave, of 22 + 4; two halves leave slots empty as whole ones do.
+  // One wave of 64 + 2 against three thirds of a wave, of 22 + 4; two halves leave slots empty as whole ones
+  // do.
   EXPECT_EQ(hopper::decode_splits(88, 64, 264), 3);
-  EXPECT_EQ(hopper::decode_splits(8, 1024, 264), 32);  // 256 blocks of 32 tiles; 33 would be no shorter
+  EXPECT_EQ(hopper::decode_splits(8, 1024, 264), 32);     // 256 blocks of 32 tiles; 33 would be no shorter
   EXPECT_EQ(hopper::decode_splits(1, 100000, 264), 128);  // as many as are merged
-  EXPECT_EQ(hopper::decode_splits(1, 2, 264), 1);  // merging would cost more
+  EXPECT_EQ(hopper::decode_splits(1, 2, 264), 1);         // merging would cost more
 }
 
 TEST(decode_plan, packs_the_heads_that_share_keys_and_never_splits_beyond_the_keys) {
-  const auto sizes = [](std::int64_t heads_q, std::int64_t heads_kv, std::int64_t seq_q, std::int64_t context) {
+  const auto sizes = [](std::int64_t heads_q, std::int64_t heads_kv, std::int64_t seq_q,
+                        std::int64_t context) {
     return attention_sizes(complete(grouped(heads_q, heads_kv, 128, seq_q, context, 64)));
   };
   const hopper::PagedPlan llama = hopper::paged_plan(sizes(32, 8, 1, 4096), 132);  // Llama-3.1-8B
@@ -297,7 +301,8 @@ TEST(decode_plan, boxes_lie_within_pages_and_fill_tiles) {
 
 TEST(decode_plan, as_many_blocks_as_planned_fit_a_multiprocessor) {
   for (const hopper::DecodeTile& tile : hopper::kDecodeTiles) {
-    // 1 KiB of a multiprocessor's shared memory goes to the system for each block (CUDA C++ Programming Guide 13.0, 16.8).
+    // 1 KiB of a multiprocessor's shared memory goes to the system for each block (CUDA C++ Programming
+    // Guide 13.0, 16.8).
     EXPECT_LE(tile.residents * (tile.shared_bytes() + 1024), 233472);
     EXPECT_LE(tile.shared_bytes(), 232448);
     EXPECT_EQ(tile.query_bytes() % 1024 + tile.stage_bytes() % 2048, 0);

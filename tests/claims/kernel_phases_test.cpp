@@ -17,10 +17,13 @@ const KernelTable& h800_table() {
   return table;
 }
 
-StepMachine h800_step_machine() { return step_machine(load_profile(configs_folder() + "/profiles/h800-sxm.json")); }
+StepMachine h800_step_machine() {
+  return step_machine(load_profile(configs_folder() + "/profiles/h800-sxm.json"));
+}
 
 const StepParts& v3_parts() {
-  static const StepParts parts = step_parts(h800_table(), shipped_model("deepseek-v3"), StepPlan{}, h800_step_machine());
+  static const StepParts parts =
+      step_parts(h800_table(), shipped_model("deepseek-v3"), StepPlan{}, h800_step_machine());
   return parts;
 }
 
@@ -46,13 +49,15 @@ TEST(kernel_phases, a_machine_splits_its_sms) {
 TEST(kernel_phases, forward_attention_is_the_sum_of_its_kernels) {
   const double alone_us = 73.091 + 243.915 + 34.493 + 2.0 * 4096 * 32768 * 512 / 590e6 + 649.13 + 1104.692;
   const double traffic_us = 640e3 * 4096 / (3.35e12 * 0.58) * 1e6;
-  EXPECT_NEAR(v3_phases().expert_layer.attention.forward_s * 1e6, alone_us * 132 / 112 * 1.06 + traffic_us, 0.01);
+  EXPECT_NEAR(v3_phases().expert_layer.attention.forward_s * 1e6, alone_us * 132 / 112 * 1.06 + traffic_us,
+              0.01);
 }
 
 TEST(kernel_phases, forward_mlp_is_the_sum_of_its_kernels) {
   const double alone_us = 169.08 + 98.102 + 1409 + 812.365;
   const double traffic_us = 650e3 * 4096 / (3.35e12 * 0.58) * 1e6;
-  EXPECT_NEAR(v3_phases().expert_layer.mlp.forward_s * 1e6, alone_us * 132 / 112 * 1.06 + 44 + traffic_us, 0.01);
+  EXPECT_NEAR(v3_phases().expert_layer.mlp.forward_s * 1e6, alone_us * 132 / 112 * 1.06 + 44 + traffic_us,
+              0.01);
 }
 
 TEST(kernel_phases, kernels_measured_in_place_are_not_stretched_again) {
@@ -102,12 +107,14 @@ TEST(kernel_phases, every_row_that_was_used_is_named) {
 
 TEST(kernel_phases, a_missing_row_is_named) {
   try {
-    step_parts(KernelTable("h20", shipped_kernel_files()), shipped_model("deepseek-v3"), StepPlan{}, h800_step_machine());
+    step_parts(KernelTable("h20", shipped_kernel_files()), shipped_model("deepseek-v3"), StepPlan{},
+               h800_step_machine());
     FAIL() << "an H20 has no rows for this";
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("no kernel row"), std::string::npos) << error.what();
   }
-  EXPECT_THROW(step_parts(h800_table(), shipped_model("llama-3.1-8b"), StepPlan{}, h800_step_machine()), Error);
+  EXPECT_THROW(step_parts(h800_table(), shipped_model("llama-3.1-8b"), StepPlan{}, h800_step_machine()),
+               Error);
 }
 
 TEST(kernel_phases, a_plan_that_does_not_fit_says_why) {

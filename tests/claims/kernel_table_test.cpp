@@ -183,7 +183,8 @@ TEST(kernel_table, a_record_takes_the_place_of_published_rows_and_the_change_is_
 TEST(kernel_table, of_two_records_the_better_grade_and_then_the_faster_one_counts) {
   const auto time_after = [](std::vector<Record> records) {
     KernelTable table("h800-sxm", shipped_kernel_files());
-    for (const KernelRow& row : measured_rows(records, h800_profile(), profiles()).rows) table.add_measured(row);
+    for (const KernelRow& row : measured_rows(records, h800_profile(), profiles()).rows)
+      table.add_measured(row);
     EXPECT_EQ(table.replacements().size(), 3U);
     EXPECT_NEAR(table.replacements()[0].change,
                 time_s_of(table.replacements()[0].measured).value() /
@@ -228,7 +229,8 @@ TEST(kernel_table, shipped_records_of_an_h100_replace_published_rows_of_the_h800
   const std::string folder = std::string(CHOKEPOINT_SOURCE_DIR) + "/results/2026-11-26_h100_kernels";
   const std::vector<Record> records = read_record_files({folder});
   EXPECT_EQ(records.size(), 84U);
-  for (const KernelRow& row : measured_rows(records, h800_profile(), profiles()).rows) table.add_measured(row);
+  for (const KernelRow& row : measured_rows(records, h800_profile(), profiles()).rows)
+    table.add_measured(row);
   EXPECT_GT(table.replacements().size(), 10U);
   for (const Replacement& replacement : table.replacements()) EXPECT_EQ(replacement.measured.grade, Grade::b);
 }
@@ -258,7 +260,8 @@ TEST(kernel_scaling, memory_bound_time_follows_memory_at_the_share_it_had) {
 }
 
 TEST(kernel_siblings, a_machine_with_rows_of_its_own_keeps_them_at_every_size) {
-  const KernelTable own("h800-sxm", shipped_kernel_files()), with = kernel_table_for(h800_profile(), shipped_kernel_files(), profiles());
+  const KernelTable own("h800-sxm", shipped_kernel_files()),
+      with = kernel_table_for(h800_profile(), shipped_kernel_files(), profiles());
   for (const std::int64_t m :
        {64, 4096, 8192})  // an H20 has measured 8192 rows of this product, the H800 has not
     EXPECT_EQ(own.between("matmul", product(m, 32768, 512), Dtype::fp8_e4m3, {"m"}).time_s,
@@ -266,7 +269,8 @@ TEST(kernel_siblings, a_machine_with_rows_of_its_own_keeps_them_at_every_size) {
 }
 
 TEST(kernel_siblings, an_h100_has_the_h800s_kernels_and_its_transfers_between_nodes) {
-  const KernelTable table = kernel_table_for(find_profile(profiles(), "h100-sxm"), shipped_kernel_files(), profiles());
+  const KernelTable table =
+      kernel_table_for(find_profile(profiles(), "h100-sxm"), shipped_kernel_files(), profiles());
   const KernelRow& row = table.at("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3);
   EXPECT_NEAR(time_s_of(row).value(), 649.13e-6, 1e-12);
   EXPECT_TRUE(contains(row.note, "of h800-sxm"));
@@ -283,7 +287,8 @@ TEST(kernel_siblings, an_h100_has_the_h800s_kernels_and_its_transfers_between_no
 }
 
 TEST(kernel_siblings, an_h20_keeps_its_own_rows_and_takes_the_rest_scaled) {
-  const KernelTable table = kernel_table_for(find_profile(profiles(), "h20"), shipped_kernel_files(), profiles());
+  const KernelTable table =
+      kernel_table_for(find_profile(profiles(), "h20"), shipped_kernel_files(), profiles());
   EXPECT_NEAR(table.time_s("matmul", product(4096, 1536, 7168), Dtype::fp8_e4m3), 346.89e-6, 1e-12);
   const KernelRow& o = table.at("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3);
   EXPECT_TRUE(

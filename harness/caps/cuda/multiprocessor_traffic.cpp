@@ -12,7 +12,8 @@
 namespace chokepoint {
 namespace {
 
-constexpr double kMostOfMultiprocessors = 2.0;  // traffic that may be asked for; what multiprocessors cannot do shows in the probe
+// Traffic that may be asked for; what multiprocessors cannot do shows in the probe.
+constexpr double kMostOfMultiprocessors = 2.0;
 
 class Copying final : public InstalledCap {
  public:
@@ -43,7 +44,8 @@ const Register<Cap> cuda_multiprocessor_traffic_cap{
      .resource = Resource::memory,
      .device = "cuda",
      .mechanism = "interference (multiprocessors)",
-     .needs = "a driver for CUDA 12.5 or later, 512 MiB of the GPU's memory and up to half of its SMs; no privileges",
+     .needs = "a driver for CUDA 12.5 or later, 512 MiB of the GPU's memory and up to half of its SMs; no "
+              "privileges",
      .kernel_charges = false,
      .preference = 1,
      .install = [](const CapPlan& plan, Device& device, Pace&) -> std::unique_ptr<InstalledCap> {

@@ -37,7 +37,8 @@ double a2a_value_of(const Exchange& exchange, double row_bytes, const Drawn& dra
 }
 
 std::vector<double> predict(const Exchange& exchange, const Drawn& drawn) {
-  return {a2a_value_of(exchange, exchange.dispatch_bytes, drawn), a2a_value_of(exchange, exchange.combine_bytes, drawn)};
+  return {a2a_value_of(exchange, exchange.dispatch_bytes, drawn),
+          a2a_value_of(exchange, exchange.combine_bytes, drawn)};
 }
 
 Dtype format_of(const Claim& claim, const std::string& key, const std::string& fallback) {
@@ -118,18 +119,19 @@ Prepared prepare_a2a(const Scene& scene) {
   return prepared;
 }
 
-const Register<Derivation> a2a_derivation{{.name = "a2a",
-                                       .summary = "one all-to-all of an expert layer, from rows, bytes and wires",
-                                       .settings = {{"tokens"},
-                                                    {"hidden"},
-                                                    {"nodes_limit"},
-                                                    {"topk"},
-                                                    {"experts"},
-                                                    {"ep"},
-                                                    {"dispatch", SettingKind::text, 0.0, {"fp8", "bf16"}},
-                                                    {"combine", SettingKind::text, 0.0, {"fp8", "bf16"}}},
-                                       .assumption_keys = {"network_efficiency", "link_efficiency"},
-                                       .prepare = prepare_a2a}};
+const Register<Derivation> a2a_derivation{
+    {.name = "a2a",
+     .summary = "one all-to-all of an expert layer, from rows, bytes and wires",
+     .settings = {{"tokens"},
+                  {"hidden"},
+                  {"nodes_limit"},
+                  {"topk"},
+                  {"experts"},
+                  {"ep"},
+                  {"dispatch", SettingKind::text, 0.0, {"fp8", "bf16"}},
+                  {"combine", SettingKind::text, 0.0, {"fp8", "bf16"}}},
+     .assumption_keys = {"network_efficiency", "link_efficiency"},
+     .prepare = prepare_a2a}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -24,7 +24,9 @@ std::string render_bencher(const ReportInput& input, const Style&) {
 }
 
 const Register<Format> bencher_format{
-    {.name = "bencher", .summary = "Bencher Metric Format (BMF), every metric with its interval", .render = render_bencher}};
+    {.name = "bencher",
+     .summary = "Bencher Metric Format (BMF), every metric with its interval",
+     .render = render_bencher}};
 
 }  // namespace
 }  // namespace chokepoint

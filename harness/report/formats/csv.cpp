@@ -151,8 +151,10 @@ std::string render_csv(const ReportInput& input, const Style&) {
   return out;
 }
 
-const Register<Format> csv_format{
-    {.name = "csv", .summary = "one line per record, every figure a column (RFC 4180)", .ending = ".csv", .render = render_csv}};
+const Register<Format> csv_format{{.name = "csv",
+                                   .summary = "one line per record, every figure a column (RFC 4180)",
+                                   .ending = ".csv",
+                                   .render = render_csv}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -93,8 +93,10 @@ std::string render_json(const ReportInput& input, const Style&) {
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
 
-const Register<Format> json_format{
-    {.name = "json", .summary = "records as they are, with metrics and every comparison", .ending = ".json", .render = render_json}};
+const Register<Format> json_format{{.name = "json",
+                                    .summary = "records as they are, with metrics and every comparison",
+                                    .ending = ".json",
+                                    .render = render_json}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -119,8 +119,10 @@ std::string render_markdown(const ReportInput& input, const Style&) {
   return within_limit(head, tables, notes);
 }
 
-const Register<Format> markdown_format{
-    {.name = "markdown", .summary = "tables for a README or a CI summary", .ending = ".md", .render = render_markdown}};
+const Register<Format> markdown_format{{.name = "markdown",
+                                        .summary = "tables for a README or a CI summary",
+                                        .ending = ".md",
+                                        .render = render_markdown}};
 
 }  // namespace
 }  // namespace chokepoint

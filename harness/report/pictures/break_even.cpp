@@ -132,13 +132,15 @@ void name_the_worst(Canvas& canvas, const PictureInput& input, const Content& co
   const auto ratio = [&](const BreakEvenSpot& spot) {
     return input.report.comparisons[spot.comparison].throughput_ratio.value;
   };
-  const auto worst = std::min_element(content.spots.begin(), content.spots.end(),
-                                      [&](const BreakEvenSpot& a, const BreakEvenSpot& b) { return ratio(a) < ratio(b); });
+  const auto worst =
+      std::min_element(content.spots.begin(), content.spots.end(),
+                       [&](const BreakEvenSpot& a, const BreakEvenSpot& b) { return ratio(a) < ratio(b); });
   const Dot at{x.at(ratio(*worst)) + 9, y.at(ratio(*worst)) + 11};
   canvas.words(at, fitted(names[input.report.comparisons[worst->comparison].b], x.to - at.x), "small");
 }
 
-std::vector<std::string> break_even_captions_of(const PictureInput& input, const std::string& a, const Content& content) {
+std::vector<std::string> break_even_captions_of(const PictureInput& input, const std::string& a,
+                                                const Content& content) {
   std::vector<std::string> captions;
   const std::optional<PriceQuote> price = input.report.prices.of(a);
   captions.push_back(price ? fmt::format("Dollars on the right: at {} for the {}.", price->text(), a)
@@ -152,14 +154,15 @@ std::vector<std::string> break_even_captions_of(const PictureInput& input, const
         "The bar at the left is the price ratio from the lowest over the highest price to the highest over the "
         "lowest, cut at the frame.");
   std::vector<std::size_t> records;
-  for (const BreakEvenSpot& spot : content.spots) records.push_back(input.report.comparisons[spot.comparison].b);
+  for (const BreakEvenSpot& spot : content.spots)
+    records.push_back(input.report.comparisons[spot.comparison].b);
   captions.push_back(credentials_of(
       input.report, records, "of each throughput ratio, drawn along the diagonal; it says nothing about prices"));
   return captions;
 }
 
 Panel break_even_panel_of(const PictureInput& input, const std::string& a, const Content& content,
-               const std::vector<std::string>& names, std::size_t place) {
+                          const std::vector<std::string>& names, std::size_t place) {
   constexpr double height = 300;
   const double rows = static_cast<double>(content.targets.size() + content.marks.size());
   Canvas canvas(height + 46 + kLegendRow * rows);
@@ -235,14 +238,15 @@ DrawnPicture draw_break_even(const PictureInput& input) {
   return drawn;
 }
 
-const Register<Picture> break_even_picture{{.name = "break_even",
-                                 .place = 2,
-                                 .title = "Break-even price",
-                                 .how_to_read = "Each case stands where its price ratio equals its throughput ratio: "
-                                                "at a lower price ratio than its mark the target is the "
-                                                "cheaper way to do this work, at a higher one the dearer. Horizontal "
-                                                "lines are price ratios somebody published.",
-                                 .draw = draw_break_even}};
+const Register<Picture> break_even_picture{
+    {.name = "break_even",
+     .place = 2,
+     .title = "Break-even price",
+     .how_to_read = "Each case stands where its price ratio equals its throughput ratio: "
+                    "at a lower price ratio than its mark the target is the "
+                    "cheaper way to do this work, at a higher one the dearer. Horizontal "
+                    "lines are price ratios somebody published.",
+     .draw = draw_break_even}};
 
 }  // namespace
 }  // namespace chokepoint

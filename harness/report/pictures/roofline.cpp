@@ -67,7 +67,7 @@ std::optional<RooflineSpot> roofline_spot_of(const ReportInput& input, std::size
     if (!(figure > 0.0) || !std::isfinite(figure)) return std::nullopt;
   const MetricValue& metric = rate->second;
   return RooflineSpot{index, record.work.flop / bytes, metric.value, metric.ci_low.value_or(metric.value),
-              metric.ci_high.value_or(metric.value)};
+                      metric.ci_high.value_or(metric.value)};
 }
 
 void draw_roof(Canvas& canvas, const Scale& x, const Scale& y, const Ceiling& ceiling, const std::string& classes) {
@@ -107,13 +107,16 @@ struct RooflineChart {
   Scale x = {}, y = {};
 
   const Record& record_of(const RooflineSpot& spot) const { return input.report.set.records[spot.record]; }
-  double part_of_roof(const RooflineSpot& spot) const { return spot.y / roofs.at(record_of(spot).target).at(spot.x); }
+  double part_of_roof(const RooflineSpot& spot) const {
+    return spot.y / roofs.at(record_of(spot).target).at(spot.x);
+  }
   std::size_t shown() const { return std::min(targets.size(), kMostSeries); }
 };
 
 constexpr double kHeight = 265.0;
 
-RooflineChart chart_of(const PictureInput& input, const std::vector<std::string>& names, const Key& key, const RooflineSpots& spots) {
+RooflineChart chart_of(const PictureInput& input, const std::vector<std::string>& names, const Key& key,
+                       const RooflineSpots& spots) {
   RooflineChart chart{input, names, key, spots, roofline_targets_of(input.report, spots)};
   std::vector<double> xs, ys;
   for (const RooflineSpot& spot : spots) {
@@ -210,12 +213,12 @@ Panel roofline_panel_of(const RooflineChart& chart, std::size_t place) {
   draw_roofline_spots(canvas, chart);
   const std::string title =
       fmt::format("{}, {}, {}", to_string(chart.key.resource), to_string(chart.key.dtype), chart.key.device);
-  return {
-      .title = title,
-      .svg = canvas.svg(fmt::format("roofline-{}", place), "Roofline over " + title,
-                        "Rates against arithmetic intensity under two ceilings; the table below has every point."),
-      .captions = roofline_captions_of(chart),
-      .table = roofline_table_of(chart)};
+  return {.title = title,
+          .svg = canvas.svg(
+              fmt::format("roofline-{}", place), "Roofline over " + title,
+              "Rates against arithmetic intensity under two ceilings; the table below has every point."),
+          .captions = roofline_captions_of(chart),
+          .table = roofline_table_of(chart)};
 }
 
 // Panels: what is capped first, then where most records are.
@@ -263,9 +266,10 @@ const Register<Picture> roofline_picture{
     {.name = "roofline",
      .place = 5,
      .title = "Rooflines, capped and uncapped",
-     .how_to_read = "Nothing can lie above its roof. The dashed line is what this device was measured to deliver "
-                    "without caps, the solid "
-                    "ones are what each target's caps let through; a point near its roof is bound by that resource.",
+     .how_to_read =
+         "Nothing can lie above its roof. The dashed line is what this device was measured to deliver "
+         "without caps, the solid "
+         "ones are what each target's caps let through; a point near its roof is bound by that resource.",
      .draw = draw_roofline}};
 
 }  // namespace
