@@ -37,6 +37,12 @@ std::int64_t at_least_one(Fields& fields, const std::string& key) {
   return value;
 }
 
+std::string told_text(Fields& fields, const std::string& key) {
+  std::string text = fields.text(key);
+  if (text.empty()) fields.reject(key, "is empty", "say what the trace is and where it comes from");
+  return text;
+}
+
 }  // namespace
 
 RoutingTrace load_routing_trace(const std::string& path) {
@@ -45,12 +51,13 @@ RoutingTrace load_routing_trace(const std::string& path) {
   if (const std::string schema = fields.text("schema"); schema != "chokepoint/trace/1")
     fields.reject("schema", fmt::format("is \"{}\"", schema), "write \"chokepoint/trace/1\"");
   fields.maybe_text("$schema");  // for editors
-  for (const char* key : {"summary", "source"})
-    if (fields.text(key).empty())
-      fields.reject(key, "is empty", "say what the trace is and where it comes from");
+  const std::string summary = told_text(fields, "summary"), source = told_text(fields, "source");
   RoutingTrace trace{.experts = at_least_one(fields, "experts"),
               .top_k = at_least_one(fields, "top_k"),
               .tokens = at_least_one(fields, "tokens")};
+  trace.summary = summary;
+  trace.source = source;
+  trace.recorded_from = fields.maybe_text("recorded_from").value_or("");
   const std::string digest = fields.text("sha256");
   const Json& rows = fields.any("ids");
   fields.finish();

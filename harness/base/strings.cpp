@@ -60,14 +60,18 @@ void compress(std::array<std::uint32_t, 8>& state, const unsigned char* block) {
 
 }  // namespace
 
+constexpr std::size_t kLeastPrefix = 3;
+
 std::string nearest_word(std::string_view word, std::span<const std::string> known) {
   std::string best;
   std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;
-  for (const std::string& candidate : known)
-    if (const std::size_t distance = edit_distance(word, candidate); distance < best_distance) {
-      best = candidate;
-      best_distance = distance;
-    }
+  for (const std::string& candidate : known) {
+    const bool is_short_for = word.size() >= kLeastPrefix && candidate.starts_with(word);  // "h800" for "h800-sxm"
+    const std::size_t distance = is_short_for ? 1 : edit_distance(word, candidate);
+    if (distance >= best_distance) continue;
+    best = candidate;
+    best_distance = distance;
+  }
   return best;
 }
 

@@ -3,14 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "harness/base/error.hpp"
 #include "harness/base/json.hpp"
 #include "harness/base/strings.hpp"
+#include "harness/claims/claim_parts.hpp"
 #include "harness/claims/derivation.hpp"
 #include "harness/claims/expression.hpp"
-#include "harness/claims/quantity_unit.hpp"
 #include "harness/model/config_files.hpp"
 
 namespace chokepoint {
@@ -43,6 +42,7 @@ const std::vector<SettingRule>& workload_rules() {
                                                  {"batch_per_gpu"},
                                                  {"tokens_per_gpu"},
                                                  {"ep"},
+                                                 {"routing_trace", SettingKind::text},
                                                  {"redundant", SettingKind::number, 0.0},
                                                  {"microbatches"},
                                                  {"mtp_acceptance", SettingKind::number, 0.0}};
@@ -50,106 +50,6 @@ const std::vector<SettingRule>& workload_rules() {
 }
 
 const Derivation* derivation_of(const std::string& kind) { return Registry<Derivation>::instance().find(kind); }
-
-// A list of positive numbers or, as a list of one, a single one.
-std::vector<double> positive_numbers(Fields& fields, const std::string& key) {
-  const Json& value = fields.any(key);
-  if (!value.is_array()) return {fields.positive(key)};
-  if (value.empty()) fields.reject(key, "is empty", "write at least one number");
-  std::vector<double> numbers;
-  for (std::size_t i = 0; i < value.size(); ++i) {
-    const double number = value[i].is_number() ? value[i].get<double>() : NAN;
-    if (!std::isfinite(number) || number <= 0.0)
-      fields.reject(fmt::format("{}/{}", key, i), fmt::format("is {}, not a positive number", value[i].dump()),
-                    "write a positive number");
-    numbers.push_back(number);
-  }
-  return numbers;
-}
-
-std::string checked_unit(Fields& fields) {
-  std::string unit = telling_text(fields, "unit");
-  if (!quantity_unit(unit))
-    fields.reject("unit", fmt::format("is \"{}\", which is no unit known here", unit),
-                  "write it like h, ms, GB/s, TFLOP/s/GPU, 1/s, USD, MWh or ratio");
-  return unit;
-}
-
-void check_range(const Fields& fields, const Quantity& quantity) {
-  if (quantity.lo.has_value() != quantity.hi.has_value())
-    fields.reject(quantity.lo ? "lo" : "hi", "stands alone", "give both lo and hi, or neither");
-  if (!quantity.lo) return;
-  if (quantity.values.size() > 1) fields.reject("lo", "stands beside a list of values", "leave lo and hi out");
-  if (*quantity.lo > quantity.values.front() || quantity.values.front() > *quantity.hi)
-    fields.reject("value",
-                  fmt::format("is {}, outside lo {} to hi {}", quantity.values.front(), *quantity.lo, *quantity.hi),
-                  "order them: lo <= value <= hi");
-}
-
-Quantity decode_quantity(Fields fields) {
-  static const std::vector<std::string> directions = {"lower", "higher"};
-  Quantity quantity;
-  quantity.name = telling_text(fields, "name");
-  quantity.unit = checked_unit(fields);
-  quantity.values = positive_numbers(fields, "value");
-  if (fields.has("rows")) quantity.rows = distinct_texts(fields, "rows", fields.texts("rows"));
-  if (!quantity.rows.empty() && quantity.rows.size() != quantity.values.size())
-    fields.reject("rows", fmt::format("has {} names for {} values", quantity.rows.size(), quantity.values.size()),
-                  "name every value once");
-  quantity.lo = fields.maybe_positive("lo");
-  quantity.hi = fields.maybe_positive("hi");
-  check_range(fields, quantity);
-  const std::string better = fields.text("better");
-  require_word(fields, "better", better, directions);
-  quantity.is_lower_better = better == "lower";
-  fields.finish();
-  return quantity;
-}
-
-ClaimSource decode_source(Fields fields) {
-  static const std::vector<std::string> grades = {"primary", "secondary"};
-  ClaimSource source;
-  source.cite = telling_text(fields, "cite");
-  source.url = telling_text(fields, "url");
-  source.locator = maybe_telling_text(fields, "locator").value_or("");
-  source.retrieved = maybe_telling_text(fields, "retrieved").value_or("");
-  const std::string grade = fields.text("grade");
-  require_word(fields, "grade", grade, grades);
-  source.is_primary = grade == "primary";
-  fields.finish();
-  return source;
-}
-
-Assumption decode_assumption(Fields fields, const Derivation* derivation) {
-  Assumption assumption;
-  assumption.key = telling_text(fields, "key");
-  if (derivation) require_word(fields, "key", assumption.key, derivation->assumption_keys);
-  assumption.value = fields.positive("value");
-  assumption.lo = fields.positive("lo");
-  assumption.hi = fields.positive("hi");
-  if (assumption.lo > assumption.hi)
-    fields.reject("lo", fmt::format("is {}, above hi {}", assumption.lo, assumption.hi),
-                  "order them: lo <= value <= hi");
-  if (assumption.value < assumption.lo || assumption.value > assumption.hi)
-    fields.reject("value", fmt::format("is {}, outside lo {} to hi {}", assumption.value, assumption.lo, assumption.hi),
-                  "order them: lo <= value <= hi");
-  assumption.basis = fields.text("basis");
-  require_word(fields, "basis", assumption.basis, assumption_bases());
-  assumption.source = maybe_telling_text(fields, "source").value_or("");
-  fields.finish();
-  return assumption;
-}
-
-std::vector<Assumption> decode_assumptions(Fields& fields, const Derivation* derivation) {
-  std::vector<Assumption> assumptions;
-  for (const Fields& entry : fields.maybe_objects("assumptions")) {
-    assumptions.push_back(decode_assumption(entry, derivation));
-    for (std::size_t i = 0; i + 1 < assumptions.size(); ++i)
-      if (assumptions[i].key == assumptions.back().key)
-        entry.reject("key", fmt::format("is \"{}\" for the second time", assumptions[i].key), "keep one of them");
-  }
-  return assumptions;
-}
 
 std::map<std::string, double> decode_let(Fields fields) {
   std::map<std::string, double> let;
@@ -171,7 +71,7 @@ void check_expression(const Fields& fields, const Claim& claim) {
   std::vector<std::string> names;
   for (const auto& [name, value] : claim.let) names.push_back(name);
   fields.reject("expr", fmt::format("{} (position {})", result.fault, result.at + 1),
-                result.symbol.empty() ? result.remedy : "add it to let" + suggestion(result.symbol, names));
+                result.symbol.empty() ? result.remedy : "add it to let; " + suggestion(result.symbol, names));
 }
 
 void decode_expression(Fields& fields, Claim& claim) {
@@ -199,7 +99,7 @@ void decode_model(Fields fields, Claim& claim) {
 void decode_tolerance(Fields fields, Claim& claim) {
   claim.tolerance = fields.positive("rel");
   if (fields.has("per_row")) {
-    claim.row_tolerances = positive_numbers(fields, "per_row");
+    claim.row_tolerances = decode_positive_numbers(fields, "per_row");
     if (claim.row_tolerances.size() != claim.quantity.values.size())
       fields.reject(
           "per_row",
@@ -246,6 +146,16 @@ Claim decode_claim(Fields fields) {
   return claim;
 }
 
+// "/claims/3/quantity/unit" -> "claims[3].quantity.unit", as Fields writes it.
+std::string key_text(const std::string& json_pointer) {
+  std::string text;
+  for (const std::string& part : split(json_pointer.substr(1), '/')) {
+    const bool is_index = !part.empty() && part.find_first_not_of("0123456789") == std::string::npos;
+    text += is_index ? "[" + part + "]" : (text.empty() ? "" : ".") + part;
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string Claim::row_name(std::size_t row) const {
@@ -257,13 +167,7 @@ void Claim::reject(const std::string& key, const std::string& message, const std
   std::string at = pointer + (key.empty() ? "" : "/" + key);
   int line = line_of(file->text, at);
   if (line == 0) line = line_of(file->text, pointer);
-  std::replace(at.begin(), at.end(), '/', '.');
-  throw Error(Fault::config, fmt::format("{}:{}: {} ({}) {}", file->path, line, at.substr(1), id, message), remedy);
-}
-
-const std::vector<std::string>& assumption_bases() {
-  static const std::vector<std::string> bases = {"published", "trace", "trace-fit", "prior", "derived", "measure"};
-  return bases;
+  throw Error(Fault::config, fmt::format("{}:{}: {} ({}) {}", file->path, line, key_text(at), id, message), remedy);
 }
 
 std::vector<Claim> decode_claims(const JsonFile& file) {

@@ -34,6 +34,7 @@ struct Assumption {
   std::string basis;              // one of assumption_bases()
   std::string source;             // where it was read, or why these numbers
   std::optional<double> neutral;  // what it is when nothing is assumed: 1 for a factor, 0 for an addition
+  bool is_median = false;  // `value` is the median and each side has its own width; otherwise lo and hi alone say it
 };
 
 struct Claim {

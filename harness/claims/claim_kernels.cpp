@@ -3,26 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
-#include <mutex>
 
+#include "harness/base/strings.hpp"
+#include "harness/base/units.hpp"
 #include "harness/claims/kernel_records.hpp"
 #include "harness/claims/kernel_siblings.hpp"
+#include "harness/claims/once_per_folder.hpp"
 
 namespace chokepoint {
 namespace {
 
 constexpr std::int64_t kLeastRowsOfTraining = 4096;  // products of fewer are bound by memory
-
-// Read once per folder: every what-if asks again.
-template <class T>
-const T& once_per_folder(const std::string& configs, T (*load)(const std::string&)) {
-  static std::mutex mutex;
-  static std::map<std::string, T> known;
-  const std::lock_guard lock(mutex);
-  const auto found = known.find(configs);
-  return found != known.end() ? found->second : known.emplace(configs, load(configs)).first->second;
-}
 
 // "deepseek-ai/DeepGEMM" of "github:deepseek-ai/DeepGEMM@4496024"; empty when it is no repository.
 std::string repository_of(const std::string& url) {
@@ -35,6 +26,18 @@ std::vector<KernelFile> without_rows(const std::string& repository, std::vector<
   for (KernelFile& file : files)
     std::erase_if(file.rows, [&](const KernelRow& row) { return row.source.find(repository) != std::string::npos; });
   return files;
+}
+
+// "alibaba/InferSim f2293da" of "alibaba/InferSim f2293da, bench_data (h20)".
+std::string origin_of(const KernelRow& row) { return row.source.substr(0, row.source.find(',')); }
+
+// The same kernel as the same people measured it, alone: of another build the ratio would be one of builds too.
+const KernelRow* same_measurement(const KernelTable& table, const KernelRow& row) {
+  for (const KernelRow& other : table.rows())
+    if (other.operation == row.operation && other.dtype == row.dtype && other.shape == row.shape && !other.in_place &&
+        origin_of(other) == origin_of(row))
+      return &other;
+  return nullptr;
 }
 
 std::string dtype_name(Dtype dtype) { return dtype == Dtype::fp8_e4m3 ? "fp8" : std::string(to_string(dtype)); }
@@ -52,11 +55,45 @@ std::string attention_key(const KernelRow& row) {
   return fmt::format("attn.{}.{}_{}", pass, row.shape["qk_dim"], row.shape["v_dim"]);
 }
 
-std::string replaced_text(const KernelTable& table, const KernelRow& row) {
-  for (const Replacement& replacement : table.replacements())
-    if (replacement.measured.source == row.source && replacement.measured.shape == row.shape)
-      return fmt::format(", {:+.1f} % against {}", 100.0 * replacement.change, replacement.published.source);
+std::string time_text(const KernelRow& row) { return with_unit(time_s_of(row).value(), "s"); }
+
+// The published row whose place this one took, or the measured one that was too slow to take its.
+std::string compared_text(const KernelTable& table, const KernelRow& row) {
+  for (const Replacement& one : table.replacements())
+    if (one.measured.source == row.source && one.measured.shape == row.shape)
+      return fmt::format(", in place of the published {} of {} ({:+.1f} %)", time_text(one.published),
+                         one.published.source, 100.0 * one.change);
+  for (const Replacement& one : table.slower())
+    if (one.published.source == row.source && one.published.shape == row.shape)
+      return fmt::format(", kept: measured {} by {} is {:.1f} % slower ({})", time_text(one.measured),
+                         one.measured.name, 100.0 * one.change, one.measured.source);
   return "";
+}
+
+void add_once(std::vector<std::string>& list, const std::string& text) {
+  if (!text.empty() && std::find(list.begin(), list.end(), text) == list.end()) list.push_back(text);
+}
+
+// Which of these rows are measured ones, and which measured ones were too slow to stand here.
+void add_record_notes(const KernelTable& table, const std::vector<const KernelRow*>& rows, Prepared& prepared) {
+  const auto is_used = [&](const KernelRow& row) {
+    return std::any_of(rows.begin(), rows.end(), [&](const KernelRow* used) {
+      return used->source == row.source && used->shape == row.shape;
+    });
+  };
+  std::vector<std::string> taken, slower;
+  for (const Replacement& one : table.replacements())
+    if (is_used(one.measured)) add_once(taken, fmt::format("{} {:+.0f} %", one.measured.name, 100.0 * one.change));
+  for (const Replacement& one : table.slower())
+    if (is_used(one.published))
+      add_once(slower, fmt::format("{} of {} {:+.0f} %", one.measured.name, one.published.name, 100.0 * one.change));
+  if (!taken.empty())
+    add_once(prepared.notes, "records took the place of published rows: " + joined(taken, ", "));
+  if (!slower.empty())
+    add_once(prepared.notes,
+             fmt::format("records were more than {:.0f} % slower than published rows, which stay (--take measured "
+                         "takes them): {}",
+                         100.0 * (kMostSlowerBuild - 1.0), joined(slower, ", ")));
 }
 
 }  // namespace
@@ -69,7 +106,7 @@ std::shared_ptr<const KernelTable> kernels_for(const Scene& scene, bool own_sour
   auto table = std::make_shared<KernelTable>(kernel_table_for(scene.machine->profile, files, profiles));
   if (scene.records)
     for (const KernelRow& row : measured_rows(*scene.records, scene.machine->profile, profiles).rows)
-      table->add_measured(row);
+      table->add_measured(row, scene.measured_use);
   return table;
 }
 
@@ -90,28 +127,34 @@ void add_kernel_inputs(const KernelTable& table, const std::vector<const KernelR
     seen.push_back(row);
     const std::optional<double> time_s = time_s_of(*row);
     const std::string source = fmt::format("{}: {}{}{}{}", row->source, row->name, row->note.empty() ? "" : ", ",
-                                           row->note, replaced_text(table, *row));
+                                           row->note, compared_text(table, *row));
     prepared.inputs.push_back({input_key(*row), time_s ? *time_s * 1e6 : row->value, time_s ? "us" : row->unit,
                                row->grade, source});
   }
+  add_record_notes(table, rows, prepared);
 }
 
-std::optional<double> measured_time_ratio(const std::string& configs, std::string_view operation,
+std::optional<double> measured_time_ratio(const std::vector<KernelFile>& files, std::string_view operation,
                                           const std::string& machine, const std::string& other) {
   if (machine == other) return std::nullopt;
-  const auto& files = once_per_folder<std::vector<KernelFile>>(configs, load_kernel_files);
   const KernelTable own(machine, files), its(other, files);
   double own_s = 0.0, its_s = 0.0;
   for (const KernelRow& row : own.rows()) {
     if (row.operation != operation || row.in_place || own.find(operation, row.shape, row.dtype) != &row) continue;
     if (row.shape.has("m") && row.shape["m"] < kLeastRowsOfTraining) continue;
-    const KernelRow* same = its.find(operation, row.shape, row.dtype);
+    const KernelRow* same = same_measurement(its, row);
     const std::optional<double> own_time = time_s_of(row), its_time = same ? time_s_of(*same) : std::nullopt;
-    if (!own_time || !its_time || same->in_place) continue;
+    if (!own_time || !its_time) continue;
     own_s += *own_time;
     its_s += *its_time;
   }
   return its_s > 0.0 ? std::optional(own_s / its_s) : std::nullopt;
+}
+
+std::optional<double> measured_time_ratio(const std::string& configs, std::string_view operation,
+                                          const std::string& machine, const std::string& other) {
+  return measured_time_ratio(once_per_folder<std::vector<KernelFile>>(configs, load_kernel_files), operation, machine,
+                             other);
 }
 
 double set_ratio(const Machine& machine, Resource resource) {

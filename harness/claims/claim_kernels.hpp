@@ -20,12 +20,15 @@ std::shared_ptr<const KernelTable> kernels_for(const Scene& scene, bool own_sour
 // "gemm.fp8.4096x7168x16384", "attn.fwd.192_128", "a2a.dispatch.fp8", "stream.aux": what `inputs` of a claim match.
 std::string input_key(const KernelRow& row);
 
-// Each row once, with grade, source and, where a record took a published row's place, by how much it differs.
+// Each row once, with grade, source and, where the same kernel was measured and published, the other one and by how
+// much they differ; notes that say which records count.
 void add_kernel_inputs(const KernelTable& table, const std::vector<const KernelRow*>& rows, Prepared& prepared);
 
-// Time of a machine's kernels of one operation over that of the same kernels on another machine, alone: the sum over all
-// shapes that both were measured at, of products those of 4096 rows and more. Absent where there are none, or the two
-// machines are one.
+// Time of a machine's kernels of one operation over that of the same kernels on another machine, alone: the sum over
+// all shapes that the same people measured both at, of products those of 4096 rows and more. Absent where there are
+// none, or the two machines are one.
+std::optional<double> measured_time_ratio(const std::vector<KernelFile>& files, std::string_view operation,
+                                          const std::string& machine, const std::string& other);
 std::optional<double> measured_time_ratio(const std::string& configs, std::string_view operation,
                                           const std::string& machine, const std::string& other);
 

@@ -2,10 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <map>
-#include <mutex>
-
 #include "harness/base/strings.hpp"
+#include "harness/claims/once_per_folder.hpp"
 
 namespace chokepoint {
 namespace {
@@ -19,20 +17,11 @@ bool fits(const std::string& name, const std::string& id) {
   return next == wanted.size();
 }
 
-// Read once per folder: a sensitivity curve asks for the same model a hundred times.
-const std::vector<ModelShapes>& models_in(const std::string& configs) {
-  static std::mutex mutex;
-  static std::map<std::string, std::vector<ModelShapes>> known;
-  const std::lock_guard lock(mutex);
-  const auto found = known.find(configs);
-  return found != known.end() ? found->second : known.emplace(configs, load_models(configs)).first->second;
-}
-
 }  // namespace
 
 ModelShapes model_of(const Claim& claim, const std::string& configs, const std::string& fallback) {
   const std::string name = claim.workload.text("model", fallback);
-  const std::vector<ModelShapes>& models = models_in(configs);
+  const std::vector<ModelShapes>& models = once_per_folder<std::vector<ModelShapes>>(configs, load_models);
   std::vector<std::string> ids;
   std::vector<const ModelShapes*> fitting;
   for (const ModelShapes& model : models) {

@@ -177,6 +177,10 @@ void prepare_dense_step(const Scene& scene, const ModelShapes& model, Prepared& 
                   "shapes, an H100's",
                   dense.plan.pipeline.chunks_per_rank));
   prepared.predict = [dense](const Drawn& drawn) { return predict_dense(dense, drawn); };
+  DenseCase hours = dense;
+  hours.number = &gpu_time_of(scene.claim);
+  prepared.gpu_seconds_of = gpu_time_counts(scene.claim);
+  prepared.gpu_seconds = [hours](const Drawn& drawn) { return predict_dense(hours, drawn); };
 }
 
 }  // namespace chokepoint

@@ -15,6 +15,7 @@
 #include "harness/claims/claim.hpp"
 #include "harness/claims/grade.hpp"
 #include "harness/claims/machine.hpp"
+#include "harness/claims/measured_use.hpp"
 
 namespace chokepoint {
 
@@ -54,6 +55,7 @@ struct Scene {
   std::string configs;             // folder, for models and tables
   std::string route;               // one of the derivation's routes
   const std::vector<Record>* records = nullptr;  // measured ones, which take the place of published rows; may be null
+  MeasuredUse measured_use = MeasuredUse::comparable;
 };
 
 using Predict = std::function<std::vector<double>(const Drawn&)>;
@@ -62,6 +64,12 @@ using Predict = std::function<std::vector<double>(const Drawn&)>;
 struct Alternative {
   std::string text;
   Predict predict;
+};
+
+// Who shares the experts, so that a trace of routing can say how far out of balance they are.
+struct ExpertRanks {
+  std::string imbalance_key;  // of the assumption that a trace takes the place of
+  std::int64_t experts = 0, top_k = 0, ranks = 0;
 };
 
 // A derivation made ready for one claim on one machine.
@@ -77,6 +85,9 @@ struct Prepared {
   std::vector<std::string> notes;         // what a reader should know about how this was derived
   std::vector<Alternative> alternatives;  // rows as those of `predict`
   Predict predict;
+  Predict gpu_seconds;         // of one GPU, what `gpu_seconds_of` took; empty without a training behind the claim
+  std::string gpu_seconds_of;  // "1T tokens", "the run"
+  std::optional<ExpertRanks> expert_ranks;  // absent where no routed experts are in it
   std::function<std::string(const Drawn&)> chrome_trace;  // of what was simulated; empty where nothing was
 };
 

@@ -1,7 +1,7 @@
 // Which phases does a training step have when nothing is taken from a trace of it? Single kernels, bytes and rates.
 #pragma once
 
-#include "harness/claims/expert_step.hpp"
+#include "harness/claims/phase_source.hpp"
 
 namespace chokepoint {
 

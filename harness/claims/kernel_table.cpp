@@ -64,9 +64,62 @@ KernelTable::KernelTable(std::string machine, const std::vector<KernelFile>& fil
   replacement_of_.resize(rows_.size());
 }
 
-void KernelTable::add_measured(const KernelRow& row) {
+// The fastest row that was published for exactly this kernel, whether or not a measured one has its place by now.
+std::optional<KernelRow> KernelTable::fastest_published(const KernelRow& row) const {
+  std::optional<KernelRow> fastest;
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    const bool is_replaced = i < replacement_of_.size() && replacement_of_[i].has_value();
+    const KernelRow& old = is_replaced ? replacements_[*replacement_of_[i]].published : rows_[i];
+    const std::optional<double> old_s = time_s_of(old);
+    if (measured(old) || old.in_place || !old_s || !same_kernel(old, row.operation, row.dtype) ||
+        !includes(row.shape, old.shape))
+      continue;
+    if (!fastest || *old_s < *time_s_of(*fastest)) fastest = old;
+  }
+  return fastest;
+}
+
+// What published rows of other sizes say about this one; absent where there are none of its kernel.
+std::optional<KernelRow> KernelTable::between_published(const KernelRow& row) const {
+  for (const KernelRow& old : rows_) {
+    if (measured(old) || old.in_place || !same_kernel(old, row.operation, row.dtype)) continue;
+    std::vector<std::string> sizes;
+    Shape there = old.shape;
+    for (const char* size : {"m", "batch", "context"})
+      if (old.shape.has(size) && row.shape.has(size) && sizes.size() < 2) {
+        there.set(size, row.shape[size]);
+        sizes.emplace_back(size);
+      }
+    if (sizes.empty() || !includes(row.shape, there)) continue;
+    KernelRow expected = old;
+    expected.shape = there;
+    expected.value = between(row.operation, there, row.dtype, sizes).time_s;
+    expected.unit = "s";
+    return expected;
+  }
+  return std::nullopt;
+}
+
+bool KernelTable::is_too_slow(const KernelRow& row, double time_s) {
+  std::optional<KernelRow> published = fastest_published(row);
+  if (!published) published = between_published(row);
+  if (!published) return false;
+  const double published_s = time_s_of(*published).value();
+  if (time_s <= kMostSlowerBuild * published_s) return false;
+  const auto known = std::find_if(slower_.begin(), slower_.end(), [&](const Replacement& one) {
+    return same_kernel(one.measured, row.operation, row.dtype) && one.published.shape == published->shape;
+  });
+  const Replacement entry{*published, row, time_s / published_s - 1.0};
+  if (known == slower_.end())
+    slower_.push_back(entry);
+  else if (entry.change < known->change)
+    *known = entry;
+  return true;
+}
+
+void KernelTable::add_measured(const KernelRow& row, MeasuredUse use) {
   const std::optional<double> time_s = time_s_of(row);
-  if (!time_s) return;
+  if (!time_s || (use == MeasuredUse::comparable && is_too_slow(row, *time_s))) return;
   bool placed = false;
   for (std::size_t i = 0; i < rows_.size(); ++i) {
     KernelRow& old = rows_[i];

@@ -12,6 +12,7 @@
 
 #include "harness/base/json.hpp"
 #include "harness/claims/grade.hpp"
+#include "harness/claims/measured_use.hpp"
 #include "kernels/kernel.hpp"
 
 namespace chokepoint {
@@ -55,7 +56,7 @@ struct KernelFile {
 KernelFile decode_kernel_file(const JsonFile& file);
 std::vector<KernelFile> load_kernel_files(const std::string& configs);  // `configs`/kernels/*.json, by id
 
-// A published row and the measured one that took its place.
+// A published row and the measured one that took its place, or was too slow to.
 struct Replacement {
   KernelRow published, measured;
   double change = 0.0;  // measured time / published time - 1
@@ -74,8 +75,9 @@ class KernelTable {
 
   // `row` is of this machine already (measured there, or scaled to it). It replaces every published row of
   // its operation, shape and dtype that ran alone on the machine, unless a better measured row did; without
-  // one it is a further row.
-  void add_measured(const KernelRow& row);
+  // one it is a further row. With MeasuredUse::comparable it has to be about as fast as the fastest published one,
+  // or, as a further row, as what lies between published ones of other sizes.
+  void add_measured(const KernelRow& row, MeasuredUse use = MeasuredUse::comparable);
 
   // The row with exactly these fields among its own: measured before published, alone before in place, then
   // by priority.
@@ -93,16 +95,20 @@ class KernelTable {
   const std::string& machine() const { return machine_; }
   const std::vector<KernelRow>& rows() const { return rows_; }
   const std::vector<Replacement>& replacements() const { return replacements_; }
+  const std::vector<Replacement>& slower() const { return slower_; }  // by case, the fastest one that was too slow
 
  private:
   std::vector<std::int64_t> points_of(std::string_view operation, const Shape& fields, Dtype dtype,
                                       const std::string& field) const;
   void note_replacement(std::size_t index, const KernelRow& row, double time_s);
+  std::optional<KernelRow> fastest_published(const KernelRow& row) const;
+  std::optional<KernelRow> between_published(const KernelRow& row) const;
+  bool is_too_slow(const KernelRow& row, double time_s);
 
   std::string machine_;
   std::vector<KernelRow> rows_;
   std::vector<std::optional<std::size_t>> replacement_of_;  // by row: its place in replacements_
-  std::vector<Replacement> replacements_;
+  std::vector<Replacement> replacements_, slower_;
 };
 
 }  // namespace chokepoint

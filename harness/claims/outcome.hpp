@@ -8,21 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "harness/claims/derivation.hpp"
-#include "harness/claims/uncertainty.hpp"
+#include "harness/claims/claim_energy.hpp"
+#include "harness/claims/claim_what_if.hpp"
 #include "harness/claims/verdict.hpp"
 
 namespace chokepoint {
-
-struct ClaimOptions {
-  std::string configs;  // folder, for models and tables
-  std::vector<Profile> profiles;
-  std::string profile;                    // instead of the claim's hardware; empty: the claim's own
-  MachineChanges rates;                   // --set link=450GB/s
-  std::map<std::string, double> numbers;  // --set of an assumption or of a name in `let`, fixed at this value
-  std::shared_ptr<const std::vector<Record>> records;  // measured; take the place of published kernel rows
-  DrawPlan plan;
-};
 
 // One number of a claim, in the claim's unit.
 struct RowOutcome {
@@ -40,12 +30,6 @@ struct RouteOutcome {
   std::vector<std::string> missing;  // not empty: no rows
 };
 
-// "with network 25 GB/s instead of 50 GB/s": change of the first number, relative.
-struct WhatIf {
-  std::string text;
-  double change = 0.0;
-};
-
 struct ClaimOutcome {
   Claim claim;
   Verdict verdict = Verdict::not_testable;
@@ -59,6 +43,8 @@ struct ClaimOutcome {
   std::optional<double> change_by_settings;  // first number against the claim's own machine and assumptions
   std::string residual;                      // where the distance between published and unfitted may come from
   std::vector<std::string> notes;
+  std::optional<Consumption> consumption;  // of the GPU-hours behind a claim about training
+  std::string consumption_gap;             // why there is none although there are hours
   DrawPlan plan;
   bool is_arithmetic = false;
 };
@@ -67,14 +53,11 @@ struct ClaimOutcome {
 // missing gives NOT_TESTABLE.
 ClaimOutcome outcome_of(const Claim& claim, const ClaimOptions& options);
 
-// Change of the first number when a resource of the machine runs at each of these rates: the sensitivity curve.
-std::vector<double> changes_along(const Claim& claim, const ClaimOptions& options, Resource resource,
-                                  const std::vector<double>& rates);
-
 // What was simulated for this claim, every assumption at its value, for chrome://tracing; absent where nothing was.
 std::optional<std::string> chrome_trace_of(const Claim& claim, const ClaimOptions& options);
 
-// What `--set KEY=VALUE` may name for this claim: resources, its assumptions, names in `let`.
+// What `--set KEY=VALUE` may name for this claim: resources, its assumptions, names in `let`, and where GPU-hours stand
+// behind it what they take and cost.
 std::vector<std::string> settable_keys(const Claim& claim, const ClaimOptions& options);
 
 }  // namespace chokepoint

@@ -90,6 +90,23 @@ Json routes_of(const std::vector<RouteOutcome>& routes) {
   return list;
 }
 
+Json estimate_of(const Estimate& estimate) {
+  return {{"mid", estimate.mid}, {"low", estimate.low}, {"high", estimate.high}};
+}
+
+Json consumption_json(const std::optional<Consumption>& consumption) {
+  if (!consumption) return nullptr;
+  return {{"of", consumption->of},
+          {"gpu_hours", estimate_of(consumption->gpu_hours)},
+          {"it_kwh", estimate_of(consumption->it_kwh)},
+          {"facility_kwh", estimate_of(consumption->facility_kwh)},
+          {"electricity_usd", estimate_of(consumption->electricity_usd)},
+          {"rent_usd", consumption->rent_usd ? estimate_of(*consumption->rent_usd) : Json(nullptr)},
+          {"rent_gap", text_or_null(consumption->rent_gap)},
+          {"electricity_share_of_rent", or_null(consumption->electricity_share)},
+          {"figures", assumptions_of(consumption->figures)}};
+}
+
 Json to_json(const ClaimOutcome& outcome) {
   const Claim& claim = outcome.claim;
   return {{"id", claim.id},
@@ -111,6 +128,8 @@ Json to_json(const ClaimOutcome& outcome) {
           {"missing", outcome.missing},
           {"what_if", what_if_of(outcome.what_if)},
           {"change_by_settings", or_null(outcome.change_by_settings)},
+          {"consumption", consumption_json(outcome.consumption)},
+          {"consumption_gap", text_or_null(outcome.consumption_gap)},
           {"residual", text_or_null(outcome.residual)},
           {"notes", outcome.notes},
           {"caveats", claim.caveats},

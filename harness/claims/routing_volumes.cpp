@@ -165,8 +165,7 @@ double row_bytes(std::int64_t hidden, Dtype dtype) {
               "name bf16 or fp8_e4m3");
 }
 
-Imbalance imbalance_of(std::span<const std::int32_t> ids, std::int64_t experts, std::int64_t gpus,
-                       std::string basis) {
+std::vector<double> rows_of_gpus(std::span<const std::int32_t> ids, std::int64_t experts, std::int64_t gpus) {
   require_divides("experts by GPUs", experts, gpus);
   std::vector<double> rows(static_cast<std::size_t>(gpus), 0.0);
   for (const std::int32_t expert : ids) {
@@ -175,6 +174,12 @@ Imbalance imbalance_of(std::span<const std::int32_t> ids, std::int64_t experts, 
                   "name the trace's own number");
     ++rows[static_cast<std::size_t>(expert / (experts / gpus))];
   }
+  return rows;
+}
+
+Imbalance imbalance_of(std::span<const std::int32_t> ids, std::int64_t experts, std::int64_t gpus,
+                       std::string basis) {
+  const std::vector<double> rows = rows_of_gpus(ids, experts, gpus);
   if (ids.empty())
     throw Error(Fault::config, "a trace without tokens has no imbalance", "name another trace");
   const double mean = static_cast<double>(ids.size()) / static_cast<double>(gpus);

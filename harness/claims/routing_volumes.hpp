@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "harness/base/dtype.hpp"
 #include "harness/model/model_architecture.hpp"
@@ -86,6 +87,10 @@ struct Imbalance {
   double factor = 1.0;
   std::string basis;  // "prior", or which trace it was counted in
 };
+
+// Rows of each GPU: `ids` [tokens, top_k] of `experts` experts on `gpus` GPUs. Throws Error{config} where they do not
+// divide or an id is no expert.
+std::vector<double> rows_of_gpus(std::span<const std::int32_t> ids, std::int64_t experts, std::int64_t gpus);
 
 // Rows of the busiest GPU over the average: `ids` [tokens, top_k] of `experts` experts on `gpus` GPUs.
 Imbalance imbalance_of(std::span<const std::int32_t> ids, std::int64_t experts, std::int64_t gpus,

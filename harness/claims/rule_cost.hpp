@@ -3,6 +3,8 @@
 // fifth and another nothing.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,11 +18,19 @@
 
 namespace chokepoint {
 
+// One machine of a pair at one plan, at the middle of all assumptions. Per GPU.
+struct RuleCostSide {
+  double tokens_per_s = 0.0;
+  double joule_per_token = 0.0;                   // rated power of board and host
+  std::optional<double> usd_per_million_tokens;  // absent without a price
+};
+
 // One plan on a pair of machines.
 struct RuleCostRow {
   std::string plan;      // "DeepSeek-V3 training, 2048 GPUs, experts over 64"
   std::string parallel;  // "expert", "tensor", "data", "prefill", "decode"
   std::string cut, full;
+  RuleCostSide cut_side, full_side;
   Estimate
       throughput_ratio;   // tokens per second and GPU, cut over full; low and high: assumptions at their ends
   Estimate joule_ratio;   // per token, cut over full
@@ -40,6 +50,7 @@ struct RuleCost {
   std::vector<RuleCostRow> rows;
   std::vector<RuleCostGap> gaps;
   std::vector<std::string> assumptions;  // that hold for all rows
+  std::vector<std::string> prices;       // of every machine that has one, with its source
 };
 
 struct RuleCostInputs {
@@ -48,11 +59,14 @@ struct RuleCostInputs {
   std::vector<KernelFile> kernels;
   std::vector<PriceBook> prices;
   CostBook costs;
+  std::string price_choice = {};                   // book, or book:term; empty: the newest market
+  std::map<std::string, Estimate> usd_per_h = {};  // rents by profile, before any book
 };
 
 RuleCostInputs load_rule_cost_inputs(const std::string& configs);  // the newest cost book
 
-// Throws Error{config} for a rule that no machine was cut for, or whose machines are not among the profiles.
+// Throws Error{config} for a rule that no machine was cut for, whose machines are not among the profiles, or for a
+// price of a machine that is none of them.
 RuleCost rule_cost(const Rule& rule, const RuleCostInputs& inputs);
 
 // What a plan does on a machine: tokens per second and GPU at the middle of its assumptions and at both their

@@ -87,6 +87,13 @@ std::shared_ptr<const ModelShapes> shared_model(const Scene& scene) {
   return std::make_shared<const ModelShapes>(model_of(scene.claim, scene.configs));
 }
 
+std::string missing_in_model(const ModelShapes& model) {
+  if (!model.architecture) return "\"architecture\" in " + model.path;
+  if (!model.architecture->experts || model.architecture->attention.kind != AttentionKind::latent)
+    return fmt::format("kernels of serving {}: only models with experts and latent attention are modelled", model.id);
+  return "";
+}
+
 // What only the claim can have caused carries its place.
 template <class Body>
 auto with_place(const Claim& claim, const Body& body) {
@@ -95,6 +102,11 @@ auto with_place(const Claim& claim, const Body& body) {
   } catch (const Error& error) {
     claim.reject("workload", error.message(), error.remedy());
   }
+}
+
+void add_ranks(const ModelShapes& model, std::int64_t ranks, Prepared& prepared) {
+  const ExpertArchitecture& experts = *model.architecture->experts;
+  prepared.expert_ranks = {"ep_imbalance", experts.count, experts.top_k, ranks};
 }
 
 void add_uses(Prepared& prepared) { prepared.uses = {Resource::memory, Resource::network, Resource::link}; }
@@ -136,6 +148,7 @@ Predict prefill_source(const Scene& scene, Prepared& prepared) {
                             "closed form: two groups on each of 4 nodes, or groups apart",
                             {}});
   add_uses(prepared);
+  add_ranks(*model, plan.placement.gpus(), prepared);
   prepared.notes.push_back(
       fmt::format("prefill: prompts of {:.0f} tokens, {:.0f} per micro-batch, {} GPUs share the experts; {} bound",
                   plan.sequence, plan.tokens, plan.placement.gpus(), to_string(rate.bound)));
@@ -171,6 +184,7 @@ Predict decode_source(const Scene& scene, Prepared& prepared) {
                             "norms, casts and gate, per micro-batch and layer; 72 fits DeepSeek's decode profile",
                             {}});
   add_uses(prepared);
+  add_ranks(*model, plan.ranks, prepared);
   const bool draws_batch = assumes(scene.claim, "batch_per_gpu");
   if (draws_batch)
     add_assumption(prepared,
@@ -209,6 +223,10 @@ Prepared prepare_serving(const Scene& scene, std::vector<std::string> rows,
   if (std::find(kNumbers.begin(), kNumbers.end(), claim.quantity.name) == kNumbers.end())
     claim.reject("quantity/name", fmt::format("is \"{}\", which serving does not give", claim.quantity.name),
                  suggestion(claim.quantity.name, kNumbers));
+  if (const std::string missing = missing_in_model(model_of(claim, scene.configs)); !missing.empty()) {
+    prepared.missing.push_back(missing);
+    return prepared;
+  }
   prepared.rows = std::move(rows);
   prepared.base_unit = "1/s";
   prepared.predict = source(scene, prepared);

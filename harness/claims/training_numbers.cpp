@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "harness/base/strings.hpp"
 #include "harness/base/units.hpp"
 
@@ -74,6 +76,14 @@ const std::vector<TrainingNumber>& training_numbers() {
 }
 
 }  // namespace
+
+const TrainingNumber& gpu_time_of(const Claim& claim) {
+  const char* const name = claim.workload.has("tokens") ? "gpu_hours" : "gpu_hours_per_T_tokens";
+  return *std::find_if(training_numbers().begin(), training_numbers().end(),
+                       [&](const TrainingNumber& number) { return number.name == name; });
+}
+
+std::string gpu_time_counts(const Claim& claim) { return claim.workload.has("tokens") ? "the run" : "1T tokens"; }
 
 const TrainingNumber& training_number_of(const Claim& claim) {
   const bool is_one = claim.quantity.values.size() == 1 && claim.quantity.rows.empty();

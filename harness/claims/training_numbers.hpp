@@ -33,4 +33,9 @@ struct TrainingNumber {
 // The one that the claim's quantity names. Throws Error{config} that names file, line and the nearest known name.
 const TrainingNumber& training_number_of(const Claim& claim);
 
+// What a claim's energy is counted from: seconds of one GPU for the whole run where its tokens are known, otherwise for
+// a trillion tokens.
+const TrainingNumber& gpu_time_of(const Claim& claim);
+std::string gpu_time_counts(const Claim& claim);  // "the run" or "1T tokens"
+
 }  // namespace chokepoint

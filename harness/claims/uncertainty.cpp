@@ -11,6 +11,7 @@
 #include "harness/base/random.hpp"
 #include "harness/base/strings.hpp"
 #include "harness/model/distributions.hpp"
+#include "harness/model/estimate.hpp"
 
 namespace chokepoint {
 namespace {
@@ -149,6 +150,8 @@ void add_effects(std::vector<DrawnSpread>& spreads, const Prepared& prepared, co
 
 double quantile_of(const Assumption& assumption, double probability) {
   if (assumption.lo == assumption.hi) return assumption.lo;
+  if (assumption.is_median)
+    return value_at({assumption.value, assumption.lo, assumption.hi, "", true}, normal_quantile(probability));
   const double low = std::log(assumption.lo), high = std::log(assumption.hi);
   const double sigma = (high - low) / (2.0 * kSigmasOf90Percent);
   return std::exp((low + high) / 2.0 + sigma * normal_quantile(probability));

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "harness/base/error.hpp"
+#include "harness/claims/routing_volumes.hpp"
 
 namespace chokepoint {
 namespace {
@@ -16,12 +17,12 @@ void check_positive_rate(double value, const char* name) {
                 "give a rate or a share");
 }
 
-// Values with a scale per 128 in FP8 (DeepEP README).
 double bytes_per_value(Dtype dtype, const char* name) {
-  if (dtype == Dtype::fp8_e4m3) return 1.0 + 4.0 / 128.0;
-  if (dtype == Dtype::bf16) return 2.0;
-  throw Error(Fault::config, fmt::format("{} in {} is not known", name, to_string(dtype)),
-              "take fp8_e4m3 or bf16");
+  if (dtype != Dtype::fp8_e4m3 && dtype != Dtype::bf16)
+    throw Error(Fault::config, fmt::format("{} in {} is not known", name, to_string(dtype)),
+                "take fp8_e4m3 or bf16");
+  constexpr std::int64_t kValuesPerScale = 128;
+  return row_bytes(kValuesPerScale, dtype) / kValuesPerScale;
 }
 
 void check_what_if(const Conditions& c) {

@@ -7,6 +7,7 @@
 
 #include "harness/base/error.hpp"
 #include "harness/base/files.hpp"
+#include "harness/base/routing_trace.hpp"
 #include "harness/base/units.hpp"
 #include "harness/claims/kernel_records.hpp"
 #include "harness/claims/outcome_json.hpp"
@@ -14,14 +15,15 @@
 #include "harness/cli/claims_rule.hpp"
 #include "harness/cli/claims_text.hpp"
 #include "harness/cli/command.hpp"
+#include "harness/cli/named_estimates.hpp"
 #include "harness/run/environment.hpp"
 
 namespace chokepoint {
 namespace {
 
 struct ClaimsFlags {
-  std::vector<std::string> names, settings, records;
-  std::string format = "table", output, profile, sweep, trace, rule;
+  std::vector<std::string> names, settings, records, prices_of;
+  std::string format = "table", output, profile, sweep, trace, rule, routing_trace, prices, take = "comparable";
   std::uint64_t seed = DrawPlan{}.seed;
   std::int64_t draws = DrawPlan{}.draws;
   bool is_strict = false;
@@ -34,7 +36,9 @@ ClaimOptions claim_options_of(const ClaimsFlags& flags, const Session& session) 
   options.profile = flags.profile;
   if (!flags.profile.empty()) find_profile(options.profiles, flags.profile);
   for (const std::string& text : flags.settings) apply_setting(text, options);
+  if (!flags.routing_trace.empty()) load_routing_trace(options.routing_trace = flags.routing_trace);  // or say why not
   options.plan = {flags.seed, flags.draws};
+  options.measured_use = flags.take == "measured" ? MeasuredUse::all : MeasuredUse::comparable;
   if (!flags.records.empty())
     options.records = std::make_shared<const std::vector<Record>>(read_record_files(flags.records));
   return options;
@@ -117,14 +121,30 @@ void write_trace(const std::vector<Claim>& claims, const ClaimOptions& options, 
   fmt::print(stderr, "{}: open it at chrome://tracing or ui.perfetto.dev\n", path);
 }
 
+// A trace that none of the claims could use is a mistake, and their notes say which one.
+void require_trace_used(const std::vector<ClaimOutcome>& outcomes, const std::string& path) {
+  std::string reason = "none of these claims routes tokens to experts";
+  for (const ClaimOutcome& outcome : outcomes) {
+    for (const ClaimInput& input : outcome.inputs)
+      if (input.key == "routing.trace") return;
+    const std::string left_out = fmt::format("routing trace {} left out: ", path);
+    for (const std::string& note : outcome.notes)
+      if (note.starts_with(left_out)) reason = note.substr(left_out.size());
+  }
+  throw Error(Fault::config, fmt::format("--routing-trace {}: {}", path, reason),
+              "name a claim about the training or serving of the traced model, and a trace of it");
+}
+
 // What an export rule cost is no claim of anybody's, but the same models answer it.
 void cost_of_rule(const ClaimsFlags& flags, Session& session) {
   if (!flags.names.empty() || !flags.settings.empty() || !flags.profile.empty() || !flags.sweep.empty() ||
-      !flags.records.empty() || !flags.trace.empty())
+      !flags.records.empty() || !flags.trace.empty() || !flags.routing_trace.empty())
     throw Error(Fault::config, "--rule asks about an export rule, not about claims",
-                "leave out claims, --set, --profile, --records, --sweep and --trace");
-  const RuleCost cost = rule_cost(find_rule(load_rules(session.configs), flags.rule),
-                                  load_rule_cost_inputs(session.configs));
+                "leave out claims, --set, --profile, --records, --routing-trace, --sweep and --trace");
+  RuleCostInputs inputs = load_rule_cost_inputs(session.configs);
+  inputs.price_choice = flags.prices;
+  inputs.usd_per_h = named_estimates(flags.prices_of, "--price");
+  const RuleCost cost = rule_cost(find_rule(load_rules(session.configs), flags.rule), inputs);
   const std::string format = session.json ? "json" : flags.format;
   if (format == "json") return write(rule_cost_json(cost).dump(2) + "\n", flags.output);
   write(format == "markdown" ? rule_cost_markdown(cost) : rule_cost_table(cost, style_of(STDOUT_FILENO)), flags.output);
@@ -132,6 +152,9 @@ void cost_of_rule(const ClaimsFlags& flags, Session& session) {
 
 void claims(const ClaimsFlags& flags, Session& session) {
   if (!flags.rule.empty()) return cost_of_rule(flags, session);
+  if (!flags.prices.empty() || !flags.prices_of.empty())
+    throw Error(Fault::config, "--prices and --price go with --rule",
+                "add --rule, or set the rent behind a claim: --set usd_per_gpu_h=1.2");
   const ClaimOptions options = claim_options_of(flags, session);
   const std::vector<Claim> chosen = chosen_claims(session.configs, flags.names);
   require_settable(chosen, options);
@@ -139,6 +162,7 @@ void claims(const ClaimsFlags& flags, Session& session) {
   if (!flags.trace.empty()) write_trace(chosen, options, flags.trace);
   std::vector<ClaimOutcome> outcomes;
   for (const Claim& claim : chosen) outcomes.push_back(outcome_of(claim, options));
+  if (!flags.routing_trace.empty()) require_trace_used(outcomes, flags.routing_trace);
   write(rendered_claims(outcomes, flags, session.json ? "json" : flags.format), flags.output);
   session.exit_code = exit_code_of_claims(outcomes, flags.is_strict);
 }
@@ -147,7 +171,7 @@ void add_claims_flags(CLI::App& app, ClaimsFlags& flags) {
   app.add_option("claims", flags.names, "ids (globs too) or files; without any, all of configs/claims")
       ->option_text("ID..");
   app.add_option("--set", flags.settings,
-                 "what if: link=450GB/s, network=25GB/s, or an assumption, expert_imbalance=1.05")
+                 "what if: link=450GB/s; an assumption, expert_imbalance=1.05; of its energy pue=1.1, electricity=0.06")
       ->allow_extra_args(false)
       ->option_text("KEY=VALUE");
   app.add_option("--profile", flags.profile, "what if: another machine instead of the claim's own")->option_text("ID");
@@ -155,10 +179,23 @@ void add_claims_flags(CLI::App& app, ClaimsFlags& flags) {
                  "folders of records: what they measured takes the place of published kernels")
       ->allow_extra_args(false)
       ->option_text("DIR");
+  app.add_option("--take", flags.take,
+                 "of kernels both measured and published: the measured one where it is comparable, or always: measured")
+      ->check(CLI::IsMember({"comparable", "measured"}))
+      ->option_text("WHICH");
+  app.add_option("--routing-trace", flags.routing_trace,
+                 "the experts that tokens chose (configs/traces): its imbalance takes the place of an assumed one")
+      ->option_text("FILE");
   app.add_option("--sweep", flags.sweep, "the sensitivity curve: link=40..450 or link=40..450:20")
       ->option_text("RESOURCE=FROM..TO");
   app.add_option("--rule", flags.rule, "what did this export rule cost? Its date or id: 2022-10-07 (`list rules`)")
       ->option_text("RULE");
+  app.add_option("--prices", flags.prices,
+                 "with --rule: price book, e.g. 2026-03-29_semianalysis:rental_3y (default: the newest market)")
+      ->option_text("BOOK");
+  app.add_option("--price", flags.prices_of, "with --rule: rent per hour of your own: h20=1.2 or h20=1..1.5")
+      ->allow_extra_args(false)
+      ->option_text("PROFILE=USD");
   app.add_option("--format", flags.format, "table, markdown or json")
       ->check(CLI::IsMember({"table", "markdown", "json"}))
       ->option_text("NAME");

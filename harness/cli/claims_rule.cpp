@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -33,24 +34,35 @@ struct RuleColumn {
   std::string (*cell)(const RuleCostRow&);
 };
 
+// Without a price there are no dollars per token, and the price at which both are even is the next best.
 const std::array<RuleColumn, 5> kColumns{{
     {"tokens/s", 0, [](const RuleCostRow& row) { return rule_change_text(row.throughput_ratio); }},
-    {"GPU-hours", 2, [](const RuleCostRow& row) { return rule_change_text(inverse(row.throughput_ratio)); }},
+    {"GPU-hours", 3, [](const RuleCostRow& row) { return rule_change_text(inverse(row.throughput_ratio)); }},
     {"J/token", 1,
-     [](const RuleCostRow& row) {
-       return rule_change_text(row.joule_ratio) + (row.verified ? "" : " (unverified)");
-     }},
-    {"even at $/h", 3,
+     [](const RuleCostRow& row) { return rule_change_text(row.joule_ratio) + (row.verified ? "" : " (?)"); }},
+    {"even at $/h", 4,
      [](const RuleCostRow& row) {
        return row.money.break_even_usd_per_h ? range_text(*row.money.break_even_usd_per_h) : std::string();
      }},
-    {"$/token", 4,
+    {"$/token", 2,
      [](const RuleCostRow& row) {
        return row.money.cost_ratio ? rule_change_text(*row.money.cost_ratio) : std::string();
      }},
 }};
 
 std::string pair_text(const RuleCostRow& row) { return fmt::format("{} instead of {}", row.cut, row.full); }
+
+// "per GPU 97.2 instead of 115 tokens/s, 13.1 instead of 11.1 J per token, $8.57 instead of $7.12 per million tokens"
+std::string per_token_text(const RuleCostRow& row) {
+  const RuleCostSide &cut = row.cut_side, &full = row.full_side;
+  const auto usd = [](const std::optional<double>& value) {
+    return value ? fmt::format("${:.3g}", *value) : std::string("an unknown price");
+  };
+  return fmt::format("per GPU {:.4g} instead of {:.4g} tokens/s, {:.3g} instead of {:.3g} J per token, "
+                     "{} instead of {} per million tokens",
+                     cut.tokens_per_s, full.tokens_per_s, cut.joule_per_token, full.joule_per_token,
+                     usd(cut.usd_per_million_tokens), usd(full.usd_per_million_tokens));
+}
 
 // Rows come pair by pair.
 bool starts_pair(const RuleCost& cost, std::size_t i) {
@@ -60,18 +72,27 @@ bool starts_pair(const RuleCost& cost, std::size_t i) {
 std::vector<std::string> notes_of(const RuleCost& cost) {
   std::vector<std::string> notes;
   for (const RuleCostRow& row : cost.rows)
-    notes.push_back(fmt::format("{}, {}: {}", row.cut, row.plan, row.because));
+    notes.push_back(fmt::format("{}, {}: {}; {}", row.cut, row.plan, row.because, per_token_text(row)));
   for (const RuleCostGap& gap : cost.gaps)
     notes.push_back(fmt::format("{}, {}: not modelled, {}", gap.cut, gap.plan, gap.reason));
   for (std::size_t i = 0; i < cost.rows.size(); ++i)
     if (starts_pair(cost, i) && !cost.rows[i].price_gap.empty())
       notes.push_back(cost.rows[i].price_gap + ", hence the rent at which both are even");
+  if (std::any_of(cost.rows.begin(), cost.rows.end(), [](const RuleCostRow& row) { return !row.verified; }))
+    notes.push_back("(?): a rated power behind these joules could not be verified");
+  notes.insert(notes.end(), cost.prices.begin(), cost.prices.end());
   notes.insert(notes.end(), cost.assumptions.begin(), cost.assumptions.end());
   return notes;
 }
 
 Json json_of(const Estimate& estimate) {
   return {{"mid", estimate.mid}, {"low", estimate.low}, {"high", estimate.high}};
+}
+
+Json side_json(const RuleCostSide& side) {
+  return {{"tokens_per_s_per_gpu", side.tokens_per_s},
+          {"joule_per_token", side.joule_per_token},
+          {"usd_per_million_tokens", side.usd_per_million_tokens ? Json(*side.usd_per_million_tokens) : Json()}};
 }
 
 Json row_json(const RuleCostRow& row) {
@@ -82,6 +103,8 @@ Json row_json(const RuleCostRow& row) {
           {"parallel", row.parallel},
           {"cut", row.cut},
           {"full", row.full},
+          {"cut_side", side_json(row.cut_side)},
+          {"full_side", side_json(row.full_side)},
           {"throughput_ratio", json_of(row.throughput_ratio)},
           {"gpu_hours_ratio", json_of(inverse(row.throughput_ratio))},
           {"joule_per_token_ratio", json_of(row.joule_ratio)},
@@ -142,6 +165,7 @@ Json rule_cost_json(const RuleCost& cost) {
   for (const RuleCostRow& row : cost.rows) json["rows"].push_back(row_json(row));
   for (const RuleCostGap& gap : cost.gaps)
     json["gaps"].push_back({{"plan", gap.plan}, {"cut", gap.cut}, {"reason", gap.reason}});
+  json["prices"] = cost.prices;
   json["assumptions"] = cost.assumptions;
   return json;
 }

@@ -54,7 +54,8 @@ void add_wrapped(std::string& out, const std::string& text, const std::string& f
 std::string behind(const ClaimOutcome& outcome) {
   std::vector<std::string> parts = {outcome.claim.source.cite + " (" + outcome.claim.source.url +
                                     (outcome.claim.source.is_primary ? ")" : ", secondary)")};
-  for (const std::string& text : {outcome.reason, unfitted_text(outcome), inputs_text(outcome), seed_text(outcome)})
+  for (const std::string& text : {outcome.reason, unfitted_text(outcome), inputs_text(outcome),
+                                  consumption_text(outcome), seed_text(outcome)})
     if (!text.empty()) parts.push_back(text);
   if (outcome.change_by_settings)
     parts.push_back(
@@ -106,6 +107,26 @@ std::vector<std::size_t> by_swing(const DrawnSpread& spread) {
   return order;
 }
 
+// Each source once, with the keys of what is from there, in the order of the table above it.
+using Sources = std::vector<std::pair<std::string, std::vector<std::string>>>;
+
+void add_source(Sources& sources, const std::string& key, const std::string& source) {
+  for (auto& [text, keys] : sources)
+    if (text == source) return keys.push_back(key);
+  sources.push_back({source, {key}});
+}
+
+Sources sources_of(const std::vector<Assumption>& assumptions) {
+  Sources sources;
+  for (const Assumption& assumption : assumptions) add_source(sources, assumption.key, assumption.source);
+  return sources;
+}
+
+// Below a table and never in it: whatever the width, a source is not left out.
+void add_sources(std::string& out, const Sources& sources, const Style& style) {
+  for (const auto& [text, keys] : sources) add_wrapped(out, text, "  " + joined(keys, ", ") + ": ", style);
+}
+
 void add_tornado(std::string& out, const ClaimOutcome& outcome, const Style& style) {
   if (outcome.rows.empty() || outcome.assumptions.empty()) return;
   const DrawnSpread& spread = outcome.rows.front().spread;
@@ -115,26 +136,51 @@ void add_tornado(std::string& out, const ClaimOutcome& outcome, const Style& sty
                {"alone moves it", Align::right},
                {"of variance", Align::right},
                {"basis"},
-               {"grade"},
-               {"source", Align::left, 1}});
+               {"grade"}});
   for (const std::size_t i : by_swing(spread)) {
     const Assumption& assumption = outcome.assumptions[i];
     table.row({assumption.key, fmt::format("{:.4g}", assumption.lo), fmt::format("{:.4g}", assumption.hi),
                fmt::format("{} to {}", change_text(spread.tornado[i].at_lo / spread.point - 1.0),
                            change_text(spread.tornado[i].at_hi / spread.point - 1.0)),
                fmt::format("{:.0f} %", 100.0 * spread.shares[i]), assumption.basis,
-               std::string(to_string(grade_of_basis(assumption.basis))), assumption.source});
+               std::string(to_string(grade_of_basis(assumption.basis)))});
   }
   out += "\n" + table.render(style);
+  add_sources(out, sources_of(outcome.assumptions), style);
+}
+
+// What the hours take and cost, and every figure between them.
+void add_consumption(std::string& out, const ClaimOutcome& outcome, const Style& style) {
+  const std::string text = consumption_text(outcome);
+  if (text.empty()) return;
+  out += "\n";
+  add_wrapped(out, text, "  energy: ", style);
+  if (!outcome.consumption) return;
+  add_wrapped(out, outcome.consumption->basis, "  power of a GPU: ", style);
+  Table table({{"figure"},
+               {"value", Align::right},
+               {"from", Align::right},
+               {"to", Align::right},
+               {"basis"},
+               {"grade"}});
+  for (const Assumption& figure : outcome.consumption->figures)
+    table.row({figure.key, fmt::format("{:.4g}", figure.value), fmt::format("{:.4g}", figure.lo),
+               fmt::format("{:.4g}", figure.hi), figure.basis, std::string(to_string(grade_of_basis(figure.basis)))});
+  out += table.render(style);
+  add_sources(out, sources_of(outcome.consumption->figures), style);
 }
 
 void add_inputs(std::string& out, const ClaimOutcome& outcome, const Style& style) {
   if (outcome.inputs.empty()) return;
-  Table table({{"input"}, {"value", Align::right}, {"grade"}, {"source", Align::left, 1}});
-  for (const ClaimInput& input : outcome.inputs)
+  Table table({{"input"}, {"value", Align::right}, {"grade"}});
+  Sources sources;
+  for (const ClaimInput& input : outcome.inputs) {
     table.row({input.key, fmt::format("{}{}{}", figure_text(input.value), input.unit.empty() ? "" : " ", input.unit),
-               std::string(to_string(input.grade)), input.source});
+               std::string(to_string(input.grade))});
+    add_source(sources, input.key, input.source);
+  }
   out += "\n" + table.render(style);
+  add_sources(out, sources, style);
 }
 
 void add_what_if(std::string& out, const ClaimOutcome& outcome, const Style& style) {
@@ -219,6 +265,7 @@ std::string claim_in_full(const ClaimOutcome& outcome, const Style& style) {
   add_wrapped(out, outcome.residual, "  residual: ", style);
   add_tornado(out, outcome, style);
   add_inputs(out, outcome, style);
+  add_consumption(out, outcome, style);
   add_what_if(out, outcome, style);
   out += "\n";
   for (const std::string& note : outcome.notes) add_wrapped(out, note, "  note: ", style);

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "harness/base/strings.hpp"
+#include "harness/claims/money.hpp"
 
 namespace chokepoint {
 namespace {
@@ -27,6 +28,15 @@ std::string shortened_list(const std::vector<std::string>& list) {
   for (std::size_t i = 0; i < std::min(list.size(), kShownSources); ++i) text += (i == 0 ? "" : "; ") + list[i];
   if (list.size() > kShownSources) text += fmt::format("; and {} more", list.size() - kShownSources);
   return text;
+}
+
+// "212 MWh [170, 297]"
+std::string energy_text(const Estimate& kwh) {
+  const bool is_large = kwh.mid >= 1e6;
+  const double scale = is_large ? 1e6 : 1e3;
+  const std::string range =
+      kwh.is_exact() ? "" : fmt::format(" [{:.3g}, {:.3g}]", kwh.low / scale, kwh.high / scale);
+  return fmt::format("{:.3g} {}{}", kwh.mid / scale, is_large ? "GWh" : "MWh", range);
 }
 
 bool has_neutral(const ClaimOutcome& outcome) {
@@ -92,6 +102,18 @@ std::string with_instead_text(const ClaimOutcome& outcome) {
 std::string seed_text(const ClaimOutcome& outcome) {
   if (outcome.is_arithmetic || outcome.rows.empty()) return "";
   return fmt::format("seed {}, {} draws", outcome.plan.seed, outcome.plan.draws);
+}
+
+std::string consumption_text(const ClaimOutcome& outcome) {
+  if (!outcome.consumption_gap.empty()) return "no energy: " + outcome.consumption_gap;
+  if (!outcome.consumption) return "";
+  const Consumption& all = *outcome.consumption;
+  const std::string energy =
+      fmt::format("{}: {} GPU-hours, {} with the building's overhead, {} without; electricity {}", all.of,
+                  figure_text(all.gpu_hours.mid), energy_text(all.facility_kwh), energy_text(exactly(all.it_kwh.mid)),
+                  usd_text(all.electricity_usd));
+  if (!all.rent_usd) return fmt::format("{}; {}", energy, all.rent_gap);
+  return fmt::format("{}, {:.2g} % of the rent of {}", energy, 100.0 * *all.electricity_share, usd_text(*all.rent_usd));
 }
 
 std::string unfitted_text(const ClaimOutcome& outcome) {

@@ -35,4 +35,9 @@ std::string seed_text(const ClaimOutcome& outcome);
 // other ways to the same number.
 std::string unfitted_text(const ClaimOutcome& outcome);
 
+// "1T tokens: 177.2k GPU-hours, 212 MWh [176, 299] with the building's overhead, 169 MWh without; electricity $18.3k
+// [13.5k, 31.2k], 5.2 % of the rent of $354k"; why there is nothing to say; empty where no training stands behind the
+// claim.
+std::string consumption_text(const ClaimOutcome& outcome);
+
 }  // namespace chokepoint

@@ -11,6 +11,7 @@
 #include "harness/base/files.hpp"
 #include "harness/base/strings.hpp"
 #include "harness/cli/command.hpp"
+#include "harness/cli/named_estimates.hpp"
 #include "harness/report/cost_text.hpp"
 
 namespace chokepoint {
@@ -22,22 +23,6 @@ struct CostFlags {
   bool owned = false;
   std::uint64_t seed = 1;
 };
-
-// "h800-sxm=1.20..1.80"; the last '=' separates, since a target may have one ("h100-sxm@link=50GB/s").
-std::map<std::string, Estimate> estimates(const std::vector<std::string>& texts, const std::string& flag) {
-  std::map<std::string, Estimate> values;
-  for (const std::string& text : texts) {
-    const std::size_t equals = text.rfind('=');
-    if (equals == std::string::npos || equals == 0)
-      throw Error(Fault::config, fmt::format("{} \"{}\" gives nothing a value", flag, text),
-                  fmt::format("write it like {} NAME=2, NAME=1..3 or NAME=1..2..3", flag));
-    const std::string name = text.substr(0, equals);
-    if (!values.emplace(name, parse_estimate(std::string_view(text).substr(equals + 1), flag + " " + name))
-             .second)
-      throw Error(Fault::config, fmt::format("{} gives {} a value twice", flag, name), "keep one");
-  }
-  return values;
-}
 
 std::string today() {
   const std::time_t now = std::time(nullptr);
@@ -54,9 +39,9 @@ CostOptions cost_options_of(const CostFlags& flags, const Session& session) {
   options.facility = flags.facility;
   options.possession = flags.owned ? Possession::owned : Possession::rented;
   if (!flags.reference.empty()) options.reference = flags.reference;
-  options.usd_per_h = estimates(flags.prices_of, "--price");
-  options.capex_usd = estimates(flags.purchases, "--purchase");
-  options.settings = estimates(flags.settings, "--set");
+  options.usd_per_h = named_estimates(flags.prices_of, "--price");
+  options.capex_usd = named_estimates(flags.purchases, "--purchase");
+  options.settings = named_estimates(flags.settings, "--set");
   options.today = today();
   options.seed = flags.seed;
   return options;

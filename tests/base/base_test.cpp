@@ -73,6 +73,7 @@ TEST(strings, an_unknown_word_gets_the_nearest_known_one) {
   const std::vector<std::string> known = {"tokens", "hidden", "top_k"};
   EXPECT_EQ(nearest_word("token", known), "tokens");
   EXPECT_EQ(nearest_word("topk", known), "top_k");
+  EXPECT_EQ(nearest_word("h800", std::vector<std::string>{"h20", "h800-sxm"}), "h800-sxm");
   EXPECT_EQ(nearest_word("completely", known), "");
   EXPECT_EQ(suggestion("hiden", known), "did you mean \"hidden\"?");
 }

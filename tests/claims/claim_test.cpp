@@ -91,7 +91,7 @@ TEST(claim, an_expression_that_cannot_be_evaluated_is_refused_with_its_place) {
   claim["model"]["expr"] = "trees/(each-7)";
   expect_refused(claim, {"test.json", "model.expr", "divides by zero", "position 6"});
   claim["model"]["expr"] = "trees*eahc";
-  expect_refused(claim, {"model.expr", "\"eahc\"", "position 7", "did you mean \"each\""});
+  expect_refused(claim, {"model.expr", "\"eahc\"", "position 7", "add it to let; did you mean \"each\""});
   claim["model"].erase("expr");
   expect_refused(claim, {"model.expr", "missing"});
 }
@@ -117,6 +117,9 @@ TEST(claim, assumptions_out_of_order_or_without_a_basis_are_refused) {
   expect_refused(with_assumption(assumption(1.1, 0.0, 1.2, "prior")), {"assumptions[0].lo"});
   expect_refused(with_assumption(assumption(1.1, 1.0, 1.2, "guess")), {"assumptions[0].basis", "prior"});
   EXPECT_EQ(refusal(with_assumption(assumption(1.1, 1.0, 1.2, "prior"))), "nothing was refused");
+  Json arithmetic = valid_claim();
+  arithmetic["assumptions"] = Json::array({assumption(1.1, 1.0, 1.2, "prior")});
+  expect_refused(arithmetic, {"assumptions[0].key", "nothing is assumed in a derivation of kind arith"});
 }
 
 TEST(claim, the_line_of_the_mistake_is_named) {
@@ -136,7 +139,7 @@ TEST(claim, another_schema_and_an_id_used_twice_are_refused) {
     decode_claims(parse_json(twice.dump(), "x.json"));
     FAIL();
   } catch (const Error& error) {
-    EXPECT_NE(error.message().find("claims.1.id"), std::string::npos) << error.what();
+    EXPECT_NE(error.message().find("claims[1].id"), std::string::npos) << error.what();
   }
 }
 

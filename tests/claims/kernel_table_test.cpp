@@ -168,7 +168,7 @@ TEST(kernel_table, a_record_takes_the_place_of_published_rows_and_the_change_is_
   ASSERT_EQ(measured.rows.size(), 1U);
   EXPECT_EQ(measured.rows[0].grade, Grade::b);  // an H100's, for an H800
   EXPECT_NEAR(measured.rows[0].low_s.value(), 630e-6, 1e-12);
-  table.add_measured(measured.rows[0]);
+  table.add_measured(measured.rows[0], MeasuredUse::all);
   EXPECT_NEAR(table.time_s("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3), 700e-6, 1e-12);
   EXPECT_NE(
       table.at("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3).source.find("record matmul/mine/x"),
@@ -184,7 +184,7 @@ TEST(kernel_table, of_two_records_the_better_grade_and_then_the_faster_one_count
   const auto time_after = [](std::vector<Record> records) {
     KernelTable table("h800-sxm", shipped_kernel_files());
     for (const KernelRow& row : measured_rows(records, h800_profile(), profiles()).rows)
-      table.add_measured(row);
+      table.add_measured(row, MeasuredUse::all);
     EXPECT_EQ(table.replacements().size(), 3U);
     EXPECT_NEAR(table.replacements()[0].change,
                 time_s_of(table.replacements()[0].measured).value() /
@@ -230,9 +230,69 @@ TEST(kernel_table, shipped_records_of_an_h100_replace_published_rows_of_the_h800
   const std::vector<Record> records = read_record_files({folder});
   EXPECT_EQ(records.size(), 84U);
   for (const KernelRow& row : measured_rows(records, h800_profile(), profiles()).rows)
-    table.add_measured(row);
+    table.add_measured(row, MeasuredUse::all);
   EXPECT_GT(table.replacements().size(), 10U);
   for (const Replacement& replacement : table.replacements()) EXPECT_EQ(replacement.measured.grade, Grade::b);
+}
+
+// Published alone: 649.1 us (InferSim) and two slower builds; 1.1 x 649.1 = 714.0.
+TEST(kernel_table, a_much_slower_record_leaves_the_published_row_and_is_named_beside_it) {
+  const auto after = [](double time_s) {
+    KernelTable table("h800-sxm", shipped_kernel_files());
+    for (const KernelRow& row : measured_rows({record_of(time_s)}, h800_profile(), profiles()).rows)
+      table.add_measured(row);
+    return table;
+  };
+  const KernelTable comparable = after(710e-6), slow = after(720e-6);
+  const auto found_s = [](const KernelTable& table) {
+    return table.time_s("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3);
+  };
+  EXPECT_NEAR(found_s(comparable), 710e-6, 1e-12);
+  EXPECT_TRUE(comparable.slower().empty());
+  EXPECT_NEAR(found_s(slow), 649.13e-6, 1e-9);
+  EXPECT_TRUE(slow.replacements().empty());
+  ASSERT_EQ(slow.slower().size(), 1U);
+  EXPECT_NEAR(slow.slower()[0].change, 720.0 / 649.13 - 1.0, 1e-6);
+}
+
+TEST(kernel_table, of_several_providers_the_fastest_is_compared) {
+  KernelTable table("h800-sxm", shipped_kernel_files());
+  for (const double time_s : {3000e-6, 680e-6, 900e-6})
+    for (const KernelRow& row : measured_rows({record_of(time_s)}, h800_profile(), profiles()).rows)
+      table.add_measured(row);
+  EXPECT_NEAR(table.time_s("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3), 680e-6, 1e-12);
+  KernelTable slow("h800-sxm", shipped_kernel_files());
+  for (const double time_s : {3000e-6, 800e-6, 900e-6})
+    for (const KernelRow& row : measured_rows({record_of(time_s)}, h800_profile(), profiles()).rows)
+      slow.add_measured(row);
+  ASSERT_EQ(slow.slower().size(), 1U);
+  EXPECT_NEAR(slow.slower()[0].measured.value, 800e-6, 1e-12);
+}
+
+// 5000 rows are between published ones of 4096 and 8192 (649.1 and 1310 us): about 795 us.
+TEST(kernel_table, a_slow_record_at_a_size_nobody_published_does_not_bend_the_curve) {
+  KernelTable table("h800-sxm", shipped_kernel_files());
+  Record record = record_of(3000e-6);
+  record.shape.set("m", std::int64_t{5000});
+  for (const KernelRow& row : measured_rows({record}, h800_profile(), profiles()).rows) table.add_measured(row);
+  const KernelTime time = table.between("matmul", product(5000, 7168, 16384), Dtype::fp8_e4m3, {"m"});
+  EXPECT_NEAR(time.time_s, 795e-6, 5e-6);
+  EXPECT_EQ(table.slower().size(), 1U);
+  record.time.median = 800e-6;
+  for (const KernelRow& row : measured_rows({record}, h800_profile(), profiles()).rows) table.add_measured(row);
+  EXPECT_NEAR(table.between("matmul", product(5000, 7168, 16384), Dtype::fp8_e4m3, {"m"}).time_s, 800e-6, 1e-12);
+}
+
+TEST(kernel_table, shipped_records_stand_where_they_are_comparable_and_slow_ones_are_kept_apart) {
+  KernelTable table("h800-sxm", shipped_kernel_files());
+  const std::string folder = std::string(CHOKEPOINT_SOURCE_DIR) + "/results/2026-11-26_h100_kernels";
+  for (const KernelRow& row : measured_rows(read_record_files({folder}), h800_profile(), profiles()).rows)
+    table.add_measured(row);
+  EXPECT_GT(table.replacements().size(), 1U);
+  EXPECT_GT(table.slower().size(), 5U);
+  const Shape decode = {{"mode", "decode"}, {"batch", std::int64_t{128}}, {"context", std::int64_t{4096}},
+                        {"qk_dim", std::int64_t{576}}};
+  EXPECT_EQ(table.at("attention", decode, Dtype::bf16).grade, Grade::c) << "a decode three times as slow";
 }
 
 KernelMachine hopper(double sms, double clock_hz, double memory) {
@@ -269,8 +329,7 @@ TEST(kernel_siblings, a_machine_with_rows_of_its_own_keeps_them_at_every_size) {
 }
 
 TEST(kernel_siblings, an_h100_has_the_h800s_kernels_and_its_transfers_between_nodes) {
-  const KernelTable table =
-      kernel_table_for(find_profile(profiles(), "h100-sxm"), shipped_kernel_files(), profiles());
+  const KernelTable table = kernel_table_for(find_profile(profiles(), "h100-sxm"), shipped_kernel_files(), profiles());
   const KernelRow& row = table.at("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3);
   EXPECT_NEAR(time_s_of(row).value(), 649.13e-6, 1e-12);
   EXPECT_TRUE(contains(row.note, "of h800-sxm"));
@@ -287,8 +346,7 @@ TEST(kernel_siblings, an_h100_has_the_h800s_kernels_and_its_transfers_between_no
 }
 
 TEST(kernel_siblings, an_h20_keeps_its_own_rows_and_takes_the_rest_scaled) {
-  const KernelTable table =
-      kernel_table_for(find_profile(profiles(), "h20"), shipped_kernel_files(), profiles());
+  const KernelTable table = kernel_table_for(find_profile(profiles(), "h20"), shipped_kernel_files(), profiles());
   EXPECT_NEAR(table.time_s("matmul", product(4096, 1536, 7168), Dtype::fp8_e4m3), 346.89e-6, 1e-12);
   const KernelRow& o = table.at("matmul", product(4096, 7168, 16384), Dtype::fp8_e4m3);
   EXPECT_TRUE(

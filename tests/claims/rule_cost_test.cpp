@@ -65,6 +65,51 @@ TEST(rule_cost, dollars_are_a_break_even_price_where_nobody_sells_the_cut_machin
   EXPECT_TRUE(contains(entry.price_gap, "no price of h800-sxm: no market quote found"));
 }
 
+// Published for a prototype of the same step: +309 %, from kernels measured on both; the datasheets alone say 6.7 times
+// for every product.
+TEST(rule_cost, an_h20_trains_deepseek_v3_at_the_rate_of_measured_kernels) {
+  EXPECT_NEAR(hours_percent(row("2023-10-17", "h20", "expert")), 309, 3.09);
+}
+
+TEST(rule_cost, a_price_of_ones_own_goes_before_any_book_and_says_where_it_is_from) {
+  RuleCostInputs own = inputs();
+  own.usd_per_h["h20"] = parse_estimate("1.2", "--price h20");
+  const RuleCost cost = rule_cost(find_rule(load_rules(shipped_configs()), "2023-10-17"), own);
+  ASSERT_EQ(cost.rows.size(), 5U);
+  for (const RuleCostRow& entry : cost.rows) {
+    EXPECT_NEAR(entry.money.cost_ratio->mid, 1.2 / 2.95 / entry.throughput_ratio.mid, 1e-9) << entry.plan;
+    EXPECT_TRUE(entry.price_gap.empty());
+    EXPECT_NEAR(*entry.cut_side.usd_per_million_tokens, 1.2 / 3600 / entry.cut_side.tokens_per_s * 1e6, 1e-9);
+    EXPECT_NEAR(*entry.full_side.usd_per_million_tokens, 2.95 / 3600 / entry.full_side.tokens_per_s * 1e6, 1e-9);
+    EXPECT_NEAR(entry.cut_side.joule_per_token, 975.0 / entry.cut_side.tokens_per_s, 1e-9);  // (400 + 575) W
+    EXPECT_NEAR(entry.cut_side.joule_per_token / entry.full_side.joule_per_token, entry.joule_ratio.mid, 1e-9);
+  }
+  EXPECT_TRUE(contains(cost.prices.at(0), "price of h20: $1.2 per hour; given as --price h20"));
+  EXPECT_TRUE(contains(cost.prices.at(1), "price of h100-sxm: $2.95 per hour [1.99, 5]; "));
+}
+
+TEST(rule_cost, a_book_can_be_chosen_and_what_it_lacks_is_said) {
+  RuleCostInputs chosen = inputs();
+  chosen.price_choice = "2025-02_deepseek";
+  const RuleCost cost = rule_cost(find_rule(load_rules(shipped_configs()), "2022-10-07"), chosen);
+  EXPECT_FALSE(cost.rows.at(0).money.cost_ratio);
+  EXPECT_TRUE(contains(cost.rows.at(0).price_gap, "no price of h100-sxm: none in 2025-02_deepseek"));
+  EXPECT_TRUE(contains(cost.prices.at(0), "price of h800-sxm: $2 per hour"));
+  chosen.price_choice = "2025-02_deepsek";
+  EXPECT_TRUE(contains(error_of([&] { rule_cost(find_rule(load_rules(shipped_configs()), "2022-10-07"), chosen); }),
+                       "2025-02_deepseek"));
+}
+
+TEST(rule_cost, a_price_of_another_machine_or_of_nothing_is_an_error) {
+  const auto refused = [](const char* profile, const char* usd) {
+    RuleCostInputs own = inputs();
+    own.usd_per_h[profile] = parse_estimate(usd, "--price");
+    return error_of([&] { rule_cost(find_rule(load_rules(shipped_configs()), "2023-10-17"), own); });
+  };
+  EXPECT_TRUE(contains(refused("h2o", "1.2"), "a price of h2o, but 2023-10-17_3a090 is about h20, h100-sxm"));
+  EXPECT_TRUE(contains(refused("h20", "0..1"), "the price of h20 is 0"));
+}
+
 // The arithmetic of an H20 is 148 of 989: products take 6.7 times as long, and its wider memory does not make
 // up for it.
 TEST(rule_cost, the_rule_of_2023_cut_arithmetic_and_costs_every_plan) {

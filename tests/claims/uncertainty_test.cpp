@@ -109,5 +109,15 @@ TEST(uncertainty, asking_for_an_assumption_that_was_not_declared_is_an_error) {
   EXPECT_THROW(spread_of(prepared, {}), Error);
 }
 
+// 0.75 with 0.66 and 0.97 as 5th and 95th percentile: log-normal through the ends alone its median would be 0.80.
+TEST(uncertainty, a_value_that_is_a_median_stays_the_median_and_each_side_has_its_own_width) {
+  Assumption load{"load_share", 0.75, 0.66, 0.97, "published", "a test", {}};
+  EXPECT_NEAR(quantile_of(load, 0.5), std::sqrt(0.66 * 0.97), 1e-12);
+  load.is_median = true;
+  EXPECT_NEAR(quantile_of(load, 0.5), 0.75, 1e-12);
+  EXPECT_NEAR(quantile_of(load, 0.05), 0.66, 1e-9);
+  EXPECT_NEAR(quantile_of(load, 0.95), 0.97, 1e-9);
+}
+
 }  // namespace
 }  // namespace chokepoint

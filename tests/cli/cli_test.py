@@ -320,6 +320,40 @@ class RulesAndCosts(Folder):
         self.assert_refused(run("claims", "--rule", "2022-10-06"), "is not known")
         self.assert_refused(run("claims", "dsv3.train.mfu", "--rule", "2022-10-07"), "not about claims")
 
+    def test_what_a_rule_cost_at_prices_of_ones_own(self):
+        cost = json.loads(run("claims", "--rule", "2023-10-17", "--price", "h20=1.2", "--json").stdout)
+        self.assertEqual([row["parallel"] for row in cost["rows"]], ["expert", "tensor", "data", "prefill", "decode"])
+        for row in cost["rows"]:
+            cut, full = row["cut_side"], row["full_side"]
+            self.assertAlmostEqual(cut["usd_per_million_tokens"], 1.2 / 3600 / cut["tokens_per_s_per_gpu"] * 1e6)
+            self.assertAlmostEqual(row["usd_per_token_ratio"]["mid"],
+                                   cut["usd_per_million_tokens"] / full["usd_per_million_tokens"])
+            joules = cut["joule_per_token"] / full["joule_per_token"]
+            self.assertAlmostEqual(row["joule_per_token_ratio"]["mid"], joules)
+        self.assertIn("given as --price h20", cost["prices"][0])
+        self.assertIn("J per token", run("claims", "--rule", "2023-10-17", "--price", "h20=1.2").stdout)
+        self.assert_refused(run("claims", "--rule", "2023-10-17", "--price", "h2o=1.2"), "h20, h100-sxm")
+        self.assert_refused(run("claims", "--price", "h20=1.2"), "go with --rule")
+
+    def test_the_energy_behind_a_claim(self):
+        def consumption(*flags):
+            text = run("claims", "dsv3.train.gpuh_per_T", "--draws", "100", "--json", *flags).stdout
+            return json.loads(text)["claims"][0]["consumption"]
+        usual, better = consumption(), consumption("--set", "pue=1.1", "--set", "electricity=0.05")
+        self.assertAlmostEqual(usual["facility_kwh"]["mid"] / usual["gpu_hours"]["mid"], 1.275 * 0.75 * 1.25)
+        self.assertAlmostEqual(better["facility_kwh"]["mid"] / usual["facility_kwh"]["mid"], 1.1 / 1.25)
+        self.assertAlmostEqual(better["electricity_usd"]["mid"] / better["facility_kwh"]["mid"], 0.05)
+        self.assertIn("MWh", run("claims", "dsv3.train.gpuh_per_T", "--draws", "100").stdout)
+        self.assert_refused(run("claims", "dsv3.train.gpuh_per_T", "--set", "pue=0.9"), "pue is 0.9")
+        self.assert_refused(run("claims", "dsv3.train.total_usd", "--set", "pue=1.1"), "depends on it")
+
+    def test_a_trace_of_routing_is_an_input_with_a_grade(self):
+        trace = f"{SOURCE}/configs/traces/default.json"
+        text = run("claims", "dsv3.train.gpuh_per_T", "--routing-trace", trace, "--draws", "100").stdout
+        self.assertIn("routing.trace", text)
+        self.assert_refused(run("claims", "dsv3.train.total_usd", "--routing-trace", trace), "routes tokens to experts")
+        self.assert_refused(run("claims", "--routing-trace", self.path("none.json")), "none.json")
+
     def test_the_same_records_cost_something_else_at_another_price(self):
         def ratio(*flags):
             row = json.loads(run("cost", self.RESULTS, "--json", *flags).stdout)["rows"][0]

@@ -60,6 +60,7 @@ void add_alternatives(Prepared& prepared, const Claim& claim, const ModelShapes&
     if (!arguments.contains(key)) continue;
     OpModelArguments other = arguments;
     other[key] = 1.0 - other[key];
+    if (key == "mtp" && !model.architecture->prediction) continue;  // there is none to count
     const double value = opmodel_value_of(claim, model, function.name, other) * quantity_unit(function.unit)->scale;
     prepared.alternatives.push_back({fmt::format("{} {}", key, other[key] == 0.0 ? "left out" : "counted"),
                                      [value](const Drawn&) { return std::vector{value}; }});
