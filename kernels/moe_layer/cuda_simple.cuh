@@ -47,6 +47,20 @@ class CudaSimpleLaunch final : public DeviceLaunch {
       for (const auto& batch : batches_) experts_.make_products(*batch, products);
   }
 
+  std::vector<std::pair<std::string, std::string>> remarks() const override {
+    std::vector<std::pair<std::string, std::string>> all;
+    const auto add = [&](const char* name, const std::unique_ptr<GroupedProduct>& product) {
+      if (product == nullptr) return;
+      if (std::string remark = product->remark(); !remark.empty()) all.emplace_back(name, std::move(remark));
+    };
+    const DeviceBatch& batch = *batches_.front();
+    add("gate_and_up", batch.routed_products.up);
+    add("down", batch.routed_products.down);
+    add("shared_gate_and_up", batch.shared_products.up);
+    add("shared_down", batch.shared_products.down);
+    return all;
+  }
+
   void run() override {
     if (batches_.size() == 2) return run_overlapped(*batches_[0], *batches_[1]);
     DeviceBatch& batch = *batches_.front();

@@ -24,6 +24,8 @@ class GroupedProduct {
   // Allocates nothing and does not wait. `stream` reaches that many multiprocessors, which may be fewer than the task
   // said: a cap may have been put on since.
   virtual void enqueue(void* stream, int multiprocessors) const = 0;
+  // How it is computed, for the record; empty: nothing to say.
+  virtual std::string remark() const { return ""; }
 };
 
 // `task` is in bf16, has rows in A without gather, and m > 0 of them; weights are [groups, n, k]. `group_begin` is the

@@ -7,7 +7,8 @@
 // the operation counts: products tile by tile, from a warp of their own. Bound: compute for many tokens, the weights'
 // memory for few. Rows whose pitch is no multiple of 16 bytes, and then the weights too, are copied within each launch
 // first. Does not do: f32; fp8 of hidden sizes that are no multiple of 16 and intermediate ones that are none of 128.
-#include "harness/base/error.hpp"
+#include <fmt/format.h>
+
 #include "kernels/common/cuda/device_array.hpp"
 #include "kernels/common/cuda/hopper/grouped.hpp"
 #include "kernels/moe_layer/grouped_product.hpp"
@@ -21,6 +22,14 @@ class HopperProduct final : public GroupedProduct {
       : workspace_(device, hopper::grouped_workspace_bytes(task)), product_(with(task, workspace_.as<void>())) {}
 
   void enqueue(void* stream, int multiprocessors) const override { product_.enqueue(stream, multiprocessors); }
+
+  std::string remark() const override {
+    const hopper::GroupedPlan& plan = product_.plan();
+    const hopper::ProductTile tile = plan.tile();
+    return fmt::format("{} {}x{}, clusters of {}, {}{}", hopper::tile_name(plan.name), tile.block_m, tile.block_n,
+                       tile.cluster, plan.store_by_tma ? "tma stores" : "stores from registers",
+                       plan.workspace_bytes() > 0 ? ", rows copied first" : "");
+  }
 
  private:
   static hopper::GroupedTask with(hopper::GroupedTask task, void* workspace) {

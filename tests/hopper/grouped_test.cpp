@@ -91,7 +91,7 @@ class CheckedGroups {
   GroupedTask& task() { return task_; }
 
   // Twice: a launch has to be repeatable.
-  void run(const GroupedPlan& plan) {
+  void run(const GroupedPlan& plan, int multiprocessors = 0) {
     std::vector<std::uint64_t> workspace(static_cast<std::size_t>(plan.workspace_bytes() / 8 + 2), 0);
     void* aligned = workspace.data();
     std::size_t room = workspace.size() * 8;
@@ -100,7 +100,7 @@ class CheckedGroups {
     for (int i = 0; i < 2; ++i) {
       c_.poison();
       c_scale_.poison();
-      product.enqueue(nullptr);
+      product.enqueue(nullptr, multiprocessors);
     }
   }
   void run(ProductTileName name) { run(grouped_plan_with(name, task_, kMachine)); }
@@ -297,6 +297,14 @@ TEST(hopper_grouped, a_product_does_not_end_before_its_clock) {
     const std::uint64_t begin = emulator::virtual_time().now_ns;
     product.run(name);
     EXPECT_GE(emulator::virtual_time().now_ns - begin, 2 * 100'003U);
+    product.check();
+  }
+}
+
+TEST(hopper_grouped, fewer_multiprocessors_than_planned_with_compute_all_of_it) {
+  for (const ProductTileName name : kGroupedTileNames) {
+    CheckedGroups product({.rows = {65, 0, 300}, .n = 520, .k = 72});
+    product.run(grouped_plan_with(name, product.task(), kMachine), 2);
     product.check();
   }
 }

@@ -206,6 +206,11 @@ TEST(hopper_plan, grouped_products_keep_to_the_multiprocessors_they_are_given) {
   GroupedTask task = grouped(8, 1024, 4096, 7168, true);
   task.multiprocessors = 112;
   EXPECT_EQ(grouped_plan(task, kH100).grid, 112);
+  const GroupedPlan all = grouped_plan(grouped(8, 1024, 4096, 7168, true), kH100);
+  EXPECT_EQ(grouped_grid(all, 112), 112);
+  EXPECT_EQ(grouped_grid(all, 113), 112) << "whole clusters";
+  EXPECT_EQ(grouped_grid(all, 1), 2);
+  EXPECT_EQ(grouped_grid(all, 0), all.grid) << "as planned";
   task.multiprocessors = 1;
   EXPECT_GE(grouped_plan(task, kH100).grid, 1);
 }

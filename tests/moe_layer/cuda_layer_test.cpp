@@ -133,6 +133,19 @@ TEST(moe_layer_hopper, matches_the_reference_and_charges_exactly_the_work_in_fp8
     expect_hopper_right(text, Dtype::fp8_e4m3);
 }
 
+TEST(moe_layer_hopper, says_which_tiles_it_takes) {
+  const Shape shape =
+      complete_shape(find_operation("moe_layer"),
+                     parse_shape("tokens=8,hidden=64,intermediate=64,experts=4,top_k=2,shared_experts=1"));
+  const MoeProblem problem(spec_of(shape, Dtype::bf16), {});
+  EmulatedDevice device;
+  const auto launch = find_kernel("moe_layer", "hopper").prepare(problem, device, {});
+  const auto remarks = launch->remarks();
+  ASSERT_EQ(remarks.size(), 4U);
+  EXPECT_EQ(remarks[0].first, "gate_and_up");
+  EXPECT_EQ(remarks[0].second, "low 64x128, clusters of 1, tma stores");
+}
+
 TEST(moe_layer_hopper, is_for_sm_90a_alone_and_refuses_what_its_products_cannot_count) {
   const Kernel& found = find_kernel("moe_layer", "hopper");
   EXPECT_EQ(found.least_sm, 90);
