@@ -40,7 +40,7 @@ struct ProductTile {
 // few rows; the weights are what is moved. narrow: the same with few columns, so that fewer cuts along k occupy all
 // multiprocessors and fewer partial sums are moved.
 // fp8_*: a second set of sums for the step at hand leaves room for 192 columns (96 + 96 sums a thread) at most; tensor
-// cores take half the time for the same bytes, so that both wide tiles share B (36 and 42 B a clock of L2's 47).
+// cores take half the time for the same bytes, so that both wide tiles share B (37 and 42 B a clock of L2's 47).
 enum class ProductTileName { wide, medium, square, low, narrow, fp8_wide, fp8_medium, fp8_square, fp8_low, fp8_narrow };
 inline constexpr ProductTileName kProductTileNames[] = {ProductTileName::wide, ProductTileName::medium,
                                                         ProductTileName::square, ProductTileName::low,
