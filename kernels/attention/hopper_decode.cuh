@@ -110,9 +110,9 @@ class DecodeRows {
       const int row = i / kVectors, vector = i % kVectors;
       uint4 bits = make_uint4(0U, 0U, 0U, 0U);
       if (row < rows_.rows) bits = load_16(args_.q + rows_.output_row(args_, row) * kColumns + vector * 8);
-      store_16(shared_.q() + vector / 8 * DecodeTile::kChunkBytes +
-                   swizzled(static_cast<std::uint32_t>(row * kTileRowBytes + vector % 8 * 16)),
-               bits);
+      store_tile_16(shared_.q() + vector / 8 * DecodeTile::kChunkBytes +
+                        swizzled(static_cast<std::uint32_t>(row * kTileRowBytes + vector % 8 * 16)),
+                    bits);
     }
     fence_proxy_async();
     barrier_sync(kWarpgroup, 128);

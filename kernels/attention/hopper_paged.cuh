@@ -33,7 +33,7 @@ __device__ __forceinline__ void clear_values(unsigned char* tiles, int valid, in
   const int lines = kKeys - valid;
   for (int i = thread; i < lines * kChunks * kVectors; i += 128) {
     const int chunk = i / (lines * kVectors), in_chunk = i % (lines * kVectors);
-    *reinterpret_cast<uint4*>(tiles + (chunk * kKeys + valid) * kTileRowBytes + in_chunk * 16) = make_uint4(0U, 0U, 0U, 0U);
+    store_tile_16(tiles + (chunk * kKeys + valid) * kTileRowBytes + in_chunk * 16, make_uint4(0U, 0U, 0U, 0U));
   }
   fence_proxy_async();
 }

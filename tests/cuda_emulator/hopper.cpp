@@ -325,6 +325,13 @@ void tma_store_wait(unsigned groups_left) {
     for (const BulkStore& store : me.store_groups.front()) finish_store(*me.block, store);
 }
 
+void store_tile_16(void* to, const void* value) {
+  require_shared(to, 16, 16, "store_tile_16");
+  Thread& me = current("store_tile_16");
+  std::memcpy(to, value, 16);
+  me.block->unfenced.push_back({number(to), number(to) + 16, &me});
+}
+
 void fence_proxy_async() {
   const Thread& me = current("fence_proxy_async");
   std::erase_if(me.block->unfenced, [&](const Unfenced& unfenced) { return unfenced.writer == &me; });

@@ -30,6 +30,7 @@ void tma_store(const unsigned char* map, const void* from, std::initializer_list
 void tma_store_commit();
 void tma_store_wait(unsigned groups_left);
 void fence_proxy_async();
+void store_tile_16(void* to, const void* value);
 void stmatrix(void* row, const std::uint32_t* registers, unsigned matrices);
 
 struct WarpgroupProduct {

@@ -37,6 +37,7 @@ __global__ void __launch_bounds__(384, 1) probe_transfers(const __grid_constant_
     const std::uint32_t four[4] = {1, 2, 3, threadIdx.x}, two[2] = {1, threadIdx.x};
     stmatrix_x4(tile + 16 * (threadIdx.x % 32), four);
     stmatrix_x2(tile + 16 * (threadIdx.x % 32), two);
+    store_tile_16(tile + 16 * threadIdx.x, make_uint4(0U, 0U, 0U, 0U));
     fence_proxy_async();
     barrier_arrive(1, 384);
     if (threadIdx.x == 128) {

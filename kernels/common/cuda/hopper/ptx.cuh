@@ -83,6 +83,9 @@ __device__ __forceinline__ void fence_proxy_async() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
+// 16 bytes, aligned, into a tile that products or TMA stores read: fence_proxy_async comes behind.
+__device__ __forceinline__ void store_tile_16(void* to, uint4 value) { store_16(to, value); }
+
 // `map` lies in parameter, constant or global memory.
 __device__ __forceinline__ void prefetch_tensor_map(const TensorMap* map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(reinterpret_cast<std::uint64_t>(map)) : "memory");
@@ -242,6 +245,7 @@ inline bool mbarrier_try_wait(Mbarrier* barrier, unsigned parity) {
   return true;
 }
 inline void fence_proxy_async() { emulator::fence_proxy_async(); }
+inline void store_tile_16(void* to, uint4 value) { emulator::store_tile_16(to, &value); }
 inline void prefetch_tensor_map(const TensorMap*) {}
 inline void acquire_tensor_map(const TensorMap*) {}
 
