@@ -22,6 +22,7 @@
 #include "kernels/attention/thin_rows.hpp"
 #include "kernels/common/gemm.hpp"
 #include "kernels/common/softmax.hpp"
+#include "kernels/kernel_choices.hpp"
 
 namespace chokepoint {
 namespace {
@@ -65,11 +66,11 @@ struct Scratch {
 
 class NativeLaunch final : public Launch {
  public:
-  NativeLaunch(const AttentionProblem& problem, const Pace& pace)
+  NativeLaunch(const AttentionProblem& problem, const Pace& pace, const NativePlan& plan)
       : problem_(problem),
         sizes_(problem.sizes),
         pace_(pace),
-        plan_(plan_attention(sizes_, this_machine())),
+        plan_(plan),
         cost_(sizes_, problem.dtype),
         factor_(static_cast<float>(sizes_.scale * std::numbers::log2e)),
         output_("output", problem.output_dims(), problem.dtype),
@@ -298,6 +299,17 @@ class NativeLaunch final : public Launch {
   std::vector<Sums> sums_;
 };
 
+std::vector<std::string> configurations(const AttentionSizes& sizes) {
+  std::vector<std::string> names;
+  for (const NativeChoice& choice : native_choices(sizes, this_machine())) names.push_back(choice.name());
+  return names;
+}
+
+NativePlan plan_named(const std::string& configuration, const AttentionSizes& sizes) {
+  const std::size_t at = place_of_configuration(configuration, configurations(sizes));
+  return plan_attention_with(native_choices(sizes, this_machine())[at], sizes, this_machine());
+}
+
 const Register<Kernel> kernel{{
     .name = "cpu_native",
     .operation = "attention",
@@ -305,7 +317,19 @@ const Register<Kernel> kernel{{
     .dtypes = {Dtype::f32, Dtype::bf16},
     .paces = {Resource::compute, Resource::memory},
     .prepare = [](const Problem& problem, Device&, const Pace& pace) -> std::unique_ptr<Launch> {
-      return std::make_unique<NativeLaunch>(attention_problem(problem), pace);
+      const AttentionProblem& typed = attention_problem(problem);
+      return std::make_unique<NativeLaunch>(typed, pace, plan_attention(typed.sizes, this_machine()));
+    },
+}};
+
+const Register<KernelChoices> choices{{
+    .name = "cpu_native",
+    .operation = "attention",
+    .configurations = [](const Shape& shape, Dtype, const Device&) { return configurations(attention_sizes(shape)); },
+    .prepare = [](const Problem& problem, Device&, const Pace& pace,
+                  const std::string& configuration) -> std::unique_ptr<Launch> {
+      const AttentionProblem& typed = attention_problem(problem);
+      return std::make_unique<NativeLaunch>(typed, pace, plan_named(configuration, typed.sizes));
     },
 }};
 

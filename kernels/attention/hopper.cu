@@ -4,15 +4,18 @@
 // Tiles, registers, shared memory, bounds and sources: hopper_prefill.cuh, hopper_decode.cuh and hopper_latent.cuh; tiles
 // and their order: hopper_plan.cpp. Charges memory and compute tile by tile, from a warp of its own. Does not do: f32,
 // prefill with other heads than 64/64, 128/128, 192/128 (MLA) and 256/256, decode with others than 64, 128, 256 and 576/512.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <string>
 #include <vector>
 
-#include "harness/base/error.hpp"
 #include "kernels/attention/hopper_entries.cuh"
 #include "kernels/attention/simple_merge.cuh"
 #include "kernels/common/cuda/device_array.hpp"
 #include "kernels/common/cuda/hopper/tensor_map.hpp"
 #include "kernels/common/cuda/launch.cuh"
+#include "kernels/kernel_choices.hpp"
 
 namespace chokepoint {
 
@@ -89,9 +92,9 @@ class HopperPrefill final : public DeviceLaunch {
 
 class HopperDecode final : public DeviceLaunch {
  public:
-  HopperDecode(const AttentionProblem& problem, Device& device, const Pace& pace)
+  HopperDecode(const AttentionProblem& problem, Device& device, const Pace& pace, const hopper::PagedPlan& plan)
       : DeviceLaunch(device, Tensor("output", problem.output_dims(), problem.dtype)),
-        plan_(hopper::paged_plan(problem.sizes, device.multiprocessors(Lane::compute))),
+        plan_(plan),
         q_(device, problem.q),
         cache_(device, problem.kv_cache),
         block_table_(device, problem.block_table),
@@ -143,6 +146,22 @@ class HopperDecode final : public DeviceLaunch {
   hopper::TensorMap q_map_, cache_map_;
 };
 
+std::vector<int> split_choices(const AttentionSizes& sizes, const Device& device) {
+  return hopper::paged_split_choices(sizes, device.multiprocessors(Lane::compute));
+}
+
+// Prefill has nothing to choose.
+std::vector<std::string> configurations(const AttentionSizes& sizes, const Device& device) {
+  std::vector<std::string> names;
+  if (sizes.decode)
+    for (const int splits : split_choices(sizes, device)) names.push_back(fmt::format("splits={}", splits));
+  return names;
+}
+
+std::unique_ptr<Launch> decode_with(int splits, const AttentionProblem& problem, Device& device, const Pace& pace) {
+  return std::make_unique<HopperDecode>(problem, device, pace, hopper::paged_plan_with(splits, problem.sizes));
+}
+
 const Register<Kernel> kernel{{
     .name = "hopper",
     .operation = "attention",
@@ -155,8 +174,20 @@ const Register<Kernel> kernel{{
     .unsupported = [](const Shape& shape, Dtype) { return hopper::hopper_limit(attention_sizes(shape)); },
     .prepare = [](const Problem& problem, Device& device, const Pace& pace) -> std::unique_ptr<Launch> {
       const AttentionProblem& typed = attention_problem(problem);
-      if (typed.sizes.decode) return std::make_unique<HopperDecode>(typed, device, pace);
+      if (typed.sizes.decode) return decode_with(split_choices(typed.sizes, device).front(), typed, device, pace);
       return std::make_unique<HopperPrefill>(typed, device, pace);
+    },
+}};
+
+const Register<KernelChoices> choices{{
+    .name = "hopper",
+    .operation = "attention",
+    .configurations = [](const Shape& shape, Dtype,
+                         const Device& device) { return configurations(attention_sizes(shape), device); },
+    .prepare = [](const Problem& problem, Device& device, const Pace& pace, const std::string& configuration) {
+      const AttentionProblem& typed = attention_problem(problem);
+      const std::size_t at = place_of_configuration(configuration, configurations(typed.sizes, device));
+      return decode_with(split_choices(typed.sizes, device)[at], typed, device, pace);
     },
 }};
 

@@ -46,6 +46,10 @@ constexpr std::int64_t kStartTiles = 2, kMergeTiles = 2;
 
 std::int64_t tiles_of(std::int64_t length, std::int64_t tile) { return (length + tile - 1) / tile; }
 
+std::int64_t most_paged_splits(const AttentionSizes& sizes) {
+  return std::min(kMostSplits, tiles_of(sizes.context, DecodeTile::kKeys));
+}
+
 }  // namespace
 
 std::optional<std::size_t> prefill_tile(std::int64_t qk_dim, std::int64_t v_dim) {
@@ -105,10 +109,6 @@ int decode_splits(std::int64_t blocks, std::int64_t key_tiles, std::int64_t slot
   return static_cast<int>(best);
 }
 
-std::int64_t most_paged_splits(const AttentionSizes& sizes) {
-  return std::min(kMostSplits, tiles_of(sizes.context, DecodeTile::kKeys));
-}
-
 PagedPlan paged_plan_with(int splits, const AttentionSizes& sizes) {
   PagedPlan plan;
   if (!sizes.shared_value) plan.tile = *decode_tile(sizes);
@@ -123,6 +123,14 @@ PagedPlan paged_plan(const AttentionSizes& sizes, int multiprocessors) {
   if (sizes.shared_value) return paged_plan_with(latent_splits(whole.blocks, sizes.context, multiprocessors), sizes);
   const std::int64_t slots = std::int64_t{multiprocessors} * kDecodeTiles[whole.tile].residents;
   return paged_plan_with(decode_splits(whole.blocks, tiles_of(sizes.context, DecodeTile::kKeys), slots), sizes);
+}
+
+// By steps of a third to a half.
+std::vector<int> paged_split_choices(const AttentionSizes& sizes, int multiprocessors) {
+  std::vector<int> choices = {paged_plan(sizes, multiprocessors).splits};
+  for (const int splits : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128})
+    if (splits != choices.front() && splits <= most_paged_splits(sizes)) choices.push_back(splits);
+  return choices;
 }
 
 }  // namespace chokepoint::hopper

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "kernels/attention/attention.hpp"
 #include "kernels/common/cuda/hopper/layout.hpp"
@@ -143,9 +144,9 @@ int decode_splits(std::int64_t blocks, std::int64_t key_tiles, std::int64_t slot
 
 // `sizes` is within hopper_limit, and decode.
 PagedPlan paged_plan(const AttentionSizes& sizes, int multiprocessors);
-// The same with as many splits as the caller wants, as far as there are keys.
+// The same with as many splits as the caller wants, as far as each has a tile of keys.
 PagedPlan paged_plan_with(int splits, const AttentionSizes& sizes);
-// The most splits that make sense: a tile of keys each.
-std::int64_t most_paged_splits(const AttentionSizes& sizes);
+// Splits worth a trial, the plan's own first.
+std::vector<int> paged_split_choices(const AttentionSizes& sizes, int multiprocessors);
 
 }  // namespace chokepoint::hopper

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "kernels/attention/attention.hpp"
 
@@ -31,6 +33,17 @@ struct NativePlan {
   std::int64_t key_tiles(std::int64_t keys) const { return (keys + key_tile - 1) / key_tile; }
 };
 
+// Instead of what the plan would choose.
+struct NativeChoice {
+  std::int64_t key_tile = 1, parts = 1;
+  bool operator==(const NativeChoice&) const = default;
+  std::string name() const;  // "keys=64,parts=4"
+};
+
 NativePlan plan_attention(const AttentionSizes& sizes, const NativeMachine& machine);
+NativePlan plan_attention_with(const NativeChoice& choice, const AttentionSizes& sizes, const NativeMachine& machine);
+
+// What can be chosen, the plan's own first.
+std::vector<NativeChoice> native_choices(const AttentionSizes& sizes, const NativeMachine& machine);
 
 }  // namespace chokepoint

@@ -9,10 +9,12 @@
 #include <fmt/format.h>
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "kernels/common/cuda/device_array.hpp"
-#include "kernels/common/cuda/hopper/product.hpp"
+#include "kernels/common/cuda/hopper/product_choices.hpp"
+#include "kernels/kernel_choices.hpp"
 #include "kernels/matmul/matmul.hpp"
 
 namespace chokepoint {
@@ -29,9 +31,32 @@ std::vector<float> scales_k_first(const Tensor& a_scale) {
   return scales;
 }
 
+// Sizes, which alone decide about tiles.
+hopper::ProductTask sizes_of(const Shape& shape, Dtype dtype, const Device& device) {
+  return {.m = shape["m"],
+          .n = shape["n"],
+          .k = shape["k"],
+          .b_is_kn = shape.word("b_layout") == "kn",
+          .fp8 = dtype == Dtype::fp8_e4m3,
+          .multiprocessors = device.multiprocessors(Lane::compute)};
+}
+
+std::vector<hopper::ProductPlan> choices_of(const hopper::ProductTask& task) {
+  hopper::ProductMachine machine = hopper::product_machine();
+  if (task.multiprocessors > 0) machine.multiprocessors = task.multiprocessors;
+  return hopper::product_choices(task, machine);
+}
+
+std::vector<std::string> names_of(const std::vector<hopper::ProductPlan>& plans) {
+  std::vector<std::string> names;
+  for (const hopper::ProductPlan& plan : plans) names.push_back(hopper::name_of_choice(plan));
+  return names;
+}
+
 class MatmulHopper final : public DeviceLaunch {
  public:
-  MatmulHopper(const MatmulProblem& problem, Device& device, const Pace& pace)
+  // `configuration` is one of those that `choices` names; empty: the plan's own.
+  MatmulHopper(const MatmulProblem& problem, Device& device, const Pace& pace, const std::string& configuration = "")
       : DeviceLaunch(device,
                      Tensor("output", problem.output_dims(), problem.output_dtype(), "[m, n] row-major")),
         a_(device, problem.a()),
@@ -48,12 +73,14 @@ class MatmulHopper final : public DeviceLaunch {
                              .multiprocessors = device.multiprocessors(Lane::compute),
                              .pace = device_pace(pace)};
     if (task.fp8) task.scales = upload_scales(problem, device);
-    if (const std::int64_t bytes = hopper::product_workspace_bytes(task); bytes > 0) {
+    const std::vector<hopper::ProductPlan> plans = choices_of(task);
+    const std::size_t at = configuration.empty() ? 0 : place_of_configuration(configuration, names_of(plans));
+    if (const std::int64_t bytes = plans[at].workspace_bytes(); bytes > 0) {
       workspace_ = DeviceArray(device, bytes);
       device.set_bytes(workspace_.as<void>(), 0, static_cast<std::size_t>(bytes));
       task.workspace = workspace_.as<void>();
     }
-    product_.emplace(task);
+    product_.emplace(task, plans[at]);
   }
 
   void run() override { product_->enqueue(stream(), device().multiprocessors(Lane::compute)); }
@@ -106,6 +133,17 @@ const Register<Kernel> kernel{{
     .unsupported = unsupported,
     .prepare = [](const Problem& problem, Device& device, const Pace& pace) -> std::unique_ptr<Launch> {
       return std::make_unique<MatmulHopper>(dynamic_cast<const MatmulProblem&>(problem), device, pace);
+    },
+}};
+
+const Register<KernelChoices> choices{{
+    .name = "hopper",
+    .operation = "matmul",
+    .configurations = [](const Shape& shape, Dtype dtype,
+                         const Device& device) { return names_of(choices_of(sizes_of(shape, dtype, device))); },
+    .prepare = [](const Problem& problem, Device& device, const Pace& pace,
+                  const std::string& configuration) -> std::unique_ptr<Launch> {
+      return std::make_unique<MatmulHopper>(dynamic_cast<const MatmulProblem&>(problem), device, pace, configuration);
     },
 }};
 

@@ -172,6 +172,26 @@ TEST(attention_hopper, is_right_for_pages_of_any_size_and_ragged_lengths) {
   }
 }
 
+TEST(attention_hopper, every_number_of_splits_is_right_and_the_plans_own_comes_first) {
+  const KernelChoices& offered = *find_choices("attention", "hopper");
+  for (const Shape& shape : {with_pages(grouped(4, 2, 64, 2, 500, 2), 16, 1), mla(4, 1, 500, 2)}) {
+    const AttentionProblem problem(complete(shape), Dtype::bf16, {});
+    EmulatedDevice device;
+    const std::vector<std::string> names = offered.configurations(complete(shape), Dtype::bf16, device);
+    const int multiprocessors = device.multiprocessors(Lane::compute);
+    EXPECT_EQ(names.front(), fmt::format("splits={}", hopper::paged_plan(problem.sizes, multiprocessors).splits));
+    EXPECT_GE(names.size(), 6U);  // 1, 2, 3, 4, 6 and 8 of the 8 tiles
+    for (const std::string& name : names) {
+      const EmulatedRun ran = run_emulated(
+          problem, [&](Device& on, const Pace& pace) { return offered.prepare(problem, on, pace, name); });
+      EXPECT_LE(ran.errors.worst, problem.tolerance()) << name;
+      EXPECT_EQ(ran.charged.flop, problem.work().flop) << name;
+    }
+  }
+  const Shape prefill = complete(some(heads(1, 1, 64, 64), 9, 9, 1));
+  EXPECT_TRUE(offered.configurations(prefill, Dtype::bf16, EmulatedDevice()).empty());
+}
+
 TEST(attention_hopper, extreme_scores_of_decode_pick_the_best_key) {
   AttentionProblem problem(complete(grouped(4, 2, 128, 1, 300, 1, 0)), Dtype::bf16, {.seed = 2});
   for (std::int64_t i = 0; i < problem.q.count(); ++i) problem.q.set(i, 1e6 * problem.q.at(i));

@@ -4,8 +4,10 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "kernels/attention/attention.hpp"
+#include "kernels/kernel_choices.hpp"
 #include "tests/kernels/check.hpp"
 
 namespace chokepoint {
@@ -185,6 +187,28 @@ INSTANTIATE_TEST_SUITE_P(attention, EveryKernel,
                            return std::string(std::get<0>(parameters.param)) + "_" +
                                   std::string(to_string(std::get<1>(parameters.param)));
                          });
+
+// Rows that are read in place, that pack their own keys, and that share packed ones.
+TEST(attention_choices, every_configuration_of_cpu_native_is_right_and_the_plans_own_comes_first) {
+  const KernelChoices& choices = *find_choices("attention", "cpu_native");
+  for (const Shape& form : {with(gqa("decode", 8, 2, 40, 24), {{"batch", 2}, {"context", 521}, {"ragged", 1}}),
+                            with(gqa("decode", 64, 1, 40, 24), {{"context", 521}}),
+                            with(gqa("prefill", 3, 1, 40, 24), {{"seq_q", 90}, {"context", 521}})}) {
+    const Shape shape = complete_shape(find_operation("attention"), form);
+    const AttentionProblem problem(shape, Dtype::bf16, {});
+    UnusedDevice device;
+    const std::vector<std::string> names = choices.configurations(shape, Dtype::bf16, device);
+    EXPECT_GE(names.size(), 8U);
+    EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size());
+    for (const std::string& name : names) {
+      const auto launch = choices.prepare(problem, device, Pace{}, name);
+      launch->poison();
+      launch->run();
+      EXPECT_LE(errors_of(problem, launch->output()).worst, problem.tolerance()) << name << " " << shape.text();
+    }
+    EXPECT_THROW(choices.prepare(problem, device, Pace{}, "keys=17,parts=1"), Error);
+  }
+}
 
 }  // namespace
 }  // namespace chokepoint

@@ -44,6 +44,28 @@ TEST(matmul_hopper, has_no_more_blocks_than_the_multiprocessors_it_reaches) {
             2U);
 }
 
+TEST(matmul_hopper, every_configuration_is_right_and_the_plans_own_comes_first) {
+  const Operation& operation = find_operation("matmul");
+  const KernelChoices& offered = *find_choices("matmul", "hopper");
+  const Shape shape = complete_shape(operation, parse_shape("m=70,n=136,k=520"));
+  for (const Dtype dtype : {Dtype::bf16, Dtype::fp8_e4m3}) {
+    const auto problem = operation.make(shape, dtype, {});
+    EmulatedDevice device;
+    const std::vector<std::string> names = offered.configurations(shape, dtype, device);
+    EXPECT_GT(names.size(), 3U);
+    const auto own = find_kernel("matmul", "hopper").prepare(*problem, device, Pace{});
+    EXPECT_NE(names.front().find("cuts=" + own->remarks()[1].second), std::string::npos);
+    for (const std::string& name : names) {
+      const EmulatedRun run = run_emulated(*problem, [&](Device& on, const Pace& pace) {
+        return offered.prepare(*problem, on, pace, name);
+      });
+      EXPECT_LE(run.errors.worst, problem->tolerance()) << name;
+      EXPECT_EQ(run.charged.flop, problem->work().flop) << name;
+    }
+    EXPECT_THROW(offered.prepare(*problem, device, Pace{}, "cuts=99,tile=low"), Error);
+  }
+}
+
 TEST(matmul_hopper, is_for_sm_90a_alone_and_says_what_it_chose) {
   const Kernel& found = find_kernel("matmul", "hopper");
   EXPECT_EQ(found.least_sm, 90);
