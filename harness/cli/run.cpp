@@ -15,6 +15,7 @@
 #include "harness/caps/privileged_request.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/cli/suite_flags.hpp"
+#include "harness/model/tuning.hpp"
 #include "harness/report/report.hpp"
 #include "harness/run/environment.hpp"
 #include "harness/run/runner.hpp"
@@ -161,6 +162,7 @@ void run_suite_command(const RunFlags& flags, Session& session) {
   settings.books = load_price_books(session.configs);
   settings.prices = !flags.prices.empty() ? std::optional(flags.prices) : suite.prices;
   if (settings.prices) quote(settings.books, "h100-sxm", *settings.prices);  // an unknown book is known now
+  load_tuning(session.configs);  // a mistake in it too
   const std::string device_name = flags.suite.device.empty() ? suite.device : flags.suite.device;
   const PrivilegedRequest request = request_of(flags);
   check(request, flags.allow_privileged, device_name);

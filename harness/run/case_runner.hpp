@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "harness/model/record.hpp"
+#include "harness/model/tuning.hpp"
 #include "harness/run/gpu_energy.hpp"
 #include "harness/run/plan.hpp"
 #include "harness/run/probe.hpp"
@@ -19,6 +20,7 @@ struct CaseContext {
   Prober* prober = nullptr;  // of this device, shared by many groups; null: one of the group's own
   GpuEnergy* gpu = nullptr;  // readings beside the run, likewise
   ProblemSource* problems = nullptr;  // likewise
+  const TuningBook* tuning = nullptr;  // what launches are told to take; null: what their plans choose
 };
 
 // Records of all targets of the group, in its order; never throws for what happens to a case: that is a

@@ -7,17 +7,14 @@
 
 #include "harness/base/error.hpp"
 #include "harness/run/cap_choice.hpp"
+#include "harness/run/copies.hpp"
 #include "harness/run/in_turn.hpp"
 #include "harness/run/verify.hpp"
+#include "kernels/kernel_choices.hpp"
 
 namespace chokepoint {
 namespace {
 
-constexpr std::int64_t kMostCopies = 32, kLeastGpuCopies = 4;
-constexpr std::int64_t kMostCopyBytes = std::int64_t{4} << 30;  // in and out, of one target
-// Copies go past the last-level cache by this factor. A GPU's cache keeps lines of earlier launches longer than
-// a pass over it takes, hence more there (reference: buffers through more than 4 times L2).
-constexpr std::int64_t kPastCache = 2, kPastGpuCache = 4;
 // Blocks are repeated until they take about this long on a device that enqueues, so that waiting for the host
 // between blocks is a small part; at most so often.
 constexpr double kLeastBlock_s = 3e-3;
@@ -25,22 +22,24 @@ constexpr std::size_t kMostBlocksAtOnce = 16;
 constexpr double kSlice_s = 0.03;  // of steady load between two looks at the energy meter
 constexpr std::size_t kMostInSlice = 1000;
 
-// Of a problem, through which the launches of one target rotate.
-std::int64_t copies_wanted(const Problem& one, const DeviceFacts& facts) {
-  std::int64_t in = 1, out = one.output_rows() * one.output_row_length() * bytes_of(one.output_dtype());
-  for (const Tensor* input : one.inputs()) in += input->bytes();
-  const std::int64_t cache = facts.last_level_cache_bytes;
-  const std::int64_t past_cache = (facts.own_memory ? kPastGpuCache : kPastCache) * cache / (in + out) + 1;
-  // Large outputs wash a cache, but a launch does not have to meet what it read itself just before. On a GPU arrays
-  // that lie elsewhere are read a percent faster or slower: over several, that averages out.
-  const std::int64_t least = facts.own_memory ? kLeastGpuCopies : in < cache ? 2 : 1;
-  return std::clamp(std::min(std::max(past_cache, least), kMostCopyBytes / (in + out)), std::int64_t{1}, kMostCopies);
-}
-
 std::vector<std::function<void()>> runs_of(const Arm& arm) {
   std::vector<std::function<void()>> runs;
   for (const auto& launch : arm.launches) runs.push_back([&launch = *launch] { launch.run(); });
   return runs;
+}
+
+// What the file says, where the kernel offers it here.
+std::string checked_configuration(const TuningFile& file, const Shape& shape, Dtype dtype, const Device& device) {
+  const std::string& configuration = file.find(shape, dtype)->configuration;
+  const KernelChoices* choices = find_choices(file.operation, file.kernel);
+  try {
+    place_of_configuration(configuration, choices == nullptr ? std::vector<std::string>{}
+                                                             : choices->configurations(shape, dtype, device));
+  } catch (const Error& error) {
+    throw Error(Fault::config, fmt::format("{}: {}", file.path, error.message()),
+                fmt::format("`chokepoint tune` again, or take the choice for {} out of the file", shape.text()));
+  }
+  return configuration;
 }
 
 }  // namespace
@@ -51,7 +50,7 @@ GroupDriver::GroupDriver(const CaseGroup& group, Device& device, const CaseConte
       own_prober_(device), prober_(context.prober ? *context.prober : own_prober_),
       own_gpu_(device.facts()), gpu_(context.gpu ? *context.gpu : own_gpu_),
       problem_source_(context.problems ? *context.problems : own_problem_source_),
-      cap_probes_(prober_, device, group.dtype) {}
+      cap_probes_(prober_, device, group.dtype), tuning_(context.tuning) {}
 
 void GroupDriver::begins(const char* step) {
   const double now_s = device_.now_s();
@@ -81,10 +80,22 @@ void GroupDriver::prepare() {
   if (std::none_of(arms_.begin(), arms_.end(), acts_on_the_device)) problem_source_.look_ahead();
 }
 
+// The file that says what launches of this group take; null where none does.
+const TuningFile* GroupDriver::tuned_by() const {
+  const TuningFile* file =
+      tuning_ == nullptr ? nullptr : tuning_->file_for(device_.facts().name, group_.operation, group_.kernel);
+  return file != nullptr && file->find(group_.shape, group_.dtype) != nullptr ? file : nullptr;
+}
+
 void GroupDriver::prepare_launches(const Kernel& kernel, Arm& arm, std::int64_t copies) const {
+  const TuningFile* tuned = tuned_by();
+  const std::string configuration = tuned == nullptr ? "" : checked_configuration(*tuned, group_.shape, group_.dtype, device_);
   for (std::int64_t copy = 0; copy < copies; ++copy) {
     const auto clone = static_cast<std::size_t>(copy) - 1;
-    arm.launches.push_back(kernel.prepare(clone < clones_.size() ? *clones_[clone] : problem(), device_, arm.pace));
+    const Problem& one = clone < clones_.size() ? *clones_[clone] : problem();
+    arm.launches.push_back(tuned == nullptr ? kernel.prepare(one, device_, arm.pace)
+                                            : find_choices(group_.operation, group_.kernel)
+                                                  ->prepare(one, device_, arm.pace, configuration));
   }
 }
 
@@ -222,6 +233,8 @@ void GroupDriver::conclude() {
     provenance["copies"] = arm.launches.size();
     provenance["launches_per_sample"] = arm.timer->launches_per_sample();
     for (const auto& [key, value] : arm.launches.front()->remarks()) provenance[key] = value;
+    if (const TuningFile* tuned = tuned_by())
+      provenance["configuration"] = tuned->find(group_.shape, group_.dtype)->configuration;
   }
 }
 

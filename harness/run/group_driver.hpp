@@ -39,6 +39,7 @@ class GroupDriver {
  private:
   const Problem& problem() const { return *prepared_->problem; }
   Json step_times() const;
+  const TuningFile* tuned_by() const;
   void prepare_launches(const Kernel& kernel, Arm& arm, std::int64_t copies) const;
   void check_output(Arm& arm, Launch& launch, const char* when) const;
   LoadStep keep_busy(Arm& arm);
@@ -58,6 +59,7 @@ class GroupDriver {
   ProblemSource own_problem_source_;
   ProblemSource& problem_source_;
   CapProbes cap_probes_;
+  const TuningBook* tuning_;
   Json regime_;
   std::shared_ptr<const PreparedProblem> prepared_;
   std::vector<std::unique_ptr<Problem>> clones_;

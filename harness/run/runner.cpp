@@ -120,7 +120,9 @@ void serve_groups(const std::string& request, const std::function<void(const std
   const JsonFile file = parse_json(request, "request");
   Fields fields(file);
   const Ceilings ceilings = ceilings_from_json(fields.object("ceilings"));
-  const std::vector<Profile> profiles = load_profiles(fields.text("configs"));
+  const std::string configs = fields.text("configs");
+  const std::vector<Profile> profiles = load_profiles(configs);
+  const TuningBook tuning = load_tuning(configs);
   std::vector<CaseGroup> groups;
   for (const Json& json : fields.any("groups")) groups.push_back(group_from_json({"request", file.text, json}));
   fields.finish();
@@ -137,7 +139,7 @@ void serve_groups(const std::string& request, const std::function<void(const std
   ProblemSource problems(coming);
   for (const CaseGroup& group : groups) {
     bool lost = false;
-    for (const Record& record : run_group(group, *device, {profiles, ceilings, &prober, &gpu, &problems})) {
+    for (const Record& record : run_group(group, *device, {profiles, ceilings, &prober, &gpu, &problems, &tuning})) {
       answer(to_json(record).dump());
       lost |= record.status == Status::failed;
     }

@@ -299,6 +299,84 @@ class Records(Folder):
         self.assert_refused(run("run", suite, "--out", self.path("none"), "--filter", "nothing*"), "no case")
 
 
+class Tune(Folder):
+    """On decode shapes so small that a launch takes microseconds."""
+
+    def setUp(self):
+        super().setUp()
+        self.configs = self.path("configs")
+        shutil.copytree(f"{SOURCE}/configs", self.configs, ignore=shutil.ignore_patterns("tuning", "traces"))
+        self.suite = self.write("tiny.json", suite_text(cases=[
+            {"operation": "attention", "dtypes": ["f32"], "kernels": ["cpu_native"],
+             "shape": {"mode": "decode", "variant": "gqa", "heads_q": 2, "qk_dim": 16, "v_dim": 16, "context": [256, 384]}},
+            {"operation": "stream", "shape": {"elements": 1000}, "dtypes": ["f32"], "kernels": ["cpu_native"]}]))
+
+    def tune(self, *words, **env):
+        return run("tune", self.suite, "--budget", "4s", *words, CHOKEPOINT_CONFIGS=self.configs, **env)
+
+    def file(self):
+        return os.path.join(self.configs, "tuning", os.listdir(os.path.join(self.configs, "tuning"))[0])
+
+    def choices(self):
+        with open(self.file(), encoding="utf-8") as file:
+            return json.load(file)["choices"]
+
+    def run_suite(self, out):
+        return run("run", self.suite, "--out", self.path(out), CHOKEPOINT_CONFIGS=self.configs)
+
+    def test_choices_are_kept_with_their_records_and_taken_by_a_run(self):
+        result = self.tune("--out", self.path("out"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        choices = self.choices()
+        self.assertEqual(["context=256" in c["shape"] for c in choices], [True, False])
+        known = {record["case_id"] for record in self.records()}
+        for choice in choices:
+            self.assertEqual(choice["time_ratio"] is None, choice["configuration"] == choice["planned"])
+            self.assertLessEqual(set(choice["records"]), known)
+        with open(self.file(), encoding="utf-8") as file:
+            value = json.load(file)
+        value["choices"] = value["choices"][:1]
+        other = next(name for record in self.records() if (name := record["provenance"]["configuration"]) !=
+                     choices[0]["configuration"])
+        value["choices"][0].update(configuration=other, planned=other, time_ratio=None)
+        with open(self.file(), "w", encoding="utf-8") as file:
+            json.dump(value, file)
+        self.assertEqual(self.run_suite("run").returncode, 0)
+        taken = [record["provenance"].get("configuration") for record in self.records("run")]
+        self.assertEqual(taken, [other, None, None])
+
+    def test_a_resumed_run_measures_what_has_no_choice_yet(self):
+        self.assertEqual(self.tune("--filter", "*context=256*", "--out", self.path("a")).returncode, 0)
+        first = self.choices()
+        result = self.tune("--resume", "--out", self.path("b"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout.count("(before)"), 1)
+        self.assertEqual(self.choices()[0], first[0])
+        self.assertTrue(all("context=384" in record["case_id"] for record in self.records("b")))
+
+    def test_what_cannot_be_right_is_refused_with_its_file(self):
+        self.assert_refused(self.tune("--filter", "stream*"), "has anything to choose")
+        os.mkdir(os.path.join(self.configs, "tuning"))
+        bad = os.path.join(self.configs, "tuning", "a_b_c.json")
+        with open(bad, "w", encoding="utf-8") as file:
+            file.write('{"schema": "chokepoint/tuning/1", "device": "a", "operation": "b", "kernel": "c", "choice": []}')
+        self.assert_refused(self.run_suite("out"), bad, "choice")
+
+    def test_a_choice_that_the_kernel_does_not_offer_is_a_failed_case_with_its_file(self):
+        self.assertEqual(self.tune("--filter", "*context=256*", "--out", self.path("a")).returncode, 0)
+        with open(self.file(), encoding="utf-8") as file:
+            text = file.read()
+        name = self.choices()[0]["configuration"]
+        with open(self.file(), "w", encoding="utf-8") as file:
+            file.write(text.replace(f'"configuration": "{name}"', '"configuration": "keys=17"')
+                       .replace(f'"planned": "{name}"', '"planned": "keys=17"'))
+        self.run_suite("out")
+        failed = [record for record in self.records() if record["status"] == "failed"]
+        self.assertEqual(len(failed), 1)
+        self.assertIn('no configuration "keys=17"', failed[0]["reason"])
+        self.assertIn(self.file(), failed[0]["reason"])
+
+
 class RulesAndCosts(Folder):
     RESULTS = f"{SOURCE}/results/2026-11-26_h100_h800-vs-h100"
 

@@ -20,6 +20,7 @@
 #include "harness/model/record.hpp"
 #include "harness/model/rule.hpp"
 #include "harness/model/suite.hpp"
+#include "harness/model/tuning.hpp"
 #include "harness/run/environment.hpp"
 #include "harness/run/plan.hpp"
 #include "harness/run/probe.hpp"
@@ -37,6 +38,7 @@ int decode(const std::string& kind, int count, char** paths) {
       {"suite", [](const std::string& path) { load_suite(path); }},
       {"claims", [](const std::string& path) { load_claims_file(path); }},
       {"kernel", [](const std::string& path) { decode_kernel_file(read_json(path)); }},
+      {"tuning", [](const std::string& path) { decode_tuning(read_json(path)); }},
       {"record", [](const std::string& path) { record_from_json(read_json(path)); }}};
   for (int i = 0; i < count; ++i) {
     std::string verdict = "ok";

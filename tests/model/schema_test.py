@@ -24,7 +24,7 @@ except ImportError:
 
 SOURCE, PROBE = sys.argv[1:3]
 FOLDER_OF = {"profile": "profiles", "price": "prices", "rule": "rules", "cost": "costs", "model": "models",
-             "suite": "suites", "trace": "traces", "claims": "claims", "kernel": "kernels"}
+             "suite": "suites", "trace": "traces", "claims": "claims", "kernel": "kernels", "tuning": "tuning"}
 MUTATIONS_PER_FILE = 60
 
 
