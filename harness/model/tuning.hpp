@@ -1,5 +1,5 @@
-// Which configuration of a kernel was measured to be the fastest for a shape on a device? configs/tuning/*.json, one file
-// for each device and kernel, written by `chokepoint tune`.
+// Which configuration of a kernel was measured to be the fastest for a shape on a device? configs/tuning/*.json, one
+// file for each device and kernel, written by `chokepoint tune`.
 #pragma once
 
 #include <cstdint>
