@@ -499,6 +499,7 @@ Barrier& barrier_of(const Thread& thread, unsigned id) {
 
 void barrier(unsigned id, unsigned threads) {
   Thread& me = current(kBarrier);
+  publish_fenced(me);
   Barrier& meet = barrier_of(me, id);
   if (count_at(meet, id, threads)) return;
   meet.waiting.push_back(&me);
@@ -515,6 +516,7 @@ void give_way() {
 }
 
 void barrier_arrive(unsigned id, unsigned threads) {
+  publish_fenced(current(kBarrier));
   count_at(barrier_of(current(kBarrier), id), id, threads);
   give_way();
 }
@@ -593,6 +595,7 @@ unsigned match_any(unsigned mask, std::uint64_t value) {
 }
 
 void sync_warp(unsigned mask) {
+  publish_fenced(current("__syncwarp"));
   collective(kSyncWarp, mask, [](const Slots&, unsigned) {}, nullptr);
 }
 

@@ -31,8 +31,14 @@ void require_fenced(const Block& block, std::uintptr_t begin, std::size_t bytes,
     if (unfenced.begin < begin + bytes && begin < unfenced.end)
       throw std::runtime_error(std::string(what) + " reads shared memory at offset " +
                                hex_offset(unfenced.begin - number(block.shared->data())) + " that " +
-                               place(*unfenced.writer) +
-                               " wrote, without a fence_proxy_async of that thread in between");
+                               place(*unfenced.writer) + " wrote, without a " +
+                               (unfenced.fenced ? "barrier" : "fence_proxy_async of that thread") + " in between");
+}
+
+void publish_fenced(const Thread& thread) {
+  std::vector<Unfenced>& unfenced = thread.block->unfenced;
+  if (unfenced.empty()) return;
+  std::erase_if(unfenced, [&](const Unfenced& one) { return one.fenced && one.writer == &thread; });
 }
 
 // Chunks of 16 bytes are permuted within 128, 64 or 32 bytes by the number of the 128-byte line.
@@ -243,11 +249,13 @@ void mbarrier_init(std::uint64_t* barrier, unsigned count) {
 }
 
 void mbarrier_arrive(std::uint64_t* barrier, unsigned expected_bytes) {
+  publish_fenced(current("mbarrier_arrive"));
   arrive(*current("mbarrier_arrive").block, number(barrier), expected_bytes, "mbarrier_arrive");
   if (expected_bytes == 0) give_way();  // who expects bytes has told nobody anything yet
 }
 
 void mbarrier_arrive_in(std::uint64_t* barrier, unsigned rank) {
+  publish_fenced(current("mbarrier_arrive_in"));
   const Block& block = *current("mbarrier_arrive_in").block;
   Block& target = peer(block, rank, "mbarrier_arrive_in");
   arrive(target, number(target.shared->data()) + offset_in(block, barrier), 0, "mbarrier_arrive_in");
@@ -334,7 +342,7 @@ void store_tile_16(void* to, const void* value) {
 
 void fence_proxy_async() {
   const Thread& me = current("fence_proxy_async");
-  std::erase_if(me.block->unfenced, [&](const Unfenced& unfenced) { return unfenced.writer == &me; });
+  for (Unfenced& unfenced : me.block->unfenced) unfenced.fenced = unfenced.fenced || unfenced.writer == &me;
 }
 
 namespace {
@@ -374,6 +382,7 @@ unsigned cluster_rank() { return current("cluster_rank").block->rank; }
 
 void cluster_arrive() {
   Thread& me = current("cluster_arrive");
+  publish_fenced(me);
   ClusterBarrier& barrier = *me.block->cluster_barrier;
   me.cluster_phase = barrier.phase;
   if (++barrier.arrived < barrier.threads) return;

@@ -509,6 +509,13 @@ TEST(hopper_mistakes, a_store_or_product_of_unfenced_memory_is_named) {
              "without a fence_proxy_async");
   EXPECT_HAS(complaint(32,
                        [&] {
+                         store_tile_16(dynamic_shared() + 16 * threadIdx.x, make_uint4(0, 0, 0, 0));
+                         fence_proxy_async();
+                         if (threadIdx.x == 31) tma_store_2d(&map, dynamic_shared(), 0, 0);
+                       }),
+             "without a barrier");
+  EXPECT_HAS(complaint(32,
+                       [&] {
                          if (threadIdx.x != 0) return;
                          tma_store_2d(&map, dynamic_shared(), 0, 0);
                          tma_store_commit();

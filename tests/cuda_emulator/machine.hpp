@@ -111,10 +111,12 @@ struct Warpgroup {
   int wanted_registers = 0;
 };
 
-// Written by stmatrix and not yet made visible to TMA and wgmma.
+// Written by stmatrix or an ordinary store of a tile and not yet visible to TMA and wgmma of others: that takes a proxy
+// fence of the writer, then a barrier.
 struct Unfenced {
   std::uintptr_t begin, end;
   const Thread* writer;
+  bool fenced = false;
 };
 
 // A TMA store, read from shared memory as late as the rules allow.
@@ -206,6 +208,8 @@ std::uintptr_t number(const void* address);
 std::uintptr_t offset_in(const Block& block, const void* address);  // in its shared memory
 std::uint32_t permuted(std::uint32_t address, hopper::Swizzle swizzle);
 // Throws when a thread wrote there with stmatrix, and has not fenced since.
+// A thread meets others, or tells them that it was here: what it fenced is visible to them.
+void publish_fenced(const Thread& thread);
 void require_fenced(const Block& block, std::uintptr_t begin, std::size_t bytes, const char* what);
 void thread_returned(Thread& thread);          // throws when it left something in flight
 std::string describe_mbarrier(const Thread& thread);
