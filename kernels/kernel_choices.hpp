@@ -1,8 +1,9 @@
 // What can be chosen about a launch of a kernel? Tiles, splits: what its plan would choose by a model, and may be told.
 //
 // A kernel registers this beside itself:
-//   const Register<KernelChoices> choices{{.name = "hopper", .operation = "attention", .configurations = .., .prepare = ..}};
-// `chokepoint tune` walks the configurations; a file in configs/tuning says which one to take (harness/model/tuning.hpp).
+//   const Register<KernelChoices> choices{{.name = "hopper", .operation = "attention", ...}};
+// `chokepoint tune` walks the configurations; a file in configs/tuning says which one to take
+// (harness/model/tuning.hpp).
 #pragma once
 
 #include <functional>
@@ -21,7 +22,8 @@ struct KernelChoices {
   // which Kernel::prepare takes, first. Empty: nothing to choose.
   std::function<std::vector<std::string>(const Shape&, Dtype, const Device&)> configurations;
   // As Kernel::prepare, with one of those; throws Error{config} for another.
-  std::function<std::unique_ptr<Launch>(const Problem&, Device&, const Pace&, const std::string& configuration)> prepare;
+  std::function<std::unique_ptr<Launch>(const Problem&, Device&, const Pace&, const std::string& configuration)>
+      prepare;
 };
 
 template <>

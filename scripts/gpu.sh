@@ -3,7 +3,7 @@
 # delivers and whether caps hold, runs the suites, and leaves the evidence in a folder. Needs no network. Never
 # touches clocks, power limits or modes.
 #   scripts/gpu.sh [--out DIR] [--budget 8m] [--device cuda:0] [--target ID[,ID]] [--only STAGE,..] [--skip STAGE,..] [--dry-run]
-# Stages: doctor bringup verify calibrate h800 kernels fidelity link energy quick sanitizer. With --target the suites h800-vs-h100 and quick
+# Stages: doctor bringup verify calibrate h800 kernels fidelity link energy quick tune sanitizer. With --target the suites h800-vs-h100 and quick
 # play these instead of their own.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -35,6 +35,7 @@ fidelity 7 suite fidelity: an H100, played by what is here or real
 link 8 suite link-sweep: slowdown against the rate of the link
 energy 9 joules per launch, counter and second opinion
 quick 6 suite quick
+tune 7 the fastest tiles and splits of own kernels for the shapes of suite kernels; the choices stay in the folder
 sanitizer 5 memcheck and racecheck on small cases, where compute-sanitizer is installed"
 wanted() {
   if [ -n "$only" ]; then case ",$only," in *",$1,"*) return 0 ;; *) return 1 ;; esac; fi
@@ -151,6 +152,9 @@ run_stage() {  # run_stage NAME SECONDS
     link) suite link-sweep $((seconds * 7 / 10)) ;;
     energy) suite energy $((seconds * 7 / 10)) --energy quick ;;
     quick) suite quick $((seconds * 7 / 10)) "${play[@]}" ;;
+    tune)  # the bench keeps its own choices: whoever trusts these copies them into configs/tuning
+      "$program" tune kernels --device "$device" --filter '*/hopper/*' --budget "$((seconds * 7 / 10))s" \
+        --out "$out/${day}_${gpu}_tune" --into "$out/tuning" ;;
     sanitizer)
       local tool
       tool=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | tail -n 1)

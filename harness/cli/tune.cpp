@@ -154,50 +154,39 @@ std::string default_tune_folder(const std::string& device) {
 }
 
 void show_choice(const CaseGroup& group, const TunedChoice& choice, const char* remark) {
-  const std::string won = choice.time_ratio ? fmt::format(" instead of {}: {:.3f} x the time [{:.3f}, {:.3f}]", choice.planned,
-                                                          *choice.time_ratio, choice.time_ratio_interval->low,
-                                                          choice.time_ratio_interval->high)
-                                            : ", the plan's own";
+  const std::string won =
+      choice.time_ratio
+          ? fmt::format(" instead of {}: {:.3f} x the time [{:.3f}, {:.3f}]", choice.planned, *choice.time_ratio,
+                        choice.time_ratio_interval->low, choice.time_ratio_interval->high)
+          : ", the plan's own";
   fmt::print("{}: {}{}, {} tried, {} not{}\n", group.name(), choice.configuration, won, choice.tried, choice.untried,
              remark);
 }
 
-void tune_suite(const TuneFlags& flags, Session& session) {
-  const Suite suite = load_suite(find_suite(session.configs, flags.suite.suite));
-  PlanOptions options = plan_options(flags.suite, session);
-  const double budget_s = parse_duration_s(flags.suite.budget.empty() ? kTuneBudget : flags.suite.budget);
-  options.budget_s.reset();  // of trials, not of the suite's samples
-  const std::vector<CaseGroup> groups = plan_suite(suite, options);
-  const std::string device_name = flags.suite.device.empty() ? suite.device : flags.suite.device;
-  const std::unique_ptr<Device> device = open_device(device_name);
-  std::vector<TuneSubject> subjects = tune_subjects(groups, *device);
-  if (subjects.empty())
-    throw Error(Fault::config, fmt::format("no case of {} on {} that \"{}\" matches has anything to choose", suite.id,
-                                           device_name, flags.suite.filter),
-                "kernels with something to choose: attention/cpu_native, attention/hopper, matmul/hopper");
-  TuningFolder files(flags.into.empty() ? session.configs + "/tuning" : flags.into, device->facts().name);
-  Json shown = Json::array();
-  std::vector<TuneSubject> left;
-  for (const TuneSubject& subject : subjects) {
+// Those without a choice, where a run is resumed; says what the others have.
+std::vector<TuneSubject> left_of(std::vector<TuneSubject> subjects, TuningFolder& files, bool resume, bool quiet) {
+  if (!resume) return subjects;
+  std::erase_if(subjects, [&](const TuneSubject& subject) {
     const TunedChoice* known = files.of(subject.group).find(subject.group.shape, subject.group.dtype);
-    if (flags.resume && known != nullptr) {
-      if (!session.json) show_choice(subject.group, *known, " (before)");
-    } else {
-      left.push_back(subject);
-    }
-  }
-  if (left.empty()) return;
-  Store store(flags.out.empty() ? default_tune_folder(device_name) : flags.out, flags.resume);
-  if (!store.environment()) store.write_environment(environment_of(*device, session.argv));
-  TuneSession tuning(*device, store, session);
-  const double end_s = device->now_s() + budget_s;
+    if (known != nullptr && !quiet) show_choice(subject.group, *known, " (before)");
+    return known != nullptr;
+  });
+  return subjects;
+}
+
+// Each choice is on disk before the next shape begins. A shape whose own plan fails costs that shape.
+void tune_each(const std::vector<TuneSubject>& left, double budget_s, TuneSession& tuning, TuningFolder& files,
+               Device& device, Session& session) {
+  Json shown = Json::array();
+  const double end_s = device.now_s() + budget_s;
   for (std::size_t i = 0; i < left.size(); ++i) {
-    const double share_s = (end_s - device->now_s()) / static_cast<double>(left.size() - i);
+    const TuneSubject& subject = left[i];
+    const double share_s = (end_s - device.now_s()) / static_cast<double>(left.size() - i);
     if (share_s <= 0.0) {
-      fmt::print(stderr, "the time is up: {} of {} shapes are left; go on with --resume\n", left.size() - i, left.size());
+      fmt::print(stderr, "the time is up: {} of {} shapes are left; go on with --resume\n", left.size() - i,
+                 left.size());
       break;
     }
-    const TuneSubject& subject = left[i];
     fmt::print(stderr, "[{}/{}] {}: {} configurations, {:.0f} s\n", i + 1, left.size(), subject.group.name(),
                subject.configurations.size(), share_s);
     try {
@@ -206,14 +195,37 @@ void tune_suite(const TuneFlags& flags, Session& session) {
       TuningFile& file = files.of(subject.group);
       file.put(tuned.choice);
       TuningFolder::write(file);
-      if (session.json) shown.push_back(to_json(tuned.choice));
-      else show_choice(subject.group, tuned.choice, "");
+      if (!session.json) show_choice(subject.group, tuned.choice, "");
+      shown.push_back(to_json(tuned.choice));
     } catch (const Error& error) {
       fmt::print(stderr, "error: {}\n", error.what());
       session.exit_code = kSomeCaseFailed;
     }
   }
   if (session.json) print_json(shown);
+}
+
+void tune_suite(const TuneFlags& flags, Session& session) {
+  const Suite suite = load_suite(find_suite(session.configs, flags.suite.suite));
+  PlanOptions options = plan_options(flags.suite, session);
+  options.budget_s.reset();  // the budget is that of trials, not of the suite's samples
+  const double budget_s = parse_duration_s(flags.suite.budget.empty() ? kTuneBudget : flags.suite.budget);
+  const std::vector<CaseGroup> groups = plan_suite(suite, options);
+  const std::string device_name = flags.suite.device.empty() ? suite.device : flags.suite.device;
+  const std::unique_ptr<Device> device = open_device(device_name);
+  const std::vector<TuneSubject> subjects = tune_subjects(groups, *device);
+  if (subjects.empty())
+    throw Error(Fault::config,
+                fmt::format("no case of {} on {} that \"{}\" matches has anything to choose", suite.id, device_name,
+                            flags.suite.filter),
+                "kernels with something to choose: attention/cpu_native, attention/hopper, matmul/hopper");
+  TuningFolder files(flags.into.empty() ? session.configs + "/tuning" : flags.into, device->facts().name);
+  const std::vector<TuneSubject> left = left_of(subjects, files, flags.resume, session.json);
+  if (left.empty()) return;
+  Store store(flags.out.empty() ? default_tune_folder(device_name) : flags.out, flags.resume);
+  if (!store.environment()) store.write_environment(environment_of(*device, session.argv));
+  TuneSession tuning(*device, store, session);
+  tune_each(left, budget_s, tuning, files, *device, session);
   fmt::print(stderr, "records: {}/records.jsonl\n", store.folder());
 }
 
@@ -224,8 +236,10 @@ const Register<Command> tune_command{
      .add = [](CLI::App& app, Session& session) {
        auto flags = std::make_shared<TuneFlags>();
        add_suite_flags(app, flags->suite);
-       app.add_option("--out", flags->out, "folder for the records (default: out/<time>_<device>_tune)")->option_text("DIR");
-       app.add_option("--into", flags->into, "folder of the choices (default: tuning in the configs)")->option_text("DIR");
+       app.add_option("--out", flags->out, "folder for the records (default: out/<time>_<device>_tune)")
+           ->option_text("DIR");
+       app.add_option("--into", flags->into, "folder of the choices (default: tuning in the configs)")
+           ->option_text("DIR");
        app.add_flag("--resume", flags->resume, "leave out shapes that have a choice already");
        app.callback([flags, &session] { tune_suite(*flags, session); });
      }}};

@@ -109,12 +109,14 @@ TuningFile decode_tuning(const JsonFile& json) {
                   .kernel = telling_text(fields, "kernel")};
   const std::string stem = tuning_stem(file.device, file.operation, file.kernel);
   if (stem != config_stem(json.path))
-    fields.reject("device", fmt::format("and kernel make \"{}\", but the file is called {}", stem, config_stem(json.path)),
+    fields.reject("device",
+                  fmt::format("and kernel make \"{}\", but the file is called {}", stem, config_stem(json.path)),
                   "call it as they say");
   for (Fields& entry : fields.objects("choices")) {
     TunedChoice choice = decode_tuned_choice(entry);
     if (file.find(choice.shape, choice.dtype) != nullptr)
-      entry.reject("shape", fmt::format("has its second choice: {}", describe_choice(file, choice)), "keep one of them");
+      entry.reject("shape", fmt::format("has its second choice: {}", describe_choice(file, choice)),
+                   "keep one of them");
     file.choices.push_back(std::move(choice));
   }
   fields.finish();
@@ -141,12 +143,8 @@ Json to_json(const TunedChoice& choice) {
 Json to_json(const TuningFile& file) {
   Json choices = Json::array();
   for (const TunedChoice& choice : file.choices) choices.push_back(to_json(choice));
-  return {{"$schema", "../schema/tuning.json"},
-          {"schema", kTuningSchema},
-          {"device", file.device},
-          {"operation", file.operation},
-          {"kernel", file.kernel},
-          {"choices", choices}};
+  return {{"$schema", "../schema/tuning.json"}, {"schema", kTuningSchema}, {"device", file.device},
+          {"operation", file.operation},        {"kernel", file.kernel},   {"choices", choices}};
 }
 
 const TuningFile* TuningBook::file_for(const std::string& device, const std::string& operation,

@@ -12,8 +12,8 @@
 namespace chokepoint {
 namespace {
 
-// Blocks of a trial at its first look, of which ten decide at the confidence of dozens of trials (statistics.hpp), and at
-// its last; each look has twice as many as the one before.
+// Blocks of a trial at its first look, of which ten decide at the confidence of dozens of trials (statistics.hpp), and
+// at its last; each look has twice as many as the one before.
 constexpr std::size_t kFirstLookBlocks = 16, kLastLookBlocks = 1024;
 // A trial that has begun takes at least this many launches of either side: checks, warm-up, the first block.
 constexpr double kLeastLaunches = 5.0;
@@ -95,9 +95,7 @@ class Tuner {
     return std::make_unique<Entrant>(task_, device_, copies_, configuration);
   }
   bool has_time() { return device_.now_s() + kLeastLaunches * pair_s_ < end_s_; }
-  double share_s(std::size_t shares) {
-    return std::max(0.0, end_s_ - device_.now_s()) / static_cast<double>(shares);
-  }
+  double share_s(std::size_t shares) { return std::max(0.0, end_s_ - device_.now_s()) / static_cast<double>(shares); }
 
   // A challenger that wins takes the place of `best`; whatever is wrong with it is its loss.
   TuneTrial challenge(const std::string& configuration, std::unique_ptr<Entrant>& best, double share_s) {
@@ -115,7 +113,8 @@ class Tuner {
     return trial;
   }
 
-  void confirm(std::unique_ptr<Entrant>& winner, TuneResult& result, const std::function<void(const TuneTrial&)>& tell) {
+  void confirm(std::unique_ptr<Entrant>& winner, TuneResult& result,
+               const std::function<void(const TuneTrial&)>& tell) {
     std::unique_ptr<Entrant> planned = enter(result.planned);
     TuneTrial trial{.challenger = winner->side(), .best = planned->side()};
     duel(trial, *winner, *planned, std::max(end_s_, device_.now_s()));
@@ -131,7 +130,8 @@ class Tuner {
     challenger.poison();
     best.poison();
     std::size_t look = 1;
-    for (std::size_t blocks = kFirstLookBlocks; trial.end == TrialEnd::undecided && blocks <= kLastLookBlocks; blocks *= 2) {
+    for (std::size_t blocks = kFirstLookBlocks; trial.end == TrialEnd::undecided && blocks <= kLastLookBlocks;
+         blocks *= 2) {
       while (trial.best.samples.size() < 2 * blocks && (trial.best.samples.empty() || device_.now_s() < until_s))
         sample(trial, challenger, best);
       const double wrong = (1.0 - settings_.confidence) / static_cast<double>(task_.configurations.size());
@@ -165,14 +165,16 @@ class Tuner {
     }
     pair_s_ = all_s / (2.0 * static_cast<double>(blocks_at_once_));
     if (device_.facts().own_memory)
-      blocks_at_once_ = std::clamp<std::size_t>(static_cast<std::size_t>(kTrialBlock_s / (2.0 * pair_s_)), 1, kMostTrialBlocks);
+      blocks_at_once_ =
+          std::clamp<std::size_t>(static_cast<std::size_t>(kTrialBlock_s / (2.0 * pair_s_)), 1, kMostTrialBlocks);
   }
 
   // On a GPU at least once: what is first may allocate.
   void warm_up(const Entrant& challenger, const Entrant& best) {
     const double start_s = device_.now_s();
     LaunchTimer* const both[] = {best.timer(), challenger.timer()};
-    for (bool first = device_.facts().own_memory; first || device_.now_s() - start_s < settings_.warm_up_s; first = false)
+    for (bool first = device_.facts().own_memory; first || device_.now_s() - start_s < settings_.warm_up_s;
+         first = false)
       device_.time_in_turn(both);
     blocks_at_once_ = 1;
   }

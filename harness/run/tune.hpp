@@ -1,9 +1,9 @@
-// Which configuration of a kernel is the fastest for one problem, here and today? Trials of two at a time, sampled in turn
-// (A B B A) until the interval of their ratio decides or the time is up.
+// Which configuration of a kernel is the fastest for one problem, here and today? Trials of two at a time, sampled in
+// turn (A B B A) until the interval of their ratio decides or the time is up.
 //
-// The plan's own configuration begins as the best. Each other one has to show that it takes less time than the best by at
-// least `least_gain`, beyond its interval, to take its place: ties and noise change nothing. The winner then meets the
-// plan's own once more, on fresh samples: a maximum over many trials flatters itself. Outputs are compared with the
+// The plan's own configuration begins as the best. Each other one has to show that it takes less time than the best by
+// at least `least_gain`, beyond its interval, to take its place: ties and noise change nothing. The winner then meets
+// the plan's own once more, on fresh samples: a maximum over many trials flatters itself. Outputs are compared with the
 // reference before and after sampling; a wrong one loses.
 #pragma once
 
@@ -28,10 +28,10 @@ struct TuneTask {
 };
 
 struct TuneSettings {
-  double budget_s = 60.0;     // from the first launch's preparation on; a block of samples that has begun is finished
-  double confidence = 0.95;   // that no trial of a problem prefers the slower one
+  double budget_s = 60.0;    // from the first launch's preparation on; a block of samples that has begun is finished
+  double confidence = 0.95;  // that no trial of a problem prefers the slower one
   double least_gain = 0.01;
-  double warm_up_s = 0.1;     // of each trial
+  double warm_up_s = 0.1;  // of each trial
 };
 
 enum class TrialEnd { faster, not_faster, undecided, failed };
@@ -58,7 +58,8 @@ struct TuneResult {
   std::size_t untried = 0;
 };
 
+// `tell` is called after each trial, the confirmation included.
 TuneResult tune(const TuneTask& task, Device& device, const TuneSettings& settings,
-                const std::function<void(const TuneTrial&)>& tell = [](const TuneTrial&) {});
+                const std::function<void(const TuneTrial&)>& tell);
 
 }  // namespace chokepoint

@@ -1,19 +1,20 @@
-// softmax(scale q k^T) v over paged keys and values, on Hopper's tensor cores (sm_90a): decode of multi-head, grouped-query
-// and multi-query attention in bf16, f32 sums.
+// softmax(scale q k^T) v over paged keys and values, on Hopper's tensor cores (sm_90a): decode of multi-head,
+// grouped-query and multi-query attention in bf16, f32 sums.
 //
 // Tile and pipeline: 64 rows (the heads that share a KV head, of one query after the other) against 64 keys at a time. A
 //   block has one warpgroup for the rows; a warp whose first thread loads (TMA with 128-byte swizzle, a box per page or
-//   part of one, keys and values of a tile together, `stages` tiles in flight) and one that paces (one lane). Scores come
-//   from shared memory twice, weights stay in registers. Nothing is overlapped within a block: two blocks share a
-//   multiprocessor, so that the bytes of one arrive while the other computes, begins or ends.
-// Rows that no head fills are multiplied all the same: a tile of 64 keys of 128 columns takes 512 clocks of the tensor cores
-//   and some 1000 of the rest, where its 32 KiB take 2200 at an H100's 3.35 TB/s (1500 at an H200's 4.8 TB/s), and two
-//   blocks take turns. Keys as the left operand (swapped operands) would save tensor cores, but send the largest of a
-//   row across warps and the weights through shared memory: worth it only where arithmetic is scarcer (H20).
-// Registers: 107, 142 and 204 with 64, 128 and 256 columns, no spills. Shared memory: DecodeTile::shared_bytes, 105, 113 and
-//   225 KiB. Bound: memory; 192 KiB are in flight on a multiprocessor.
-// Ideas: packing of heads that share keys: FlashAttention-3 (hopper/pack_gqa.h@0251105a); split keys: Flash-Decoding (Dao
-//   et al., 2023); online softmax: Milakov and Gimelshein, 2018. Boxes of parts of pages and the pace are ours.
+//   part of one, keys and values of a tile together, `stages` tiles in flight); and one that paces (one lane). Scores
+//   come from shared memory twice, weights stay in registers. Nothing is overlapped within a block: two blocks share a
+//   multiprocessor, so that the bytes of one arrive while the other computes, begins or ends (one with 256 columns,
+//   whose tiles are twice as long on their way).
+// Rows that no head fills are multiplied all the same: a tile of 64 keys of 128 columns takes 512 clocks of the tensor
+//   cores and some 1000 of the rest, where its 32 KiB take 2200 at an H100's 3.35 TB/s (1500 at an H200's 4.8 TB/s), and
+//   two blocks take turns. Keys as the left operand (swapped operands) would save tensor cores, but send the largest of
+//   a row across warps and the weights through shared memory: worth it only where arithmetic is scarcer (H20).
+// Registers: 107, 142 and 204 with 64, 128 and 256 columns, no spills. Shared memory: DecodeTile::shared_bytes, 105, 113
+//   and 225 KiB. Bound: memory; 192 KiB are in flight on a multiprocessor.
+// Ideas: packing of heads that share keys: FlashAttention-3 (hopper/pack_gqa.h@0251105a); split keys: Flash-Decoding
+//   (Dao et al., 2023); online softmax: Milakov and Gimelshein, 2018. Boxes of parts of pages and the pace are ours.
 // Does not support: keys and values of other columns than 64, 128 or 256 each. Pages of few tokens, or whose size has no
 //   large power of two in it, take many small boxes.
 #pragma once
@@ -97,7 +98,8 @@ class DecodeRows {
     }
 #pragma unroll
     for (int row = 0; row < 2; ++row)
-      write_row(args_, rows_, sums, thread_, row, 0, sum_of_quad(sums_of_rows_.weights[row]), sums_of_rows_.largest[row]);
+      write_row(args_, rows_, sums, thread_, row, 0, sum_of_quad(sums_of_rows_.weights[row]),
+                sums_of_rows_.largest[row]);
   }
 
  private:

@@ -1,5 +1,5 @@
-// What do Hopper's two kernels for decode share? Where a token lies in a paged cache, which scores and values count, how a
-// row of the output is written, and what a block is charged.
+// What do Hopper's two kernels for decode share? Where a token lies in a paged cache, which scores and values count,
+// how a row of the output is written, and what a block is charged.
 #pragma once
 
 #include "kernels/attention/hopper_entries.cuh"

@@ -24,7 +24,10 @@ TuningFile file_with_two() {
             .untried = 2,
             .run_id = "abc",
             .records = {"one", "two"}});
-  file.put({.shape = {{"m", 65}}, .dtype = Dtype::bf16, .configuration = "cuts=1,tile=low", .planned = "cuts=1,tile=low",
+  file.put({.shape = {{"m", 65}},
+            .dtype = Dtype::bf16,
+            .configuration = "cuts=1,tile=low",
+            .planned = "cuts=1,tile=low",
             .run_id = "abc"});
   return file;
 }

@@ -47,7 +47,8 @@ struct TuneStage {
 
   class Run final : public Launch {
    public:
-    Run(TuneStage& stage, std::string name) : stage_(stage), name_(std::move(name)), output_("output", {1, 4}, Dtype::f32) {}
+    Run(TuneStage& stage, std::string name)
+        : stage_(stage), name_(std::move(name)), output_("output", {1, 4}, Dtype::f32) {}
     void run() override {
       stage_.ran = name_;
       for (std::int64_t i = 0; i < 4; ++i) output_.set(i, static_cast<double>(i + (name_ == "wrong" ? 2 : 1)));
@@ -66,19 +67,19 @@ struct TuneStage {
     return seconds.at(ran) * lucky * (1.0 + noise * (random_unit(seed, fnv1a("noise"), call) - 0.5)) *
            (1.0 + drift * static_cast<double>(call));
   }};
-  KernelChoices choices{.name = "tiny",
-                        .operation = "tiny",
-                        .configurations = [this](const Shape&, Dtype, const Device&) { return names; },
-                        .prepare = [this](const Problem&, Device&, const Pace&,
-                                          const std::string& name) -> std::unique_ptr<Launch> {
-                          if (name == "broken") throw Error(Fault::unsupported, "no room", "make some");
-                          return std::make_unique<Run>(*this, name);
-                        }};
+  KernelChoices choices{
+      .name = "tiny",
+      .operation = "tiny",
+      .configurations = [this](const Shape&, Dtype, const Device&) { return names; },
+      .prepare = [this](const Problem&, Device&, const Pace&, const std::string& name) -> std::unique_ptr<Launch> {
+        if (name == "broken") throw Error(Fault::unsupported, "no room", "make some");
+        return std::make_unique<Run>(*this, name);
+      }};
   FourNumbers problem;
   Answer answer = answer_of(problem);
 
   TuneResult tune_all(const TuneSettings& settings = {.budget_s = 1e4, .warm_up_s = 0.0}) {
-    return tune({choices, names, problem, answer}, device, settings);
+    return tune({choices, names, problem, answer}, device, settings, [](const TuneTrial&) {});
   }
 };
 

@@ -1,4 +1,5 @@
-// Which tiles and cuts along k of a product are worth a trial? The plan's own first, then others as the model ranks them.
+// Which tiles and cuts along k of a product are worth a trial? The plan's own first, then others as the model ranks
+// them.
 #pragma once
 
 #include <fmt/format.h>
