@@ -14,7 +14,7 @@
 #include "harness/base/files.hpp"
 #include "harness/base/strings.hpp"
 #include "harness/base/units.hpp"
-#include "harness/cli/suite_flags.hpp"
+#include "harness/cli/command.hpp"
 #include "harness/model/tuning.hpp"
 #include "harness/run/architecture.hpp"
 #include "harness/run/environment.hpp"
@@ -26,11 +26,9 @@
 namespace chokepoint {
 namespace {
 
-constexpr const char* kTuneBudget = "120s";
-
 struct TuneFlags {
-  SuiteFlags suite;
-  std::string out, into;
+  std::string suite, device, filter = "*", budget = "120s", out, into;
+  std::optional<std::uint64_t> seed;
   bool resume = false;
 };
 
@@ -206,18 +204,17 @@ void tune_each(const std::vector<TuneSubject>& left, double budget_s, TuneSessio
 }
 
 void tune_suite(const TuneFlags& flags, Session& session) {
-  const Suite suite = load_suite(find_suite(session.configs, flags.suite.suite));
-  PlanOptions options = plan_options(flags.suite, session);
-  options.budget_s.reset();  // the budget is that of trials, not of the suite's samples
-  const double budget_s = parse_duration_s(flags.suite.budget.empty() ? kTuneBudget : flags.suite.budget);
-  const std::vector<CaseGroup> groups = plan_suite(suite, options);
-  const std::string device_name = flags.suite.device.empty() ? suite.device : flags.suite.device;
+  const Suite suite = load_suite(find_suite(session.configs, flags.suite));
+  const std::string device_name = flags.device.empty() ? suite.device : flags.device;
+  const double budget_s = parse_duration_s(flags.budget);
+  const std::vector<CaseGroup> groups = plan_suite(
+      suite, {.configs = session.configs, .device = device_name, .filter = flags.filter, .seed = flags.seed});
   const std::unique_ptr<Device> device = open_device(device_name);
   const std::vector<TuneSubject> subjects = tune_subjects(groups, *device);
   if (subjects.empty())
     throw Error(Fault::config,
                 fmt::format("no case of {} on {} that \"{}\" matches has anything to choose", suite.id, device_name,
-                            flags.suite.filter),
+                            flags.filter),
                 "kernels with something to choose: attention/cpu_native, attention/hopper, matmul/hopper");
   TuningFolder files(flags.into.empty() ? session.configs + "/tuning" : flags.into, device->facts().name);
   const std::vector<TuneSubject> left = left_of(subjects, files, flags.resume, session.json);
@@ -235,7 +232,16 @@ const Register<Command> tune_command{
      .summary = "find the fastest configuration of kernels for a suite's shapes, and keep the choice as data",
      .add = [](CLI::App& app, Session& session) {
        auto flags = std::make_shared<TuneFlags>();
-       add_suite_flags(app, flags->suite);
+       app.add_option("suite", flags->suite, "whose shapes: name of a suite in configs/suites, or a file")
+           ->required()
+           ->option_text("SUITE");
+       app.add_option("--device", flags->device, "cpu or cuda:N, instead of the suite's")->option_text("DEVICE");
+       app.add_option("--filter", flags->filter, "only cases whose name matches, e.g. 'matmul/hopper/*'")
+           ->option_text("GLOB");
+       app.add_option("--budget", flags->budget, "time for all trials (default: 120s)")->option_text("TIME");
+       app.add_option("--seed", flags->seed, "seed of the inputs, instead of the suite's")
+           ->check(CLI::NonNegativeNumber)
+           ->option_text("N");
        app.add_option("--out", flags->out, "folder for the records (default: out/<time>_<device>_tune)")
            ->option_text("DIR");
        app.add_option("--into", flags->into, "folder of the choices (default: tuning in the configs)")
