@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "harness/base/strings.hpp"
-#include "harness/base/units.hpp"
 #include "harness/claims/kernel_records.hpp"
 #include "harness/claims/kernel_siblings.hpp"
 #include "harness/claims/once_per_folder.hpp"
@@ -52,10 +51,13 @@ std::string dimensions(const KernelRow& row) {
 std::string attention_key(const KernelRow& row) {
   const bool is_decode = row.shape.has("mode") && row.shape.word("mode") == "decode";
   const char* pass = row.operation == "attention_backward" ? "bwd" : is_decode ? "decode" : "fwd";
-  return fmt::format("attn.{}.{}_{}", pass, row.shape["qk_dim"], row.shape["v_dim"]);
+  std::string key = fmt::format("attn.{}.{}_{}", pass, row.shape["qk_dim"], row.shape["v_dim"]);
+  if (is_decode && row.shape.has("batch") && row.shape.has("context"))
+    key += fmt::format(".{}x{}", row.shape["batch"], row.shape["context"]);
+  return key;
 }
 
-std::string time_text(const KernelRow& row) { return with_unit(time_s_of(row).value(), "s"); }
+std::string time_text(const KernelRow& row) { return fmt::format("{:.4g} us", 1e6 * time_s_of(row).value()); }
 
 // The published row whose place this one took, or the measured one that was too slow to take its.
 std::string compared_text(const KernelTable& table, const KernelRow& row) {

@@ -30,7 +30,7 @@ bool same_kernel(const KernelRow& row, std::string_view operation, Dtype dtype) 
   return row.operation == operation && row.dtype == dtype;
 }
 
-Error missing(const std::string& machine, std::string_view operation, const Shape& fields, Dtype dtype) {
+MissingKernelRow missing(const std::string& machine, std::string_view operation, const Shape& fields, Dtype dtype) {
   return {Fault::config,
           fmt::format("no kernel row for {} {} in {} on {}", std::string(operation), fields.text(),
                       to_string(dtype), machine),

@@ -94,11 +94,13 @@ std::string missing_in_model(const ModelShapes& model) {
   return "";
 }
 
-// What only the claim can have caused carries its place.
+// What only the claim can have caused carries its place; a kernel that nobody measured is not of that kind.
 template <class Body>
 auto with_place(const Claim& claim, const Body& body) {
   try {
     return body();
+  } catch (const MissingKernelRow&) {
+    throw;
   } catch (const Error& error) {
     claim.reject("workload", error.message(), error.remedy());
   }
@@ -121,14 +123,15 @@ std::vector<std::string> serving_assumption_keys() {
 Predict prefill_source(const Scene& scene, Prepared& prepared) {
   const auto table = kernels_for(scene);
   const auto model = shared_model(scene);
-  const PrefillPlan plan = prefill_plan(scene.claim);
+  PrefillPlan plan = prefill_plan(scene.claim);
   const double sms = scene.machine->profile.sm_count ? scene.machine->profile.sm_count->value : 132.0;
+  plan.compute_sms *= sms / 132.0;  // DeepSeek's 108 of an H800's, and the same share elsewhere
   PrefillFactors base;
   base.network_ratio = set_ratio(*scene.machine, Resource::network);
   base.link_ratio = set_ratio(*scene.machine, Resource::link);
   base.memory_ratio = set_ratio(*scene.machine, Resource::memory);
   const PrefillKernels kernels = with_place(scene.claim, [&] { return prefill_kernels(*table, *model, sms, plan); });
-  const PrefillRate rate = prefill_rate(kernels, *model, sms, plan, base);
+  const PrefillRate rate = with_place(scene.claim, [&] { return prefill_rate(kernels, *model, sms, plan, base); });
   add_kernel_inputs(*table, kernels.sources, prepared);
   add_shared(scene, prepared);
   add_assumption(
@@ -173,7 +176,8 @@ Predict decode_source(const Scene& scene, Prepared& prepared) {
   base.memory_ratio = set_ratio(*scene.machine, Resource::memory);
   base.network_ratio = set_ratio(*scene.machine, Resource::network);
   const DecodeKernels kernels = with_place(scene.claim, [&] { return decode_kernels(*table, *model, plan); });
-  const DecodeRate rate = decode_rate(kernels, *model, machine, plan, base);
+  const DecodeRate rate =
+      with_place(scene.claim, [&] { return decode_rate(kernels, *model, machine, plan, base); });
   add_kernel_inputs(*table, kernels.sources, prepared);
   add_shared(scene, prepared);
   add_assumption(prepared, {"aux_us_per_mb",
@@ -229,7 +233,11 @@ Prepared prepare_serving(const Scene& scene, std::vector<std::string> rows,
   }
   prepared.rows = std::move(rows);
   prepared.base_unit = "1/s";
-  prepared.predict = source(scene, prepared);
+  try {
+    prepared.predict = source(scene, prepared);
+  } catch (const MissingKernelRow& row) {
+    prepared.missing.push_back(row.message());
+  }
   return prepared;
 }
 

@@ -111,8 +111,11 @@ std::vector<std::size_t> by_swing(const DrawnSpread& spread) {
 using Sources = std::vector<std::pair<std::string, std::vector<std::string>>>;
 
 void add_source(Sources& sources, const std::string& key, const std::string& source) {
-  for (auto& [text, keys] : sources)
-    if (text == source) return keys.push_back(key);
+  for (auto& [text, keys] : sources) {
+    if (text != source) continue;
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
+    return;
+  }
   sources.push_back({source, {key}});
 }
 
@@ -124,7 +127,7 @@ Sources sources_of(const std::vector<Assumption>& assumptions) {
 
 // Below a table and never in it: whatever the width, a source is not left out.
 void add_sources(std::string& out, const Sources& sources, const Style& style) {
-  for (const auto& [text, keys] : sources) add_wrapped(out, text, "  " + joined(keys, ", ") + ": ", style);
+  for (const auto& [text, keys] : sources) add_wrapped(out, joined(keys, ", ") + ": " + text, "  ", style);
 }
 
 void add_tornado(std::string& out, const ClaimOutcome& outcome, const Style& style) {

@@ -153,6 +153,17 @@ TEST(derived_claims, decode_slows_with_memory_and_not_with_the_link) {
   EXPECT_EQ(change_at("dsv3.serve.decode", Resource::link, 100e9), 0.0);
 }
 
+TEST(derived_claims, serving_on_a_machine_without_kernels_is_not_testable_and_on_an_h20_slower) {
+  Claim claim = shipped_claim("dsv3.serve.prefill");
+  const double h800 = outcome_of(claim, test_options()).rows[0].spread.point;
+  claim.hardware = "a100-sxm-80gb";
+  const ClaimOutcome outcome = outcome_of(claim, test_options());
+  EXPECT_EQ(outcome.verdict, Verdict::not_testable);
+  EXPECT_NE(outcome.reason.find("no kernel row for matmul"), std::string::npos) << outcome.reason;
+  claim.hardware = "h20";
+  EXPECT_LT(outcome_of(claim, test_options()).rows[0].spread.point, 0.3 * h800);  // 78 SMs at 148 TFLOP/s
+}
+
 // 256 tokens of 8 experts each, one on each of 8 GPUs of 64 in turn: even over all 64. With `skew` every fourth token
 // takes the first GPU's experts' places: GPU 0 has more rows than the others.
 std::string trace_file(const std::string& name, bool skew, const std::string& recorded_from, int experts = 256) {
