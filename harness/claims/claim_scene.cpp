@@ -8,6 +8,7 @@
 #include "harness/base/error.hpp"
 #include "harness/base/json.hpp"
 #include "harness/base/strings.hpp"
+#include "harness/claims/missing_input.hpp"
 #include "harness/claims/quantity_unit.hpp"
 #include "harness/claims/trace_imbalance.hpp"
 
@@ -52,6 +53,16 @@ void use_routing_trace(const Claim& claim, const ClaimOptions& options, Prepared
   }
 }
 
+Prepared prepared_or_missing(const Derivation& derivation, const Scene& scene) {
+  try {
+    return derivation.prepare(scene);
+  } catch (const MissingInput& error) {
+    Prepared prepared;
+    prepared.missing.push_back(error.message());
+    return prepared;
+  }
+}
+
 void require_inputs(Prepared& prepared, const Claim& claim) {
   for (const std::string& glob : claim.inputs) {
     const bool is_there = std::any_of(prepared.inputs.begin(), prepared.inputs.end(),
@@ -90,8 +101,8 @@ Claim with_numbers(Claim claim, const std::map<std::string, double>& numbers) {
 std::string route_of(const Claim& claim) { return claim.model.text("route", derivation_of(claim)->routes.front()); }
 
 Prepared prepared_for(const Claim& claim, const ClaimOptions& options, const std::string& route) {
-  Prepared prepared = derivation_of(claim)->prepare(
-      {claim, machine_for(claim, options), options.configs, route, options.records.get(), options.measured_use});
+  Prepared prepared = prepared_or_missing(*derivation_of(claim), {claim, machine_for(claim, options), options.configs,
+                                                                  route, options.records.get(), options.measured_use});
   replace_assumptions(prepared, claim, options.numbers);
   use_routing_trace(claim, options, prepared);
   if (prepared.missing.empty()) require_inputs(prepared, claim);

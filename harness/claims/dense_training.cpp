@@ -7,12 +7,13 @@
 
 #include "harness/base/error.hpp"
 #include "harness/claims/dense_step.hpp"
+#include "harness/claims/missing_input.hpp"
 #include "harness/claims/training_numbers.hpp"
 
 namespace chokepoint {
 namespace {
 
-int whole(double value) { return static_cast<int>(std::lround(value)); }
+int whole(double value) { return static_cast<int>(std::lround(std::min(value, 1e9))); }
 
 // All that a draw needs besides what is drawn.
 struct DenseCase {
@@ -130,6 +131,8 @@ DenseCase checked_case(const Scene& scene, const ModelShapes& model, const Train
     const DenseCase dense = case_of(scene, model, number);
     dense_step(dense.shape, dense.plan, {});
     return dense;
+  } catch (const MissingInput&) {
+    throw;
   } catch (const Error& error) {
     scene.claim.reject("system", error.message(), error.remedy());
   }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "harness/base/error.hpp"
@@ -15,7 +16,7 @@ namespace {
 
 const char* const kTrace = "DeepSeek profile-data 4496024, train.json";
 
-int whole_steps(double value) { return static_cast<int>(std::lround(value)); }
+int whole_steps(double value) { return static_cast<int>(std::lround(std::min(value, 1e9))); }
 
 // Micro-batches of one pipeline in a step.
 int micro_batches_of(const Claim& claim) {

@@ -6,7 +6,7 @@
 #include <map>
 #include <tuple>
 
-#include "harness/base/error.hpp"
+#include "harness/claims/missing_input.hpp"
 
 namespace chokepoint {
 namespace {
@@ -30,7 +30,7 @@ bool same_kernel(const KernelRow& row, std::string_view operation, Dtype dtype) 
   return row.operation == operation && row.dtype == dtype;
 }
 
-MissingKernelRow missing(const std::string& machine, std::string_view operation, const Shape& fields, Dtype dtype) {
+MissingInput missing(const std::string& machine, std::string_view operation, const Shape& fields, Dtype dtype) {
   return {Fault::config,
           fmt::format("no kernel row for {} {} in {} on {}", std::string(operation), fields.text(),
                       to_string(dtype), machine),

@@ -10,7 +10,6 @@
 #include <string_view>
 #include <vector>
 
-#include "harness/base/error.hpp"
 #include "harness/base/json.hpp"
 #include "harness/claims/grade.hpp"
 #include "harness/claims/measured_use.hpp"
@@ -56,11 +55,6 @@ struct KernelFile {
 // Strict: throws Error{config} naming file, line and key.
 KernelFile decode_kernel_file(const JsonFile& file);
 std::vector<KernelFile> load_kernel_files(const std::string& configs);  // `configs`/kernels/*.json, by id
-
-// What a table throws for a kernel that it has no row of: nothing is wrong with the question.
-struct MissingKernelRow : Error {
-  using Error::Error;
-};
 
 // A published row and the measured one that took its place, or was too slow to.
 struct Replacement {

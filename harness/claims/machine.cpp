@@ -4,6 +4,7 @@
 
 #include "harness/base/error.hpp"
 #include "harness/base/units.hpp"
+#include "harness/claims/missing_input.hpp"
 
 namespace chokepoint {
 namespace {
@@ -27,8 +28,9 @@ void change(MachineRate& rate, double value) {
 
 double known(std::optional<double> value, const Machine& machine, Resource resource) {
   if (value) return *value;
-  throw Error(Fault::config, fmt::format("profile {} has no rate for {}", machine.profile.id, to_string(resource)),
-              fmt::format("add it to {}, or set it: --set {}=...", machine.profile.path, to_string(resource)));
+  throw MissingInput(Fault::config,
+                     fmt::format("profile {} has no rate for {}", machine.profile.id, to_string(resource)),
+                     fmt::format("add it to {}, or set it: --set {}=...", machine.profile.path, to_string(resource)));
 }
 
 }  // namespace

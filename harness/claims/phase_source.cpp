@@ -6,6 +6,7 @@
 
 #include "harness/base/error.hpp"
 #include "harness/claims/claim_kernels.hpp"
+#include "harness/claims/missing_input.hpp"
 #include "harness/claims/trace_phases.hpp"
 
 namespace chokepoint {
@@ -17,7 +18,7 @@ const char* const kPublicTrace = "DeepSeek profile-data 4496024, train.json";
 double datasheet_rate(const Machine& machine, Dtype dtype) {
   const auto found = machine.compute.find(dtype);
   if (found != machine.compute.end() && found->second.nominal) return *found->second.nominal;
-  throw Error(Fault::config,
+  throw MissingInput(Fault::config,
               fmt::format("profile {} has no rate for compute in {}", machine.profile.id, to_string(dtype)),
               "name a machine that multiplies in it");
 }

@@ -35,11 +35,18 @@ Wrong two_directions(const PipelinePlan& plan) {
   return {};
 }
 
+constexpr double kMostPasses = 1e6;  // the published runs have some thousand; each is simulated in every draw
+
 Wrong what_is_wrong(const PipelinePlan& plan) {
   const std::string name(to_string(plan.schedule));
   if (plan.ranks < 1 || plan.micro_batches < 1)
     return {fmt::format("{} cannot run {} micro-batches on {} ranks", name, plan.micro_batches, plan.ranks),
             "take at least one of either"};
+  const double chunks = plan.schedule == Schedule::interleaved ? plan.chunks_per_rank : 1.0;
+  if (chunks * plan.ranks * plan.micro_batches > kMostPasses)
+    return {fmt::format("{} ranks of {} chunks and {} micro-batches are more passes than are run one by one",
+                        plan.ranks, chunks, plan.micro_batches),
+            fmt::format("take a plan of at most {:.0f} forward passes", kMostPasses)};
   if (overlaps(plan.schedule)) return two_directions(plan);
   if (plan.schedule != Schedule::interleaved) return {};
   if (plan.chunks_per_rank < 1)

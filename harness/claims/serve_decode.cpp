@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "harness/base/error.hpp"
+#include "harness/claims/missing_input.hpp"
 #include "harness/claims/op_model.hpp"
 #include "harness/claims/routing_volumes.hpp"
 
@@ -22,7 +23,7 @@ void require_for_decode(bool holds, const std::string& message) {
 
 double decode_figure(const Profile& profile, const std::optional<Figure>& value, const char* key) {
   if (value) return value->value;
-  throw Error(Fault::config, fmt::format("profile {} has no {}", profile.id, key),
+  throw MissingInput(Fault::config, fmt::format("profile {} has no {}", profile.id, key),
               "add it to " + profile.path);
 }
 

@@ -7,6 +7,7 @@
 #include "harness/base/error.hpp"
 #include "harness/base/strings.hpp"
 #include "harness/claims/claim_model.hpp"
+#include "harness/claims/missing_input.hpp"
 
 namespace chokepoint {
 namespace {
@@ -99,7 +100,7 @@ template <class Body>
 auto with_place(const Claim& claim, const Body& body) {
   try {
     return body();
-  } catch (const MissingKernelRow&) {
+  } catch (const MissingInput&) {
     throw;
   } catch (const Error& error) {
     claim.reject("workload", error.message(), error.remedy());
@@ -233,11 +234,7 @@ Prepared prepare_serving(const Scene& scene, std::vector<std::string> rows,
   }
   prepared.rows = std::move(rows);
   prepared.base_unit = "1/s";
-  try {
-    prepared.predict = source(scene, prepared);
-  } catch (const MissingKernelRow& row) {
-    prepared.missing.push_back(row.message());
-  }
+  prepared.predict = source(scene, prepared);
   return prepared;
 }
 

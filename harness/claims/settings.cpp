@@ -10,11 +10,15 @@
 namespace chokepoint {
 namespace {
 
+constexpr double kMostOfAnything = 1e18;  // and what a 64-bit integer still holds
+
 double checked_number(const Fields& fields, const std::string& key, const Json& value, double least) {
   if (!value.is_number()) fields.reject(key, fmt::format("is {}, not a number", value.dump()), "write a number");
   const double number = value.get<double>();
   if (!std::isfinite(number) || number < least)
     fields.reject(key, fmt::format("is {}, but has to be at least {}", value.dump(), least), "correct it");
+  if (number > kMostOfAnything)
+    fields.reject(key, fmt::format("is {}, more than there is of anything here", value.dump()), "correct it");
   return number;
 }
 

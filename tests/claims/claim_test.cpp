@@ -80,6 +80,12 @@ TEST(claim, wrong_types_are_refused) {
   }
 }
 
+TEST(claim, a_count_beyond_anything_is_refused) {
+  Json claim = valid_claim();
+  claim["system"] = {{"gpus", 1e300}};
+  expect_refused(claim, {"system.gpus", "more than there is of anything"});
+}
+
 TEST(claim, let_has_to_be_literal) {
   Json claim = valid_claim();
   claim["model"]["let"]["each"] = "3+4";

@@ -160,6 +160,9 @@ TEST(derived_claims, serving_on_a_machine_without_kernels_is_not_testable_and_on
   const ClaimOutcome outcome = outcome_of(claim, test_options());
   EXPECT_EQ(outcome.verdict, Verdict::not_testable);
   EXPECT_NE(outcome.reason.find("no kernel row for matmul"), std::string::npos) << outcome.reason;
+  Claim training = shipped_claim("dsv3.train.gpuh_per_T");
+  training.hardware = "a100-sxm-80gb";
+  EXPECT_EQ(outcome_of(training, test_options()).verdict, Verdict::not_testable) << "it does not multiply in fp8";
   claim.hardware = "h20";
   EXPECT_LT(outcome_of(claim, test_options()).rows[0].spread.point, 0.3 * h800);  // 78 SMs at 148 TFLOP/s
 }

@@ -85,5 +85,13 @@ TEST(schedule, closed_forms_are_the_published_ones) {
   EXPECT_EQ(closed_form_idle_ns({Schedule::dualpipev, 4, 8}, passes), 3 * (11 + 8 - 9));
 }
 
+TEST(schedule, a_plan_of_more_passes_than_can_be_run_is_refused_at_once) {
+  PipelinePlan plan{.schedule = Schedule::interleaved, .ranks = 16, .micro_batches = 16, .chunks_per_rank = 8};
+  EXPECT_TRUE(can_run(plan));
+  plan.chunks_per_rank = 8'000'000;
+  EXPECT_FALSE(can_run(plan));
+  EXPECT_THROW(check(plan), Error);
+}
+
 }  // namespace
 }  // namespace chokepoint
