@@ -126,7 +126,9 @@ ClaimOutcome not_testable(ClaimOutcome outcome, std::vector<std::string> missing
 
 }  // namespace
 
-ClaimOutcome outcome_of(const Claim& original, const ClaimOptions& options) {
+namespace {
+
+ClaimOutcome derived_outcome(const Claim& original, const ClaimOptions& options) {
   ClaimOutcome outcome;
   outcome.claim = with_numbers(original, options.numbers);
   outcome.plan = options.plan;
@@ -155,6 +157,17 @@ ClaimOutcome outcome_of(const Claim& original, const ClaimOptions& options) {
   else
     add_other_routes(outcome, options);
   return outcome;
+}
+
+}  // namespace
+
+ClaimOutcome outcome_of(const Claim& claim, const ClaimOptions& options) {
+  try {
+    return derived_outcome(claim, options);
+  } catch (const Error& error) {
+    if (error.fault() != Fault::config || error.message().starts_with(claim.file->path)) throw;
+    claim.reject("", error.message(), error.remedy());  // what a draw came to is in no key, but in this claim
+  }
 }
 
 std::optional<std::string> chrome_trace_of(const Claim& claim, const ClaimOptions& options) {

@@ -171,6 +171,8 @@ TEST(train_step, a_layout_for_other_stages_or_a_time_that_is_none_is_an_error) {
   TrainingPhases phases = trace_phases();
   phases.head.weight_s = -1;
   EXPECT_EQ(refusal(dsv3_train_plan(), phases), "head takes -1 s");
+  phases.head.weight_s = 1e9;
+  EXPECT_EQ(refusal(dsv3_train_plan(), phases), "head takes 1000000000 s");
   phases = trace_phases();
   phases.gap = 0.9;
   EXPECT_EQ(refusal(dsv3_train_plan(), phases), "gap is 0.9, wall time over kernel time");
