@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <ctime>
 #include <filesystem>
 #include <set>
@@ -112,6 +113,9 @@ class TuneSession {
       choice.records = latest;  // the confirmation comes last
     }
     choice.tried = static_cast<std::int64_t>(result.trials.size());
+    choice.undecided = std::count_if(result.trials.begin(), result.trials.end(), [](const TuneTrial& trial) {
+      return trial.end == TrialEnd::undecided;
+    });
     choice.untried = static_cast<std::int64_t>(result.untried);
     return outcome;
   }
@@ -157,8 +161,8 @@ void show_choice(const CaseGroup& group, const TunedChoice& choice, const char* 
           ? fmt::format(" instead of {}: {:.3f} x the time [{:.3f}, {:.3f}]", choice.planned, *choice.time_ratio,
                         choice.time_ratio_interval->low, choice.time_ratio_interval->high)
           : ", the plan's own";
-  fmt::print("{}: {}{}, {} tried, {} not{}\n", group.name(), choice.configuration, won, choice.tried, choice.untried,
-             remark);
+  fmt::print("{}: {}{}; {} tried, {} of them undecided, {} not tried{}\n", group.name(), choice.configuration, won,
+             choice.tried, choice.undecided, choice.untried, remark);
 }
 
 // Those without a choice, where a run is resumed; says what the others have.

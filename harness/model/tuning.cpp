@@ -62,6 +62,7 @@ TunedChoice decode_tuned_choice(Fields& fields) {
   choice.planned = telling_text(fields, "planned");
   decode_time_ratio(fields, choice);
   choice.tried = tuned_count(fields, "tried");
+  choice.undecided = tuned_count(fields, "undecided");
   choice.untried = tuned_count(fields, "untried");
   choice.run_id = telling_text(fields, "run_id");
   choice.records = distinct_texts(fields, "records", fields.texts("records"));
@@ -135,6 +136,7 @@ Json to_json(const TunedChoice& choice) {
           {"planned", choice.planned},
           {"time_ratio", ratio},
           {"tried", choice.tried},
+          {"undecided", choice.undecided},
           {"untried", choice.untried},
           {"run_id", choice.run_id},
           {"records", choice.records}};

@@ -21,7 +21,9 @@ struct TunedChoice {
   // Time with `configuration` over that with `planned`, measured once more at the end; absent where they are the same.
   std::optional<double> time_ratio;
   std::optional<Interval> time_ratio_interval;
-  std::int64_t tried = 0, untried = 0;  // configurations besides the plan's own
+  // Configurations besides the plan's own; of those tried, how many the time was too short, or the machine too noisy,
+  // to tell from the best.
+  std::int64_t tried = 0, undecided = 0, untried = 0;
   std::string run_id;                   // of the records of all trials
   std::vector<std::string> records;     // case ids of those that `time_ratio` is of
 };

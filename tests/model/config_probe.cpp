@@ -72,7 +72,7 @@ Record record_before_its_run() {
   record.device = {{"kind", "cpu"}, {"name", "a CPU"}, {"architecture", "x86_64/avx2"}, {"workers", 2}};
   record.target = "h100-sxm";
   record.reason = "the case's process ended without a record";
-  record.provenance = {{"label", ""}, {"seed", 1}, {"input_distribution", "normal"}};
+  record.provenance = {{"label", ""}, {"seed", 1}, {"input_distribution", "normal"}, {"configuration", "splits=2"}};
   return record;
 }
 

@@ -21,6 +21,7 @@ TuningFile file_with_two() {
             .time_ratio = 0.9,
             .time_ratio_interval = Interval{0.88, 0.93},
             .tried = 11,
+            .undecided = 3,
             .untried = 2,
             .run_id = "abc",
             .records = {"one", "two"}});
@@ -58,6 +59,7 @@ TEST(tuning, what_is_written_is_read_again) {
   ASSERT_NE(found, nullptr);
   EXPECT_EQ(found->configuration, "cuts=3,tile=low");
   EXPECT_EQ(found->records.size(), 2U);
+  EXPECT_EQ(found->undecided, 3);
   EXPECT_FALSE(after.choices[1].time_ratio);
 }
 
