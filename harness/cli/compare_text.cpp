@@ -24,7 +24,10 @@ std::string time_text(const std::optional<double>& seconds) { return seconds ? d
 
 std::string note_of(const CaseComparison& one) {
   std::string note = one.is_broken && one.verdict == CaseVerdict::not_comparable ? "broken: " + one.reason : one.reason;
-  if (one.runs_needed) note += fmt::format("; {} runs a side would tell", *one.runs_needed);
+  if (one.runs_needed)
+    note += fmt::format("; {} runs a side would tell", *one.runs_needed);
+  else if (one.verdict == CaseVerdict::ambiguous)
+    note += fmt::format("; more than {} runs a side: take a quieter machine or a larger --margin", kMostRunsASide);
   for (const std::string& remark : one.remarks) note += (note.empty() ? "" : "; ") + remark;
   return note;
 }

@@ -19,7 +19,6 @@ namespace {
 constexpr std::array<std::string_view, 5> kVerdicts = {"slower", "faster", "ambiguous", "not_comparable", "same"};
 constexpr std::array<std::string_view, 5> kSources = {"runs", "calibration", "cases", "stated", "assumed"};
 constexpr double kLeastVariance = 1e-12;  // of logarithms: a millionth, about what rounding in records does
-constexpr std::size_t kMostRuns = 100;    // a side; who would need more needs another machine
 
 double share_of_runs(std::size_t base, std::size_t now) {
   return 1.0 / static_cast<double>(base) + 1.0 / static_cast<double>(now);
@@ -105,7 +104,7 @@ std::optional<std::size_t> runs_to_settle(const Candidate& candidate, std::size_
   const double distance = std::abs(candidate.log_ratio) - std::log1p(options.margin);
   const double confidence =
       distance > 0.0 ? 1 - options.false_discoveries / static_cast<double>(cases) : options.confidence;
-  for (std::size_t runs = 2; runs <= kMostRuns; ++runs)
+  for (std::size_t runs = 2; runs <= kMostRunsASide; ++runs)
     if (half_width(scaled(*candidate.one_run, share_of_runs(runs, runs)), confidence) < std::abs(distance)) return runs;
   return std::nullopt;
 }

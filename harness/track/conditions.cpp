@@ -73,7 +73,7 @@ const std::set<std::string>& no_remark() {
                                               "price",         "price_hash",
                                               "label",         "suite",
                                               "suite_hash",    "git",
-                                              "copies"};
+                                              "copies",        "wire_multiprocessors"};
   return names;
 }
 
@@ -81,7 +81,8 @@ const std::set<std::string>& no_remark() {
 
 const std::vector<std::string>& condition_names() {
   static const std::vector<std::string> names = {
-      "basis", "caps", "clocks", "device", "driver", "input_distribution", "power_limit", "profile", "seed"};
+      "basis",       "caps",    "clocks", "device",              "driver", "input_distribution",
+      "power_limit", "profile", "seed",   "wire_multiprocessors"};
   return names;
 }
 
@@ -108,6 +109,7 @@ RunConditions conditions_of(const Record& record, const Json& environment) {
     conditions["profile"] = {text_of(*hash).substr(0, kShownDigits), std::nullopt, 0.0};
   put(conditions, "seed", at(provenance, {"seed"}));
   put(conditions, "input_distribution", at(provenance, {"input_distribution"}));
+  put(conditions, "wire_multiprocessors", at(provenance, {"wire_multiprocessors"}));
   for (const char* clock : {"sm_clock_hz", "memory_clock_hz"}) {
     const Json* lock = at(provenance, {"privileged", clock});
     conditions[fmt::format("clocks lock {}", clock)] = {lock == nullptr ? "not locked" : text_of(*lock), std::nullopt,

@@ -21,8 +21,9 @@ struct Condition {
 // By key: what `--allow` takes. A condition that is not recorded is absent.
 using RunConditions = std::map<std::string, Condition>;
 
-// device, driver, clocks, power_limit, profile, seed, input_distribution, basis, caps. The record's own word goes
-// before that of environment.json (null when there is none), which knows the driver.
+// device, driver, clocks, power_limit, profile, seed, input_distribution, basis, caps, wire_multiprocessors (how many
+// SMs a wire beside products has: another split is another plan). The record's own word goes before that of
+// environment.json (null when there is none), which knows the driver.
 RunConditions conditions_of(const Record& record, const Json& environment);
 
 const std::vector<std::string>& condition_names();

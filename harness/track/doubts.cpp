@@ -36,9 +36,8 @@ void warn_about_noise(ComparisonReport& report) {
         n));
   if (const std::size_t n = cases[static_cast<std::size_t>(NoiseSource::assumed)]; n > 0)
     report.warnings.push_back(
-        fmt::format("nothing shows how much runs of {} case{} differ: {:.3g} % is assumed (google/benchmark#1051); "
-                    "give several runs a "
-                    "side, --noise from `compare --calibrate`, or --run-noise",
+        fmt::format("nothing shows how much runs of {} case{} differ: {:.3g} % is assumed; give several runs a side, "
+                    "--noise from `compare --calibrate`, or --run-noise",
                     n, n == 1 ? "" : "s", 100 * kAssumedRunDeviation));
 }
 

@@ -116,7 +116,7 @@ class Compare(Folder):
         base, new = self.write_run("base", {}, cases=1), self.write_run("new", {0: 1.03}, cases=1)
         result = run("compare", base, new, "--gate")
         self.assertEqual(result.returncode, 0)
-        self.assertIn("1 % is assumed", result.stdout)
+        self.assertIn("2 % is assumed", result.stdout)
         self.assertEqual(run("compare", base, new, "--gate", "--strict").returncode, 4)
         self.assertEqual(run("compare", base, new, "--gate", "--run-noise", "0.1%").returncode, 3)
         self.assertEqual(run("compare", base, new, "--gate", "--run-noise", "0.1%", "--margin", "5%").returncode, 0)

@@ -17,10 +17,11 @@ struct Trial {
   Scenario scenario;
   std::size_t runs = 1;              // a side
   std::size_t calibration_runs = 0;  // beforehand
+  double margin = CompareOptions{}.margin;
 };
 
 ComparisonReport outcome(const Trial& trial, const Scenario& scenario, std::uint64_t seed) {
-  CompareOptions options;
+  CompareOptions options{.margin = trial.margin};
   if (trial.calibration_runs > 0)
     options.calibration =
         calibrate_noise(synthetic_side(trial.scenario, false, trial.calibration_runs, seed + 1000000), {}).noise;
@@ -68,7 +69,22 @@ TEST(compare_slow, equal_code_raises_no_alarm_in_the_whole_suite) {
        {.cases = 20, .common_noise = 0.01, .own_noise = 0.01, .own_noise_ratio = 4},
        3,
        0},
-      {"both, calibrated", {.cases = 20, .common_noise = 0.01, .own_noise = 0.01, .own_noise_ratio = 4}, 1, 8}};
+      {"both, calibrated", {.cases = 20, .common_noise = 0.01, .own_noise = 0.01, .own_noise_ratio = 4}, 1, 8},
+      {"runs differ by 2 %, one case", {.cases = 1, .samples = 50, .own_noise = 0.02}, 1, 0},
+      {"the same, four cases", {.cases = 4, .samples = 50, .own_noise = 0.02}, 1, 0},
+      {"the same, five cases", {.cases = 5, .samples = 50, .own_noise = 0.02}, 1, 0},
+      {"the same, twenty cases", {.cases = 20, .samples = 50, .own_noise = 0.02}, 1, 0},
+      {"the same, cases differ fourfold in noise",
+       {.cases = 20, .samples = 50, .own_noise = 0.02, .own_noise_ratio = 4},
+       1,
+       0},
+      {"the same, two runs against two", {.cases = 20, .samples = 50, .own_noise = 0.02}, 2, 0},
+      {"a run moves all of its cases by 2 %", {.cases = 20, .samples = 50, .common_noise = 0.02}, 1, 0},
+      {"the same, three cases", {.cases = 3, .samples = 50, .common_noise = 0.02}, 1, 0},
+      {"1.4 % of all and 1.4 % of each",
+       {.cases = 20, .samples = 50, .common_noise = 0.014, .own_noise = 0.014},
+       1,
+       0}};
   for (const Trial& trial : trials) {
     const std::size_t alarms = false_alarms(trial, kSuites);
     EXPECT_LT(alarms, kSuites / 20) << trial.name;
@@ -90,7 +106,16 @@ TEST(compare_slow, three_percent_are_found) {
                                      {"1 % samples, ten runs beforehand, three a side",
                                       {.cases = 20, .common_noise = 0.001, .own_noise = 0.0015},
                                       3,
-                                      10}};
+                                      10},
+                                     {"runs differ by 1 %, margin 0.5 %, ten runs",
+                                      {.cases = 20, .samples = 30, .own_noise = 0.01},
+                                      10,
+                                      0,
+                                      0.005},
+                                     {"runs differ by 1 %, margin 2 %, eighty runs",
+                                      {.cases = 20, .samples = 30, .own_noise = 0.01},
+                                      80,
+                                      0}};
   for (const Trial& trial : trials) {
     const std::size_t count = found(trial, kSuites);
     EXPECT_GT(count, kSuites * 95 / 100) << trial.name;

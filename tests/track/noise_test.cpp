@@ -153,7 +153,7 @@ TEST(run_noise, a_shift_of_all_cases_may_be_the_machine_up_to_what_runs_do) {
   const std::optional<TwoPartNoise> small = spread_from_other_cases(std::vector<double>(10, 0.005), variances, 0);
   EXPECT_NEAR(small->common_variance, 0.005 * 0.005, 1e-12);
   const std::optional<TwoPartNoise> large = spread_from_other_cases(std::vector<double>(10, 0.3), variances, 0);
-  EXPECT_NEAR(large->common_variance, 2 * 0.01 * 0.01, 1e-12) << "30 % is no noise";
+  EXPECT_NEAR(large->common_variance, 2 * 0.02 * 0.02, 1e-12) << "30 % is no noise";
 }
 
 }  // namespace
