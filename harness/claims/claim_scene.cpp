@@ -60,6 +60,8 @@ Prepared prepared_or_missing(const Derivation& derivation, const Scene& scene) {
     Prepared prepared;
     prepared.missing.push_back(error.message());
     return prepared;
+  } catch (const Error& error) {
+    rethrow_with_place(scene.claim, error);
   }
 }
 
@@ -72,6 +74,11 @@ void require_inputs(Prepared& prepared, const Claim& claim) {
 }
 
 }  // namespace
+
+void rethrow_with_place(const Claim& claim, const Error& error) {
+  if (error.fault() != Fault::config || error.message().starts_with(claim.file->path)) throw;
+  claim.reject("", error.message(), error.remedy());
+}
 
 const Derivation* derivation_of(const Claim& claim) { return Registry<Derivation>::instance().find(claim.kind); }
 

@@ -13,6 +13,8 @@
 
 namespace chokepoint {
 
+class Error;
+
 struct ClaimOptions {
   std::string configs;  // folder, for models and tables
   std::vector<Profile> profiles;
@@ -37,6 +39,10 @@ Claim with_numbers(Claim claim, const std::map<std::string, double>& numbers);
 
 // The claim's own route, or its kind's first.
 std::string route_of(const Claim& claim);
+
+// Within a handler: throws the error on, with the claim's place where it has none. What a draw or a plan came to is in no
+// key, but in this claim.
+[[noreturn]] void rethrow_with_place(const Claim& claim, const Error& error);
 
 // The claim has a derivation. An assumption that is set is drawn no more. Throws Error{config}.
 Prepared prepared_for(const Claim& claim, const ClaimOptions& options, const std::string& route);

@@ -165,8 +165,7 @@ ClaimOutcome outcome_of(const Claim& claim, const ClaimOptions& options) {
   try {
     return derived_outcome(claim, options);
   } catch (const Error& error) {
-    if (error.fault() != Fault::config || error.message().starts_with(claim.file->path)) throw;
-    claim.reject("", error.message(), error.remedy());  // what a draw came to is in no key, but in this claim
+    rethrow_with_place(claim, error);
   }
 }
 

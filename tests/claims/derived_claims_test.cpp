@@ -267,6 +267,18 @@ TEST(derived_claims, a_model_without_further_predicted_tokens_has_its_flop_count
   EXPECT_EQ(outcome_of(claim, test_options()).verdict, Verdict::arith_ok);
 }
 
+TEST(derived_claims, what_is_wrong_with_a_plan_is_said_with_the_claims_place) {
+  Claim claim = shipped_claim("dsv3.comm.deepep_normal");
+  claim.model.set("topk", 2e12);
+  try {
+    settable_keys(claim, test_options());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message().rfind(claim.file->path + ":", 0), 0U) << error.what();
+    EXPECT_NE(error.message().find(claim.id), std::string::npos) << error.what();
+  }
+}
+
 TEST(derived_claims, serving_of_a_model_that_is_not_modelled_is_not_testable_and_no_error) {
   Claim claim = shipped_claim("dsv3.serve.decode");
   claim.workload.set("model", std::string("qwen3-235b-a22b"));
