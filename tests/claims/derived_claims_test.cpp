@@ -1,8 +1,10 @@
 // What ships: golden numbers of the claims whose derivation simulates or counts something, and the traps others fell
 // in.
 #include <algorithm>
+#include <cmath>
 
 #include "harness/base/files.hpp"
+#include "harness/base/random.hpp"
 #include "harness/base/strings.hpp"
 #include "harness/claims/claim_kernels.hpp"
 #include "tests/claims/claims_help.hpp"
@@ -165,6 +167,34 @@ TEST(derived_claims, serving_on_a_machine_without_kernels_is_not_testable_and_on
   EXPECT_EQ(outcome_of(training, test_options()).verdict, Verdict::not_testable) << "it does not multiply in fp8";
   claim.hardware = "h20";
   EXPECT_LT(outcome_of(claim, test_options()).rows[0].spread.point, 0.3 * h800);  // 78 SMs at 148 TFLOP/s
+}
+
+// A leaf of a shipped claim is replaced by something that does not belong there: what comes is finite, or refused with
+// the file and a remedy.
+TEST(derived_claims, a_claim_with_a_wrong_value_gets_finite_numbers_or_a_refusal_with_its_place) {
+  const std::vector<Json> wrong = {0, -1, 1e300, 1e-300, 1e15, 7, "", "x", nullptr, true, Json::array(), "h20"};
+  ClaimOptions options = test_options();
+  options.plan.draws = 100;
+  int refused = 0, derived = 0;
+  const std::vector<Claim> claims = load_claims(kConfigs);
+  for (std::uint64_t round = 0; round < 600; ++round) {
+    const Claim& shipped = claims[random_below(3, round, 0, claims.size())];
+    Json claim = shipped.file->value.at(Json::json_pointer(shipped.pointer));
+    const Json leaves = claim.flatten();
+    const auto leaf = std::next(leaves.begin(), static_cast<std::ptrdiff_t>(random_below(3, round, 1, leaves.size())));
+    claim[Json::json_pointer(leaf.key())] = wrong[random_below(3, round, 2, wrong.size())];
+    try {
+      for (const RowOutcome& row : outcome_of(decoded(claim), options).rows)
+        EXPECT_TRUE(std::isfinite(row.spread.p5) && std::isfinite(row.spread.p95)) << leaf.key();
+      ++derived;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.message().rfind("test.json:", 0), 0U) << error.what();
+      EXPECT_FALSE(error.remedy().empty()) << error.what();
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 300);
+  EXPECT_GT(derived, 60);
 }
 
 // 256 tokens of 8 experts each, one on each of 8 GPUs of 64 in turn: even over all 64. With `skew` every fourth token
