@@ -23,20 +23,22 @@ class SliceStore {
   __device__ SliceStore(unsigned char* staging, unsigned barrier)
       : staging_(staging), barrier_(barrier), thread_(static_cast<int>(threadIdx.x % 128)) {}
 
-  // The 64 x kN sums at (row, column) of the output; slices that begin at or beyond `columns` are left out.
+  // The 64 x kN sums at (row, column) of the output; slices that begin at or beyond `columns` are left out. Boxes are
+  // whole slices: where those do not divide the tile, the last one begins earlier and stores some columns again, or it
+  // would write over the next tile's.
   template <int kN>
   __device__ void tile(const TensorMap* map, const float (&d)[kN / 2], int column, int row, int columns) {
-    static_assert(kN % 16 == 0, "pairs of column groups");
+    static_assert(kN % 16 == 0 && kN >= kSliceColumns, "pairs of column groups, a slice at least");
 #pragma unroll
     for (int slice = 0; slice < (kN + kSliceColumns - 1) / kSliceColumns; ++slice) {
       if (column + slice * kSliceColumns >= columns) return;
+      const int begin = slice * kSliceColumns < kN - kSliceColumns ? slice * kSliceColumns : kN - kSliceColumns;
       unsigned char* target = staging_ + slot_ * kSliceBytes;
       if (thread_ == 0) tma_store_wait_read<kStoreSlices - 1>();
       barrier_sync(barrier_, 128);
 #pragma unroll
       for (int j = 0; j < kSliceColumns / 16; ++j) {
-        const int first = slice * kSliceColumns / 2 + j * 8;  // register
-        if (first >= kN / 2) break;
+        const int first = begin / 2 + j * 8;  // register
         const std::uint32_t pairs[4] = {pack_bf16(d[first], d[first + 1]), pack_bf16(d[first + 2], d[first + 3]),
                                         pack_bf16(d[first + 4], d[first + 5]), pack_bf16(d[first + 6], d[first + 7])};
         stmatrix_x4(target + stmatrix_offset(thread_, j), pairs);
@@ -44,7 +46,7 @@ class SliceStore {
       fence_proxy_async();
       barrier_sync(barrier_, 128);
       if (thread_ == 0) {
-        tma_store_2d(map, target, column + slice * kSliceColumns, row);
+        tma_store_2d(map, target, column + begin, row);
         tma_store_commit();
       }
       slot_ = slot_ + 1 == kStoreSlices ? 0 : slot_ + 1;
