@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <iostream>
 #include <iterator>
 #include <sstream>
+#include <string_view>
 
 #include "harness/base/error.hpp"
 #include "harness/base/files.hpp"
@@ -21,11 +23,13 @@ namespace {
 
 constexpr double kMostReferenceFlop = 5e9;  // per problem: all rows of small ones, a spread of large ones
 constexpr double kPatience_s = 60.0, kPatiencePerLine_s = 20.0;
+constexpr unsigned kLaunchPatience_s = 20;  // on a GPU, where a launch takes milliseconds
 
 struct VerifyAllFlags {
   std::vector<std::string> lists;
   std::string device = "cpu";
   bool worker = false;
+  unsigned launch_patience_s = 0;  // of a worker; 0: without end, for tools that slow kernels down
 };
 
 // "matmul cuda_simple bf16 m=129,n=257,k=100"; '#' begins a comment.
@@ -53,7 +57,31 @@ struct CaseOutcome {
   std::string verdict, text;
 };
 
-CaseOutcome check_line(const Line& line, Device& device) {
+// A kernel that hangs costs its own case alone, and little of a machine that is lent for minutes.
+int answers_of_worker = -1;
+
+void answer_for_hung(int) {
+  constexpr std::string_view kAnswer = "FAILED\ta launch did not end in time\n";
+  if (::write(answers_of_worker, kAnswer.data(), kAnswer.size()) < 0) std::_Exit(1);
+  std::_Exit(kSomeCaseFailed);
+}
+
+class LaunchPatience {
+ public:
+  LaunchPatience(const Device& device, unsigned patience_s) {
+    if (device.facts().kind == "cuda") ::alarm(patience_s);
+  }
+  ~LaunchPatience() { ::alarm(0); }
+};
+
+Tensor& launched(Launch& launch, const Device& device, unsigned patience_s) {
+  const LaunchPatience patience(device, patience_s);
+  launch.poison();
+  launch.run();
+  return launch.output();
+}
+
+CaseOutcome check_line(const Line& line, Device& device, unsigned patience_s) {
   const Operation& operation = find_operation(line.operation);
   const Kernel& kernel = find_kernel(line.operation, line.kernel);
   const Shape shape = complete_shape(operation, parse_shape(line.shape));
@@ -66,9 +94,7 @@ CaseOutcome check_line(const Line& line, Device& device) {
   const Answer answer = answer_of(*problem, kMostReferenceFlop);
   Verification verification;
   for (int run = 0; run < 2; ++run) {  // twice: a launch has to be repeatable
-    launch->poison();
-    launch->run();
-    verification = compare(*problem, answer, launch->output());
+    verification = compare(*problem, answer, launched(*launch, device, patience_s));
     if (!verification.passed) break;
   }
   return {verification.passed ? "ok" : "WRONG",
@@ -78,10 +104,12 @@ CaseOutcome check_line(const Line& line, Device& device) {
 }
 
 // Reads cases on standard input, answers with one line each as it goes: what a fault cuts off is known by number.
-void serve(const std::string& device_name) {
+void serve(const std::string& device_name, unsigned patience_s) {
   const std::string input(std::istreambuf_iterator<char>(std::cin), {});
   const int answers = ::dup(STDOUT_FILENO);  // libraries that print must not break the protocol
   ::dup2(STDERR_FILENO, STDOUT_FILENO);
+  answers_of_worker = answers;
+  std::signal(SIGALRM, answer_for_hung);
   FILE* out = ::fdopen(answers, "w");
   const std::unique_ptr<Device> device = open_device(device_name);
   for (const std::string& text : split(input, '\n')) {
@@ -89,7 +117,7 @@ void serve(const std::string& device_name) {
     if (!line) continue;
     CaseOutcome outcome;
     try {
-      outcome = check_line(*line, *device);
+      outcome = check_line(*line, *device, patience_s);
     } catch (const Error& error) {
       if (error.fault() == Fault::config) throw;
       outcome = {error.fault() == Fault::unsupported ? "skipped" : "FAILED", error.what()};
@@ -115,7 +143,8 @@ std::vector<Line> read_lists(const std::vector<std::string>& files) {
 void verify_all(const VerifyAllFlags& flags, Session& session) {
   const std::vector<Line> lines = read_lists(flags.lists);
   const std::vector<std::string> worker = {session.program, "--configs", session.configs, "verify_all",
-                                           "--worker",      "--device",  flags.device};
+                                           "--worker",      "--device",  flags.device,
+                                           "--launch-patience", fmt::format("{}", kLaunchPatience_s)};
   open_device(flags.device);  // one error where there is none, instead of one per case
   std::vector<CaseOutcome> outcomes;
   while (outcomes.size() < lines.size()) {
@@ -156,8 +185,9 @@ const Register<Command> verify_all_command{
            ->option_text("FILE..");
        app.add_option("--device", flags->device, "cpu or cuda:N")->option_text("DEVICE");
        app.add_flag("--worker", flags->worker, "answer cases from standard input")->group("");
+       app.add_option("--launch-patience", flags->launch_patience_s, "seconds that a launch on a GPU may take")->group("");
        app.callback([flags, &session] {
-         if (flags->worker) return serve(flags->device);
+         if (flags->worker) return serve(flags->device, flags->launch_patience_s);
          if (flags->lists.empty())
            throw Error(Fault::config, "verify_all needs a list", "tests/device/ has some");
          verify_all(*flags, session);
