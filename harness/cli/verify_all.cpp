@@ -185,7 +185,8 @@ const Register<Command> verify_all_command{
            ->option_text("FILE..");
        app.add_option("--device", flags->device, "cpu or cuda:N")->option_text("DEVICE");
        app.add_flag("--worker", flags->worker, "answer cases from standard input")->group("");
-       app.add_option("--launch-patience", flags->launch_patience_s, "seconds that a launch on a GPU may take")->group("");
+       app.add_option("--launch-patience", flags->launch_patience_s, "seconds that a launch on a GPU may take")
+           ->group("");
        app.callback([flags, &session] {
          if (flags->worker) return serve(flags->device, flags->launch_patience_s);
          if (flags->lists.empty())

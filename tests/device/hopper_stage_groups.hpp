@@ -83,6 +83,7 @@ inline std::string check_groups(const GroupsCase& test) {
   task.c = c;
   const GroupedLaunch product(
       task, grouped_plan_with(ProductTileName::wide, task, {.multiprocessors = test.multiprocessors}));
+  bring_memory();
   product.enqueue(nullptr);
   product.enqueue(nullptr);  // a launch has to be repeatable
   const std::string name = fmt::format("groups {} n={} k={} capacity={} gated={} fp8={}", fmt::join(test.rows, ","),

@@ -49,6 +49,7 @@ inline std::string check_scaled_product(const ScaledCase& test) {
   const ProductPlan plan = product_plan_with(test.name, test.cuts, task, {.multiprocessors = test.multiprocessors});
   if (plan.workspace_bytes() > 0) task.workspace = common_memory(static_cast<std::size_t>(plan.workspace_bytes()));
   const Product product(task, plan);
+  bring_memory();
   product.enqueue(nullptr);
   product.enqueue(nullptr);
   const std::string name = fmt::format("tile {} {} m={} n={} k={} cuts={}", tile_name(test.name),

@@ -11,9 +11,11 @@
 
 namespace chokepoint::hopper::stages {
 
-// Memory that host and GPU see, zeroed, kept until the program ends; and the end of all launches, with what they met.
-// Defined by whoever runs the stages.
+// Memory that host and GPU see, zeroed, kept until the program ends; all of it brought to the GPU, before launches, so
+// that TMA meets no page that is elsewhere; and the end of all launches, with what they met. Defined by whoever runs the
+// stages.
 void* common_memory(std::size_t bytes);
+void bring_memory();
 std::string finish();
 
 template <class T>

@@ -4,6 +4,8 @@
 #include <cuda_runtime.h>
 
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include "kernels/common/cuda/hopper/grouped.cuh"
 // The launches of products, with the kernels that the stages use.
@@ -32,6 +34,7 @@ namespace stages {
 namespace {
 
 WaitReport* report = nullptr;
+std::vector<std::pair<void*, std::size_t>> shared_memory;
 
 std::string text_of(const WaitReport& waited) {
   const char* roles[] = {"producer", "consumer", "pace", "other"};
@@ -89,7 +92,20 @@ void* common_memory(std::size_t bytes) {
   if (cudaMallocManaged(&memory, bytes) != cudaSuccess)
     throw Error(Fault::device, fmt::format("no {} bytes of managed memory", bytes), "free some");
   std::memset(memory, 0, bytes);
+  shared_memory.emplace_back(memory, bytes);
   return memory;
+}
+
+// What refuses to be brought comes when it is asked for.
+void bring_memory() {
+  for (const auto& [memory, bytes] : shared_memory) {
+#if CUDART_VERSION >= 13000
+    cudaMemPrefetchAsync(memory, bytes, cudaMemLocation{cudaMemLocationTypeDevice, 0}, 0, nullptr);
+#else
+    cudaMemPrefetchAsync(memory, bytes, 0, nullptr);
+#endif
+  }
+  cudaGetLastError();
 }
 
 std::string finish() {

@@ -53,6 +53,7 @@ inline std::string check_box(const BoxCase& test) {
   for (int i = 0; i < test.rows * pitch; ++i) matrix[i] = static_cast<unsigned char>(i * 11 + i / 251 + 1);
   const unsigned bytes = static_cast<unsigned>(test.box_rows * test.box_columns * element);
   auto* out = common<unsigned char>(bytes);
+  bring_memory();
   launch(dump_box, dim3(1), dim3(128), bytes + kBarrierBytes, nullptr,
          encode_tensor_map(matrix_boxes(matrix, test.element, {.rows = test.rows, .columns = test.columns},
                                         {.rows = test.box_rows, .columns = test.box_columns}, 0, test.swizzle)),
@@ -92,6 +93,7 @@ inline std::string tma_three_dimensions() {
   auto* out = common<std::uint16_t>(kBytes / 2);
   const TensorBoxes boxes{.address = matrix, .rank = 3, .dims = {64, 8, 2, 1, 1}, .pitch_bytes = {128, 1024},
                           .box = {64, 8, 2, 1, 1}};
+  bring_memory();
   launch(dump_box, dim3(1), dim3(128), kBytes + kBarrierBytes, nullptr, encode_tensor_map(boxes), 3, 0, 0, 0, kBytes,
          reinterpret_cast<unsigned char*>(out));
   if (const std::string trouble = finish(); !trouble.empty()) return trouble;
@@ -130,6 +132,7 @@ inline std::string check_gathered(int box_rows) {
   constexpr int kRows = 64;
   std::uint16_t* matrix = bf16_matrix(kRows, 64, 7);
   auto* out = common<std::uint16_t>(kRows * 64);
+  bring_memory();
   launch(gather_tile, dim3(1), dim3(128), kRows * kTileRowBytes + kBarrierBytes, nullptr,
          encode_tensor_map(matrix_boxes(matrix, TensorElement::bf16, {.rows = kRows, .columns = 64},
                                         {.rows = box_rows, .columns = 64})),
@@ -241,6 +244,7 @@ std::string check_products() {
   const TensorMap b_map = encode_tensor_map(
       matrix_boxes(b, kType, {.rows = kRows, .columns = kColumns}, {.rows = kRows, .columns = kMn ? 64 : kK}));
   constexpr std::size_t kSharedBytes = std::size_t{64} * 128 + kRows * kColumns * kElement + kBarrierBytes;
+  bring_memory();
   launch(one_warpgroup<kN, kForm>, dim3(1), dim3(128), kSharedBytes, nullptr, a_map, b_map, a, c);
   const std::string name = fmt::format("n {} form {}", kN, static_cast<int>(kForm));
   if (const std::string trouble = finish(); !trouble.empty()) return name + ": " + trouble;
@@ -285,6 +289,7 @@ __global__ void __launch_bounds__(128) store_tile(const __grid_constant__ Tensor
 inline std::string check_stored(int columns) {
   constexpr int kRows = 50, kPitch = 208;
   auto* out = common<std::uint16_t>(std::size_t{kRows + 1} * kPitch);
+  bring_memory();
   launch(store_tile, dim3(1), dim3(128), kStoreBytes, nullptr,
          encode_tensor_map(matrix_boxes(out, TensorElement::bf16, {.rows = kRows, .columns = columns},
                                         {.rows = 64, .columns = kSliceColumns}, kPitch)),
@@ -327,6 +332,7 @@ inline std::string check_product(const ProductCase& test) {
   const ProductPlan plan = product_plan_with(test.name, test.cuts, task, {.multiprocessors = test.multiprocessors});
   if (plan.workspace_bytes() > 0) task.workspace = common_memory(static_cast<std::size_t>(plan.workspace_bytes()));
   const Product product(task, plan);
+  bring_memory();
   product.enqueue(nullptr);
   product.enqueue(nullptr);  // a launch has to be repeatable
   const std::string name = fmt::format("tile {} {} m={} n={} k={} cuts={}", static_cast<int>(test.name),
