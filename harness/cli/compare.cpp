@@ -82,8 +82,15 @@ std::string rendered_comparison(const ComparisonText& text, const CompareFlags& 
   return render_table(text, style_of(STDOUT_FILENO), flags.all);
 }
 
+std::string devices_in(const RunSet& set) {
+  std::set<std::string> devices;
+  for (const RunRecords& run : set.runs)
+    for (const Record& record : run.records) devices.insert(conditions_of(record, Json()).at("device").text);
+  return joined(std::vector(devices.begin(), devices.end()), " and ");
+}
+
 // Nothing compared is no comparison: the first obstacle, and how to lift it.
-void require_something(const ComparisonReport& report) {
+void require_something(const ComparisonReport& report, const RunSet& base, const RunSet& now) {
   if (report.count(CaseVerdict::not_comparable) < report.cases.size() || report.broken() > 0) return;
   for (const ConditionChange& change : report.changes)
     if (!change.is_allowed)
@@ -91,6 +98,9 @@ void require_something(const ComparisonReport& report) {
                   fmt::format("no case can be compared: {} differs in {} cases ({} and {})", change.mismatch.name,
                               change.cases, change.mismatch.base, change.mismatch.now),
                   fmt::format("compare runs made under equal conditions, or give --allow {}", change.mismatch.name));
+  if (const std::string was = devices_in(base), is = devices_in(now); was != is)
+    throw Error(Fault::config, fmt::format("no case can be compared: base ran on {}, new on {}", was, is),
+                "compare two runs of one machine");
   throw Error(Fault::config,
               fmt::format("no case can be compared; the first one, {}, is not since it is {}",
                           report.cases.front().case_id, report.cases.front().reason),
@@ -128,7 +138,7 @@ void compare(const CompareFlags& flags, const CompareOptions& wanted, Session& s
     options.calibration = stored.noise;
   }
   const ComparisonReport report = compare_runs(base.runs, now.runs, options);
-  require_something(report);
+  require_something(report, base, now);
   const ComparisonText text{&report, side_text_of(flags.paths[0], base), side_text_of(flags.paths[1], now),
                             judge(report, flags.strict), flags.strict};
   put(flags.output, rendered_comparison(text, flags, session));

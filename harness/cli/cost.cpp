@@ -12,6 +12,7 @@
 #include "harness/base/strings.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/cli/named_estimates.hpp"
+#include "harness/cli/runs.hpp"
 #include "harness/report/cost_text.hpp"
 
 namespace chokepoint {
@@ -20,7 +21,7 @@ namespace {
 struct CostFlags {
   std::vector<std::string> paths, prices_of, purchases, settings;
   std::string format = "table", output, prices, costs, facility = "colocation", reference;
-  bool owned = false;
+  bool owned = false, skip_unreadable = false;
   std::uint64_t seed = 1;
 };
 
@@ -61,18 +62,14 @@ void cost(const CostFlags& flags, Session& session) {
     throw Error(Fault::config, "--purchase is for machines one owns", "add --owned");
   if (flags.owned && !flags.prices_of.empty())
     throw Error(Fault::config, "--price is for machines one rents", "leave out --owned, or give --purchase");
-  const CostReport report = make_cost_report(read_records(flags.paths), cost_options_of(flags, session));
+  const CostReport report = make_cost_report(read_records(flags.paths, {.skip_unreadable = flags.skip_unreadable}),
+                                             cost_options_of(flags, session));
   const std::string text = rendered_cost(report, session.json ? "json" : flags.format);
   if (flags.output.empty())
     fmt::print("{}", text);
   else
     replace_file(flags.output, text);
-  for (const Place& place : report.set.cut_lines)
-    fmt::print(stderr,
-               "error: {}:{}: the record ends too soon; all others are counted\n"
-               "  fix: finish that run with `chokepoint run SUITE --out DIR --resume`\n",
-               place.file, place.line);
-  if (!report.set.cut_lines.empty()) session.exit_code = kUsage;
+  if (tell_missing(report.set, flags.skip_unreadable)) session.exit_code = kUsage;
 }
 
 const Register<Command> cost_command{
@@ -108,6 +105,8 @@ const Register<Command> cost_command{
            ->option_text("NAME=VALUE");
        app.add_option("--format", flags->format, "table, markdown, json")->option_text("NAME");
        app.add_option("-o,--output", flags->output, "file to write instead of stdout")->option_text("FILE");
+       app.add_flag("--skip-unreadable", flags->skip_unreadable,
+                    "use the records that can be read, and name the lines that cannot");
        app.add_option("--seed", flags->seed, "of the draws")->option_text("N");
        app.callback([flags, &session] { cost(*flags, session); });
      }}};

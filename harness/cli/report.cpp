@@ -10,13 +10,17 @@
 #include "harness/base/files.hpp"
 #include "harness/base/strings.hpp"
 #include "harness/cli/command.hpp"
+#include "harness/cli/report_beside.hpp"
+#include "harness/cli/runs.hpp"
 
 namespace chokepoint {
 namespace {
 
 struct ReportFlags {
-  std::vector<std::string> paths;
+  std::vector<std::string> paths, metrics;
+  bool skip_unreadable = false;
   std::string format, output, prices;
+  BesideFlags beside;
 };
 
 // What the user names, else what the file's ending says, else a table.
@@ -34,24 +38,29 @@ std::string known_formats() {
   return joined(names, ", ");
 }
 
+// What only some formats show must not be asked of the others in vain.
+void require_place_for_beside(const BesideFlags& flags, const std::string& format) {
+  if (find_format(format).shows_beside || (flags.history.empty() && flags.claims.empty())) return;
+  throw Error(Fault::config,
+              fmt::format("{} is not shown in format {}", flags.history.empty() ? "--claims" : "--history", format),
+              "write a page: -o report.html");
+}
+
 void report(const ReportFlags& flags, Session& session) {
-  RecordSet set = read_records(flags.paths);
-  const std::vector<Place> cut = set.cut_lines;
+  const std::string format = format_of(flags, session);
+  require_place_for_beside(flags.beside, format);
   const std::optional<std::string> choice = flags.prices.empty() ? std::nullopt : std::optional(flags.prices);
-  const std::string text =
-      render_report(format_of(flags, session), std::move(set),
-                    {load_price_books(session.configs), choice}, style_of(STDOUT_FILENO));
+  ReportInput input = make_report(read_records(flags.paths, {.skip_unreadable = flags.skip_unreadable}),
+                                  {load_price_books(session.configs), choice});
+  keep_metrics(flags.metrics, input);
+  if (find_format(format).shows_beside) input.beside = beside_of(flags.beside, input.set, session.configs);
+  const std::string text = find_format(format).render(input, style_of(STDOUT_FILENO));
   if (flags.output.empty())
     fmt::print("{}", text);
   else
     replace_file(flags.output, text);
   // What is intact has been shown; that something is missing has to be an error all the same.
-  for (const Place& place : cut)
-    fmt::print(stderr,
-               "error: {}:{}: the record ends too soon (a crash or a full disk); all others are shown\n"
-               "  fix: finish that run with `chokepoint run SUITE --out DIR --resume`\n",
-               place.file, place.line);
-  if (!cut.empty()) session.exit_code = kUsage;
+  if (tell_missing(input.set, flags.skip_unreadable)) session.exit_code = kUsage;
 }
 
 const Register<Command> report_command{
@@ -69,6 +78,18 @@ const Register<Command> report_command{
        app.add_option("--prices", flags->prices,
                       "price book, e.g. 2025-02_deepseek (default: the newest market)")
            ->option_text("BOOK");
+       app.add_option("--metric", flags->metrics, "only these metrics (`list metrics`), for a tool that tracks a few")
+           ->delimiter(',')
+           ->option_text("NAME,..");
+       app.add_flag("--skip-unreadable", flags->skip_unreadable,
+                    "use the records that can be read, and name the lines that cannot");
+       app.add_option("--history", flags->beside.history,
+                      "page only: what these cases took commit by commit, from the file of `history add`")
+           ->option_text("FILE");
+       app.add_option("--claims", flags->beside.claims,
+                      "page only: published claims and their verdicts, ids or globs: '*' for all")
+           ->allow_extra_args(false)
+           ->option_text("ID");
        app.callback([flags, &session] { report(*flags, session); });
      }}};
 

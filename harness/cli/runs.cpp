@@ -9,7 +9,6 @@
 #include "harness/base/error.hpp"
 #include "harness/base/files.hpp"
 #include "harness/base/strings.hpp"
-#include "harness/report/records.hpp"
 
 namespace chokepoint {
 namespace {
@@ -87,6 +86,19 @@ RunSet read_runs(const std::string& text, bool skip_unreadable) {
 
 void tell_unreadable(const RunSet& set) {
   for (const std::string& line : set.unreadable) fmt::print(stderr, "warning: skipped {}\n", line);
+}
+
+bool tell_missing(const RecordSet& set, bool skip_unreadable) {
+  for (const Unreadable& line : set.unreadable) fmt::print(stderr, "warning: skipped {}\n", line.why);
+  for (const Place& place : set.cut_lines)
+    if (skip_unreadable)
+      fmt::print(stderr, "warning: skipped {}:{}: the record ends too soon\n", place.file, place.line);
+    else
+      fmt::print(stderr,
+                 "error: {}:{}: the record ends too soon (a crash or a full disk); all others are shown\n"
+                 "  fix: finish that run with `chokepoint run SUITE --out DIR --resume`\n",
+                 place.file, place.line);
+  return !skip_unreadable && !set.cut_lines.empty();
 }
 
 }  // namespace chokepoint

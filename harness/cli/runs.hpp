@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/report/records.hpp"
 #include "harness/track/compare.hpp"
 
 namespace chokepoint {
@@ -21,5 +22,9 @@ RunSet read_runs(const std::string& text, bool skip_unreadable);
 
 // One line on stderr for each line that was skipped.
 void tell_unreadable(const RunSet& set);
+
+// One error on stderr for each line that ends too soon, or a warning for each line that was skipped because the user
+// said so. True where something is missing that the user did not agree to.
+bool tell_missing(const RecordSet& set, bool skip_unreadable);
 
 }  // namespace chokepoint

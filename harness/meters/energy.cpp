@@ -20,6 +20,18 @@ void append(std::vector<EnergyTrial> more, std::vector<EnergyTrial>& trials) {
   trials.insert(trials.end(), more.begin(), more.end());
 }
 
+// Instant power from the beginning of the load on, with the windows that were cut from it.
+std::optional<RecordedTrace> energy_trace_of(const PowerTrace& seen, const LoadLog& log, const std::vector<EnergyTrial>& trials) {
+  RecordedTrace trace{.source = "nvml instant power", .load = "energy", .points = {}, .windows_s = {}};
+  for (const PowerPoint& point : seen.power)
+    if (point.at_s >= log.began_s()) trace.points.push_back({point.at_s - log.began_s(), point.w, std::nullopt, std::nullopt});
+  if (trace.points.size() < 2) return std::nullopt;
+  trace.points = thinned(trace.points);
+  for (const EnergyTrial& trial : trials)
+    trace.windows_s.push_back({trial.from_s - log.began_s(), trial.from_s + trial.window_s - log.began_s()});
+  return trace;
+}
+
 // Loads the device for `count` windows and appends them.
 void load_and_cut(PowerInstrument& instrument, const InstrumentFacts& facts, const EnergySettings& settings,
                   const KeepBusy& keep_busy, std::size_t count, Poller* poller, EnergyMeasurement& result) {
@@ -37,13 +49,14 @@ void load_and_cut(PowerInstrument& instrument, const InstrumentFacts& facts, con
   const double whole_s = static_cast<double>(count) * (window_s + 2.0 * tick_s) + 2.0 * tick_s + settings.lead_out_s;
   keep_busy_until(instrument, led_in_s + whole_s, keep_busy, log);
   const PowerTrace& trace = recording.finish();
-  if (trace.ticks.size() >= 2) {
-    append(counter_trials(trace, log, led_in_s, window_s, count, facts), result.trials);
-    return;
-  }
-  PowerTrials power = power_trials(trace, log, led_in_s, window_s, count, facts);
-  append(std::move(power.trials), result.trials);
-  if (!power.refusal.empty()) result.refusal = std::move(power.refusal);
+  PowerTrials cut;
+  if (trace.ticks.size() >= 2)
+    cut.trials = counter_trials(trace, log, led_in_s, window_s, count, facts);
+  else
+    cut = power_trials(trace, log, led_in_s, window_s, count, facts);
+  if (!result.trace) result.trace = energy_trace_of(trace, log, cut.trials);
+  append(std::move(cut.trials), result.trials);
+  if (!cut.refusal.empty()) result.refusal = std::move(cut.refusal);
 }
 
 void add_idle(EnergyMeasurement& result) {

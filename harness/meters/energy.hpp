@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "harness/meters/energy_trials.hpp"
+#include "harness/model/recorded_trace.hpp"
 
 namespace chokepoint {
 
@@ -61,6 +62,7 @@ struct EnergyMeasurement {
   double window_s = 0.0;       // shortest
   InstrumentFacts instrument;
   std::vector<EnergyTrial> trials;
+  std::optional<RecordedTrace> trace;  // of the first load, instant power; absent where that did not move
   // low_confidence, suspect (two readings disagree), no_second_opinion, idle_unsteady, no_counter (joules from
   // instant power; then always no_second_opinion too, as its trailing average comes from the same sensor)
   std::vector<std::string> flags;

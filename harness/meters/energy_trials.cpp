@@ -48,6 +48,7 @@ double widest_gap_s(double window_s) { return std::min(3.0, 0.1 * window_s); }
 // What the load and the memory did in a window; whose power it is comes on top.
 EnergyTrial trial_of_load(const PowerTrace& trace, double from_s, double to_s, const LoadLog& log) {
   EnergyTrial trial;
+  trial.from_s = from_s;
   trial.window_s = to_s - from_s;
   trial.launches = log.launches_at(to_s) - log.launches_at(from_s);
   trial.duty = (log.busy_at(to_s) - log.busy_at(from_s)) / trial.window_s;

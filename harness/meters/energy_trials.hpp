@@ -12,6 +12,7 @@
 namespace chokepoint {
 
 struct EnergyTrial {
+  double from_s = 0.0;  // on the instrument's clock
   double window_s = 0.0;
   bool by_counter = true;   // false: by integrated instant power
   double power_w = 0.0;

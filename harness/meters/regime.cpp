@@ -35,6 +35,8 @@ struct RegimeMonitor::State {
   // The thread's until it ended.
   std::int64_t samples = 0;
   std::vector<double> sm_clock_hz, memory_clock_hz, temperature_c, power_w;
+  std::vector<TracePoint> points;
+  std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
   std::optional<std::uint64_t> throttle_mask;
   std::string trouble;
 
@@ -46,6 +48,9 @@ struct RegimeMonitor::State {
     keep(sample.memory_clock_hz, memory_clock_hz);
     keep(sample.temperature_c, temperature_c);
     keep(sample.power_w, power_w);
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - began;
+    if (sample.power_w)
+      points.push_back({elapsed.count(), *sample.power_w, sample.sm_clock_hz, sample.temperature_c});
     if (sample.throttle_mask) throttle_mask = throttle_mask.value_or(0) | *sample.throttle_mask;
     ++samples;
   }
@@ -93,6 +98,15 @@ Json RegimeMonitor::stop() {
           {"power_w", spread(state.power_w)},
           {"throttle_reasons", state.throttle_mask ? Json(throttle_words(*state.throttle_mask)) : Json(nullptr)},
           {"trouble", state.trouble.empty() ? Json(nullptr) : Json(state.trouble)}};
+}
+
+std::optional<RecordedTrace> RegimeMonitor::trace() const {
+  const std::vector<TracePoint>& points = state_->points;
+  if (points.size() < 2) return std::nullopt;
+  return RecordedTrace{.source = "nvml instant power",
+                       .load = "sampling",
+                       .points = thinned(points),
+                       .windows_s = {{0.0, points.back().t_s}}};
 }
 
 }  // namespace chokepoint

@@ -9,6 +9,7 @@
 
 #include "harness/base/json.hpp"
 #include "harness/meters/nvml.hpp"
+#include "harness/model/recorded_trace.hpp"
 
 namespace chokepoint {
 
@@ -27,6 +28,9 @@ class RegimeMonitor {
   // Ends the sampling. {"samples": n, "period_s": s, "sm_clock_hz": {"min","median","max"} | null,
   // "memory_clock_hz", "temperature_c", "power_w", "throttle_reasons": [...] | null, "trouble": text | null}
   Json stop();
+
+  // What was read until then, from the first reading on; absent with fewer than two readings of power.
+  std::optional<RecordedTrace> trace() const;
 
  private:
   struct State;

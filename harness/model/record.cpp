@@ -7,6 +7,7 @@
 
 #include "harness/base/error.hpp"
 #include "harness/base/units.hpp"
+#include "harness/model/recorded_trace.hpp"
 
 namespace chokepoint {
 namespace {
@@ -270,7 +271,7 @@ Record record_from_json(const JsonFile& line) {
   Record record;
   if (const std::string schema = fields.text("schema"); schema != kRecordSchema)
     fields.reject("schema", fmt::format("is \"{}\"", schema),
-                  fmt::format("this program reads {}", kRecordSchema));
+                  fmt::format("this program reads {}; use the chokepoint that wrote it", kRecordSchema));
   record.run_id = fields.text("run_id");
   record.case_id = fields.text("case_id");
   record.attempt = static_cast<int>(fields.integer("attempt"));
@@ -316,6 +317,8 @@ Record record_from_json(const JsonFile& line) {
     inner.finish();
   }
   record.provenance = free_object(fields, "provenance", {});
+  if (std::optional<Fields> trace = fields.object("provenance").maybe_object("power_trace"))
+    recorded_trace_from_json(std::move(*trace));  // whoever shows it may rely on it
   fields.finish();
   return record;
 }

@@ -117,30 +117,6 @@ std::optional<Estimate> per_million_tokens(const Record& record, const std::opti
   return product({*usd_per_h, exactly(*time_s / 3600.0 / record.work.tokens * 1e6)});
 }
 
-CostRow row_of(const RecordSet& set, const Comparison& comparison, const CostOptions& options) {
-  CostRow row;
-  const bool is_turned = options.reference && set.records[comparison.b].target == *options.reference;
-  row.target = is_turned ? comparison.a : comparison.b;
-  row.reference = is_turned ? comparison.b : comparison.a;
-  row.throughput_ratio = is_turned ? inverse(comparison.throughput_ratio) : comparison.throughput_ratio;
-  row.confidence = comparison.confidence;
-  row.basis = comparison.basis;
-  const Record &target = set.records[row.target], &reference = set.records[row.reference];
-  const auto side_of = options.possession == Possession::owned ? owned_side : rented_side;
-  row.question = blank_question(options);
-  row.question.target = side_of(target, options, row.price_gap);
-  row.question.reference = side_of(reference, options, row.price_gap);
-  row.question.throughput_ratio = as_estimate(row.throughput_ratio, row.confidence);
-  if (options.possession == Possession::owned)
-    row.energy_basis = target.energy.basis == reference.energy.basis
-                           ? target.energy.basis
-                           : fmt::format("{} against {}", target.energy.basis, reference.energy.basis);
-  row.answer = answer(row.question, options.seed);
-  row.target_usd_per_million_tokens = per_million_tokens(target, row.answer.target_usd_per_h);
-  row.reference_usd_per_million_tokens = per_million_tokens(reference, row.answer.reference_usd_per_h);
-  return row;
-}
-
 std::optional<std::chrono::sys_days> days_of(const std::string& date) {
   int year = 0;
   unsigned month = 0, day = 1;
@@ -228,6 +204,30 @@ void add_notes(CostReport& report) {
 
 }  // namespace
 
+CostRow cost_row(const RecordSet& set, const Comparison& comparison, const CostOptions& options) {
+  CostRow row;
+  const bool is_turned = options.reference && set.records[comparison.b].target == *options.reference;
+  row.target = is_turned ? comparison.a : comparison.b;
+  row.reference = is_turned ? comparison.b : comparison.a;
+  row.throughput_ratio = is_turned ? inverse(comparison.throughput_ratio) : comparison.throughput_ratio;
+  row.confidence = comparison.confidence;
+  row.basis = comparison.basis;
+  const Record &target = set.records[row.target], &reference = set.records[row.reference];
+  const auto side_of = options.possession == Possession::owned ? owned_side : rented_side;
+  row.question = blank_question(options);
+  row.question.target = side_of(target, options, row.price_gap);
+  row.question.reference = side_of(reference, options, row.price_gap);
+  row.question.throughput_ratio = as_estimate(row.throughput_ratio, row.confidence);
+  if (options.possession == Possession::owned)
+    row.energy_basis = target.energy.basis == reference.energy.basis
+                           ? target.energy.basis
+                           : fmt::format("{} against {}", target.energy.basis, reference.energy.basis);
+  row.answer = answer(row.question, options.seed);
+  row.target_usd_per_million_tokens = per_million_tokens(target, row.answer.target_usd_per_h);
+  row.reference_usd_per_million_tokens = per_million_tokens(reference, row.answer.reference_usd_per_h);
+  return row;
+}
+
 const std::vector<std::string>& cost_settings() {
   static const std::vector<std::string> names = {"electricity",  "pue",           "load-share",
                                                  "utilisation",  "discount-rate", "life",
@@ -244,7 +244,7 @@ CostReport make_cost_report(RecordSet set, CostOptions options) {
     const std::optional<std::string>& reference = report.options.reference;
     const bool has_reference = !reference || report.set.records[comparison.a].target == *reference ||
                                report.set.records[comparison.b].target == *reference;
-    if (has_reference) report.rows.push_back(row_of(report.set, comparison, report.options));
+    if (has_reference) report.rows.push_back(cost_row(report.set, comparison, report.options));
   }
   if (report.rows.empty())
     throw Error(

@@ -53,6 +53,9 @@ struct CostReport {
   std::vector<std::string> notes;  // what to know before believing them
 };
 
+// One comparison's row, for who looks at a few of many.
+CostRow cost_row(const RecordSet& set, const Comparison& comparison, const CostOptions& options);
+
 // Throws Error{config} for an unknown setting, facility or price book, and when no two targets of one case
 // ran.
 CostReport make_cost_report(RecordSet set, CostOptions options);

@@ -94,7 +94,7 @@ std::optional<Record> record_on(std::string_view line, bool is_closed, const Pla
   if (!parsed.value)
     throw Error(Fault::config,
                 fmt::format("{}:{}: not valid JSON at byte {}", place.file, place.line, parsed.fault_byte),
-                "restore the line from a copy, or take it out to lose that case alone");
+                "restore the line from a copy, or use all others with --skip-unreadable");
   return decode(place.file, place.line, line, std::move(*parsed.value));
 }
 

@@ -35,7 +35,7 @@ std::string Prices::absence_of(const std::string& target) const {
 }
 
 ReportInput make_report(RecordSet set, Prices prices, double confidence) {
-  ReportInput input{std::move(set), {}, {}, std::move(prices)};
+  ReportInput input{std::move(set), {}, {}, std::move(prices), {}};
   for (const Record& record : input.set.records) {
     ReportRow row;
     row.price = input.prices.of(record.target);
@@ -49,6 +49,20 @@ ReportInput make_report(RecordSet set, Prices prices, double confidence) {
   input.comparisons = compare_targets(
       input.set.records, [&](const std::string& target) { return input.prices.of(target); }, confidence);
   return input;
+}
+
+void keep_metrics(const std::vector<std::string>& names, ReportInput& input) {
+  if (names.empty()) return;
+  std::vector<std::string> known;
+  for (const Metric& metric : Registry<Metric>::instance().all()) known.push_back(metric.name);
+  std::sort(known.begin(), known.end());
+  for (const std::string& name : names)
+    if (!std::binary_search(known.begin(), known.end(), name))
+      throw Error(Fault::config, fmt::format("metric \"{}\" is unknown", name), suggestion(name, known));
+  for (ReportRow& row : input.rows)
+    std::erase_if(row.metrics, [&](const auto& one) {
+      return std::find(names.begin(), names.end(), one.first) == names.end();
+    });
 }
 
 const Format& find_format(const std::string& name) {
@@ -65,9 +79,12 @@ const Format* format_of_file(const std::string& path) {
   return nullptr;
 }
 
-std::string render_report(const std::string& format, RecordSet set, Prices prices, const Style& style) {
+std::string render_report(const std::string& format, RecordSet set, Prices prices, const Style& style,
+                          ReportBeside beside) {
   const Format& chosen = find_format(format);
-  return chosen.render(make_report(std::move(set), std::move(prices)), style);
+  ReportInput input = make_report(std::move(set), std::move(prices));
+  input.beside = std::move(beside);
+  return chosen.render(input, style);
 }
 
 }  // namespace chokepoint

@@ -14,6 +14,7 @@
 #include "harness/base/registry.hpp"
 #include "harness/model/price.hpp"
 #include "harness/model/record.hpp"
+#include "harness/report/beside.hpp"
 #include "harness/report/comparison.hpp"
 #include "harness/report/records.hpp"
 #include "harness/report/style.hpp"
@@ -45,16 +46,21 @@ struct ReportInput {
   std::vector<ReportRow> rows;  // of each record
   std::vector<Comparison> comparisons;
   Prices prices;
+  ReportBeside beside = {};  // only a page shows it
 };
 
 // Dollars are computed here, from the books, whatever the record says: prices change, times do not.
 ReportInput make_report(RecordSet set, Prices prices, double confidence = 0.95);
+
+// Of the rows' metrics these alone; all where `names` is empty. Throws Error{config} with the nearest known name.
+void keep_metrics(const std::vector<std::string>& names, ReportInput& input);
 
 // A way to write a report: harness/report/formats/<name>.cpp.
 struct Format {
   std::string name;
   std::string summary;  // for `list formats` and --help
   std::string ending;   // of files that hold it, with the dot: ".html"; empty where the ending says nothing
+  bool shows_beside = false;  // history, claims and costs of owning
   std::function<std::string(const ReportInput&, const Style&)> render;
 };
 
@@ -64,6 +70,7 @@ const Format& find_format(const std::string& name);
 // The format whose ending this file's name has; null when none has.
 const Format* format_of_file(const std::string& path);
 
-std::string render_report(const std::string& format, RecordSet set, Prices prices, const Style& style);
+std::string render_report(const std::string& format, RecordSet set, Prices prices, const Style& style,
+                          ReportBeside beside = {});
 
 }  // namespace chokepoint

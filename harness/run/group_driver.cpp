@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "harness/base/error.hpp"
+#include "harness/meters/power_polls.hpp"
 #include "harness/run/cap_choice.hpp"
 #include "harness/run/copies.hpp"
 #include "harness/run/in_turn.hpp"
@@ -155,7 +156,8 @@ void GroupDriver::engage() {
 // Blocks A B C C B A: every target twice per block, so that drift cancels in ratios.
 void GroupDriver::sample() {
   const std::optional<OpenMeter> meter = arms_.size() == 1 ? open_meter(device_.facts().kind) : std::nullopt;
-  const double joule_before = meter ? meter->counter->joule() : 0.0;
+  std::optional<PowerPolls> polls;
+  if (meter) polls.emplace(*meter->counter, meter->meter->name, device_.now_s());
   const std::unique_ptr<RegimeMonitor> monitor = gpu_.watch();
   const double start = device_.now_s();
   const auto done = [&] {
@@ -163,13 +165,18 @@ void GroupDriver::sample() {
   };
   for (std::size_t blocks = 1; !done();) {
     const double block_s = add_samples(time_capped(blocks), start) / static_cast<double>(blocks);
+    if (polls) polls->poll(device_.now_s());
     if (device_.facts().own_memory)
       blocks = std::clamp<std::size_t>(static_cast<std::size_t>(kLeastBlock_s / block_s), 1, kMostBlocksAtOnce);
   }
   seen_.window_s = device_.now_s() - start;
-  if (monitor) regime_ = monitor->stop();
+  if (monitor) {
+    regime_ = monitor->stop();
+    trace_ = monitor->trace();
+  }
   if (meter) {
-    seen_.joule_per_launch = (meter->counter->joule() - joule_before) / arms_.front().launches_timed();
+    seen_.joule_per_launch = polls->finish(device_.now_s()) / arms_.front().launches_timed();
+    trace_ = polls->trace();
     seen_.meter = meter->meter;
   }
   for (Arm& arm : arms_) note_delivered(arm);
@@ -228,6 +235,8 @@ void GroupDriver::conclude() {
     conclude_record(arm, seen_, device_.facts());
     Json& provenance = arm.record.provenance;
     if (!regime_.is_null()) provenance["clocks"] = regime_;
+    if (const std::optional<RecordedTrace>& trace = arm.energy && arm.energy->trace ? arm.energy->trace : trace_)
+      provenance["power_trace"] = to_json(*trace);
     if (arms_.size() > 1) arm.record.interleave_group = group_.name();
     provenance["step_s"] = step_times();
     provenance["copies"] = arm.launches.size();

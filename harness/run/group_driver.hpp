@@ -61,6 +61,7 @@ class GroupDriver {
   CapProbes cap_probes_;
   const TuningBook* tuning_;
   Json regime_;
+  std::optional<RecordedTrace> trace_;  // of all arms in turn
   std::shared_ptr<const PreparedProblem> prepared_;
   std::vector<std::unique_ptr<Problem>> clones_;
   std::vector<std::pair<const char*, double>> steps_;  // in order, with seconds of wall time

@@ -75,5 +75,12 @@ done
 
 code=0
 "$new_program" compare "$out/base" "$out/new" --gate "${strict[@]}" --markdown "$out/summary.md" --junit "$out/junit.xml" || code=$?
-if [ -n "${GITHUB_STEP_SUMMARY:-}" ] && [ -s "$out/summary.md" ]; then cat "$out/summary.md" >>"$GITHUB_STEP_SUMMARY"; fi
+if [ -n "${GITHUB_STEP_SUMMARY:-}" ] && [ -s "$out/summary.md" ]; then
+  touch "$GITHUB_STEP_SUMMARY"
+  if [ $(($(wc -c <"$GITHUB_STEP_SUMMARY") + $(wc -c <"$out/summary.md"))) -le 1048576 ]; then  # GitHub drops more
+    cat "$out/summary.md" >>"$GITHUB_STEP_SUMMARY"
+  else
+    echo "warning: the step's summary has no room for $out/summary.md" >&2
+  fi
+fi
 exit "$code"

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""scripts/ci/track.sh with a program that records how it is called: order of runs, exit codes, checkouts, mistakes; and
-whether the CI files are valid YAML whose shell lines bash can read.
+"""scripts/ci/track.sh with a program that records how it is called: order of runs, exit codes, checkouts, mistakes; with
+the real program, in a repository of two commits; and whether the CI files are valid YAML whose shell lines bash can read.
 
-Usage: track_test.py SOURCE_DIR
+Usage: track_test.py SOURCE_DIR [PROGRAM]
 """
+import json
 import os
 import shutil
 import stat
@@ -11,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
+PROGRAM = os.path.abspath(sys.argv.pop(2)) if len(sys.argv) > 2 and not sys.argv[2].startswith("-") else None
 SOURCE = os.path.abspath(sys.argv.pop(1))
 SCRIPT = f"{SOURCE}/scripts/ci/track.sh"
 
@@ -129,6 +132,122 @@ class Track(unittest.TestCase):
         self.refused(self.track("--base", "no-such-branch", **settings), "no-such-branch is no commit of this checkout")
         self.refused(self.track(**settings), "there is no commit to compare with")
         self.refused(self.track("--base", "HEAD~1", **{**settings, "BUILD_COMMAND": "false"}), "building in")
+
+
+# The real program; what a run recorded gets times that follow from the commit's file `factor` and the run's number alone,
+# since a test must not hang on how busy a machine is.
+WRAPPER = """#!/usr/bin/env python3
+import json, os, random, subprocess, sys
+code = subprocess.call([{program!r}, *sys.argv[1:]])
+if sys.argv[1] == "run" and code in (0, 1, 3):
+    path = os.path.join(sys.argv[sys.argv.index("--out") + 1], "records.jsonl")
+    records = [json.loads(line) for line in open(path, encoding="utf-8")]
+    for case, record in enumerate(records):
+        source = random.Random(path + str(case))
+        level = 1e-3 * (case + 1) * ({factor} if case == 0 else 1.0) * source.gauss(1, 0.0005)
+        record["time_s"]["samples"] = [level * source.gauss(1, 0.002) for _ in range(100)]
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(record) + "\\n" for record in records)
+sys.exit(code)
+"""
+
+
+def suite(k):
+    return {"id": "suite", "summary": "for a test", "device": "cpu", "targets": ["host"],
+            "sampling": {"budget_s": 0.05, "half_width": 0.5, "confidence": 0.95, "warm_up_s": 0.01},
+            "cases": [{"operation": "matmul", "shape": {"m": 16, "n": n, "k": k}, "dtypes": ["f32"],
+                       "kernels": {"cpu": ["cpu_native"]}} for n in (16, 32, 48)]}
+
+
+@unittest.skipUnless(PROGRAM, "no program was named")
+class RealProgram(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="chokepoint_ci.")
+        self.addCleanup(shutil.rmtree, self.folder, True)
+        self.repo, self.out = f"{self.folder}/repo", f"{self.folder}/out"
+        os.makedirs(self.repo)
+        self.git("init", "--quiet", "-b", "main")
+        with open(f"{self.repo}/build.py", "w", encoding="utf-8") as file:
+            file.write(f"import os\nWRAPPER = {WRAPPER!r}\nos.makedirs('build', exist_ok=True)\n"
+                       f"text = WRAPPER.format(program={PROGRAM!r}, factor=open('factor').read().strip())\n"
+                       "open('build/chokepoint', 'w').write(text)\nos.chmod('build/chokepoint', 0o755)\n")
+        self.write("suite.json", json.dumps(suite(32)))
+        self.commit("1.0")
+
+    def git(self, *words):
+        subprocess.run(["git", "-C", self.repo, "-c", "user.name=t", "-c", "user.email=t@example.org", *words], check=True,
+                       capture_output=True)
+
+    def write(self, name, text):
+        with open(f"{self.repo}/{name}", "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def commit(self, factor):
+        self.write("factor", factor)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "-m", f"factor {factor}")
+
+    def track(self, *flags, **env):
+        environment = {**os.environ, "PROGRAM": "build/chokepoint", "BUILD_COMMAND": f"{sys.executable} build.py",
+                       "GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": f"{self.folder}/step.md", **env}
+        for name in ("BASE_PROGRAM", "NEW_PROGRAM"):
+            environment.pop(name, None)
+        return subprocess.run(["bash", SCRIPT, "--base", "HEAD~1", "--suite", "suite.json", "--out", self.out, *flags],
+                              cwd=self.repo, text=True, capture_output=True, env=environment, timeout=120)
+
+    def read(self, path):
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+
+    def failures(self):
+        root = xml.etree.ElementTree.parse(f"{self.out}/junit.xml").getroot()
+        self.assertEqual(len(list(root.iter("testcase"))), 3)
+        return [case.get("name") for case in root.iter("testcase") if case.find("failure") is not None]
+
+    def test_a_slower_commit_is_found_named_and_fails_the_job(self):
+        self.commit("1.1")
+        result = self.track("--runs", "3")
+        self.assertEqual(result.returncode, 3, result.stderr)
+        self.assertIn("1 slower, 0 faster, 0 ambiguous, 2 same, 0 not comparable of 3 cases", result.stdout)
+        self.assertEqual(["n=16" in name for name in self.failures()], [True])
+        self.assertIn("| **slower** |", self.read(f"{self.out}/summary.md"))
+        self.assertEqual(self.read(f"{self.out}/summary.md"), self.read(f"{self.folder}/step.md"))
+        annotations = [line for line in result.stderr.splitlines() if line.startswith("::error")]
+        self.assertEqual(len(annotations), 1, result.stderr)
+        self.assertIn("n=16", annotations[0])
+
+    def test_an_equal_commit_passes_strictly_too(self):
+        self.commit("1.0")
+        result = self.track("--runs", "3", "--strict")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertIn("3 same", result.stdout)
+        self.assertEqual(self.failures(), [])
+        self.assertNotIn("::error", result.stderr)
+
+    def test_one_run_a_side_is_undecided_and_says_what_would_help(self):
+        self.commit("1.03")
+        result = self.track("--runs", "1", "--strict")
+        self.assertEqual(result.returncode, 4, result.stdout + result.stderr)
+        self.assertIn("2 % is assumed; give several runs a side", " ".join(result.stdout.split()))
+
+    def test_a_changed_suite_compares_nothing_and_says_so(self):
+        self.commit("1.0")
+        self.assertEqual(self.track("--runs", "1").returncode, 0)
+        self.write("suite.json", json.dumps(suite(64)))
+        os.rename(self.out, f"{self.folder}/before")
+        self.assertEqual(self.track("--runs", "1").returncode, 0)
+        result = subprocess.run([PROGRAM, "compare", f"{self.folder}/before/base", f"{self.out}/new", "--gate"], text=True,
+                                capture_output=True)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("absent in new", result.stderr)
+
+    def test_a_full_step_summary_is_left_alone(self):
+        self.commit("1.0")
+        self.write("../step.md", "x" * (1024 * 1024 - 10))
+        result = self.track("--runs", "1")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("no room", result.stderr)
+        self.assertEqual(os.path.getsize(f"{self.folder}/step.md"), 1024 * 1024 - 10)
 
 
 class Files(unittest.TestCase):

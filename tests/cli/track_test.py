@@ -177,6 +177,9 @@ class Compare(Folder):
         result = run("compare", base, new, "--gate", "--allow", "device")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("device differs in 12 cases (allowed)", result.stdout)
+        path = os.path.join(new, "records.jsonl")
+        write(path, read(path).replace("cpu_native", "hopper"))
+        self.assert_refused(run("compare", base, new), "no case can be compared: base ran on cpu, ")
         self.assert_refused(run("compare", base, new, "--allow", "devise"), 'did you mean "device"')
 
     def test_environment_json_is_read(self):

@@ -37,6 +37,26 @@ TEST(energy, constant_400_w_comes_back_within_a_fifth_of_a_percent) {
   }
 }
 
+// 1.5 s of lead-in, five windows of 5 s, each from a tick to the one 5 s later.
+TEST(energy, the_trace_has_the_load_from_its_beginning_and_the_windows_it_was_cut_into) {
+  Board board;
+  board.idle_w = 100.0;
+  board.power_lag_s = 0.2;
+  const EnergyMeasurement energy = measured(board, without_idle());
+  ASSERT_TRUE(energy.trace);
+  const RecordedTrace& trace = *energy.trace;
+  EXPECT_LE(trace.points.size(), kMostTracePoints);
+  EXPECT_GT(trace.points.size(), kMostTracePoints / 2);
+  EXPECT_NEAR(trace.points.front().power_w, 100.0, 1e-6) << "the reading lags behind the load";
+  EXPECT_NEAR(trace.points.back().power_w, 400.0, 1e-6);
+  ASSERT_EQ(trace.windows_s.size(), 5U);
+  EXPECT_NEAR(trace.windows_s[0].low, 1.5, 0.2);
+  for (const Interval& window : trace.windows_s) EXPECT_NEAR(window.high - window.low, 5.0, 0.11);
+  EXPECT_GT(trace.points.back().t_s, trace.windows_s[4].low);
+  board.has_power = false;
+  EXPECT_FALSE(measured(board, without_idle()).trace) << "a counter alone shows no power over time";
+}
+
 TEST(energy, other_ticks_and_lags_come_back_too) {
   for (const double tick_s : {0.01, 0.05, 0.23, 0.5})
     for (const double lag_s : {0.0, 0.075, 0.4}) {

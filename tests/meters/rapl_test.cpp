@@ -1,6 +1,8 @@
 // RAPL: packages are summed, sub-domains are not, wraps are undone, and what cannot be read is absent.
 #include "harness/meters/rapl.hpp"
 
+#include "harness/meters/power_polls.hpp"
+
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -44,6 +46,36 @@ TEST_F(RaplTest, a_counter_that_wraps_goes_on_counting) {
   const auto counter = open_rapl(root_);
   write("intel-rapl:0", 1e6, 10e6);
   EXPECT_DOUBLE_EQ(counter->joule(), 2.0);  // 1 J up to the wrap, 1 J after it
+}
+
+// 10 W for a second, then 30 W for another, read every half second.
+TEST_F(RaplTest, polls_between_launches_become_a_trace_of_power) {
+  write("intel-rapl:0", 0);
+  const auto counter = open_rapl(root_);
+  PowerPolls polls(*counter, "rapl", 100.0, 0.5);
+  for (const double t_s : {0.25, 0.5, 1.0, 1.5}) {
+    write("intel-rapl:0", 1e6 * (10 * std::min(t_s, 1.0) + 30 * std::max(0.0, t_s - 1.0)));
+    polls.poll(100.0 + t_s);
+  }
+  write("intel-rapl:0", 40e6);
+  EXPECT_DOUBLE_EQ(polls.finish(102.0), 40.0);
+  const std::optional<RecordedTrace> trace = polls.trace();
+  ASSERT_TRUE(trace);
+  ASSERT_EQ(trace->points.size(), 4U) << "a reading that comes too soon is left for the next";
+  EXPECT_DOUBLE_EQ(trace->points[0].t_s, 0.25);
+  EXPECT_DOUBLE_EQ(trace->points[0].power_w, 10.0);
+  EXPECT_DOUBLE_EQ(trace->points[3].t_s, 1.75);
+  EXPECT_DOUBLE_EQ(trace->points[3].power_w, 30.0);
+  EXPECT_DOUBLE_EQ(trace->windows_s.at(0).high, 2.0);
+  EXPECT_EQ(trace->source, "rapl");
+}
+
+TEST_F(RaplTest, a_run_shorter_than_two_readings_has_no_trace) {
+  write("intel-rapl:0", 0);
+  const auto counter = open_rapl(root_);
+  PowerPolls polls(*counter, "rapl", 0.0, 0.5);
+  polls.finish(0.1);
+  EXPECT_FALSE(polls.trace());
 }
 
 TEST_F(RaplTest, nothing_to_read_is_absent_and_a_loss_is_an_error) {

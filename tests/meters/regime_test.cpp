@@ -36,6 +36,35 @@ TEST(regime, extremes_medians_and_all_throttle_reasons_are_kept) {
   EXPECT_TRUE(clocks["trouble"].is_null());
 }
 
+TEST(regime, readings_of_power_are_kept_in_order_and_never_too_many) {
+  std::atomic<int> reads = 0;
+  RegimeMonitor monitor(
+      [&]() -> RegimeSample {
+        const int i = reads++;
+        return {.sm_clock_hz = 1.5e9, .power_w = i == 1 ? std::nullopt : std::optional(500.0 + i)};
+      },
+      0.00001);
+  while (reads < 200) std::this_thread::yield();
+  monitor.stop();
+  const std::optional<RecordedTrace> trace = monitor.trace();
+  ASSERT_TRUE(trace);
+  EXPECT_GT(trace->points.size(), kMostTracePoints / 2);
+  EXPECT_LE(trace->points.size(), kMostTracePoints);
+  EXPECT_DOUBLE_EQ(trace->points[0].power_w, 500.0);
+  for (std::size_t i = 1; i < trace->points.size(); ++i) {
+    EXPECT_GE(trace->points[i].t_s, trace->points[i - 1].t_s);
+    EXPECT_GT(trace->points[i].power_w, trace->points[i - 1].power_w);
+  }
+  EXPECT_DOUBLE_EQ(*trace->points[1].sm_clock_hz, 1.5e9);
+  EXPECT_FALSE(trace->points[1].temperature_c);
+}
+
+TEST(regime, without_readings_of_power_there_is_no_trace) {
+  RegimeMonitor monitor([] { return RegimeSample{.sm_clock_hz = 1e9}; });
+  monitor.stop();
+  EXPECT_FALSE(monitor.trace());
+}
+
 TEST(regime, no_throttling_is_an_empty_list_and_no_answer_is_null) {
   RegimeMonitor free([] { return RegimeSample{.throttle_mask = 0}; });
   EXPECT_EQ(free.stop()["throttle_reasons"].dump(), "[]");

@@ -165,6 +165,36 @@ TEST(record, samples_are_kept_to_a_tenth_of_a_nanosecond) {
   EXPECT_EQ(to_json(read_back(to_json(record))).dump(), to_json(record).dump());
 }
 
+TEST(record, a_trace_of_power_comes_back_thinned_and_a_broken_one_is_refused) {
+  RecordedTrace trace{.source = "rapl", .load = "sampling", .points = {}, .windows_s = {{0.0, 12.9}}};
+  for (int i = 0; i < 130; ++i)
+    trace.points.push_back({0.1 * i, 50.0 + i, i == 3 ? std::nullopt : std::optional(1e9), std::nullopt});
+  const Json kept = {{"power_trace", to_json(trace)}};
+  const std::optional<RecordedTrace> read = power_trace_of(kept);
+  ASSERT_TRUE(read);
+  ASSERT_EQ(read->points.size(), 44U) << "every third of 130";
+  EXPECT_DOUBLE_EQ(read->points[1].power_w, 53.0);
+  EXPECT_FALSE(read->points[1].sm_clock_hz) << "not read at that moment";
+  EXPECT_TRUE(kept["power_trace"]["temperature_c"].is_null()) << "never read";
+  EXPECT_DOUBLE_EQ(read->windows_s.at(0).high, 12.9);
+  EXPECT_FALSE(power_trace_of(Json::object()));
+  EXPECT_FALSE(power_trace_of({{"power_trace", nullptr}}));
+  const auto refused = [&](const std::string& key, const Json& value) {
+    Json broken = kept;
+    broken["power_trace"][key] = value;
+    EXPECT_THROW(power_trace_of(broken), Error) << key << " " << value;
+  };
+  refused("power_w", {1.0, 2.0});
+  refused("power_w", nullptr);
+  refused("t_s", std::vector<std::string>(44, "x"));
+  refused("windows_s", {{1.0}});
+  refused("sm_clock_hz", 5);
+  refused("unknown", 5);
+  Json backwards = kept;
+  std::swap(backwards["power_trace"]["t_s"][0], backwards["power_trace"]["t_s"][1]);
+  EXPECT_THROW(power_trace_of(backwards), Error);
+}
+
 TEST(record, every_missing_key_is_an_error_that_names_it) {
   const Json json = to_json(full());
   for (const auto& [key, value] : json.items()) {

@@ -22,6 +22,41 @@ using test::everything;
 using test::read_page;
 using test::set_of;
 
+// Six runs at 1.0 us and six at 1.2 us, the ninth a spike; two claims; the shipped cost book.
+ReportBeside beside(const std::string& case_id, const std::string& text = "abc1234") {
+  ReportBeside beside;
+  beside.history_file = text;
+  beside.history_cases = 3;
+  HistoryLine line{.case_id = case_id, .machine = text, .levels = {{0, 6, 1e-6, 1e-6}, {6, 12, 1.2e-6, 1.2e-6}}};
+  for (int i = 0; i < 12; ++i) {
+    const double seconds = i == 8 ? 3e-6 : i < 6 ? 1e-6 : 1.2e-6;
+    line.dots.push_back({text + std::to_string(i), "2026-11-0" + text, text, seconds,
+                         Interval{0.99 * seconds, 1.01 * seconds}, i == 8});
+  }
+  line.steps = {{6, 1.2, {1.19, 1.21}, text}};
+  beside.history = {line};
+  beside.has_claims = true;
+  beside.claims = {{.id = text, .statement = text, .number = text, .unit = "h", .published = 180.0, .derived = 177.0,
+                    .interval = Interval{169.0, 186.0}, .verdict = "CONSISTENT_BUT_WIDE", .reason = text, .inputs = text,
+                    .source = text, .side = ClaimSide::open},
+                   {.id = text + "2", .statement = text, .number = "", .unit = text, .published = std::nullopt,
+                    .derived = std::nullopt, .interval = std::nullopt, .verdict = "NOT_TESTABLE", .reason = text,
+                    .inputs = text, .source = text, .side = ClaimSide::open}};
+  beside.costs = find_cost_book(load_cost_books(CHOKEPOINT_SOURCE_DIR "/configs"), "2026-11_estimates");
+  return beside;
+}
+
+Json trace_of_power(const std::string& source) {
+  RecordedTrace trace{.source = source, .load = "energy", .points = {}, .windows_s = {{0.5, 1.5}, {1.5, 2.5}}};
+  for (int i = 0; i < 30; ++i) trace.points.push_back({0.1 * i, 100.0 + 20 * std::min(i, 20), 1.9e9, 50.0});
+  return to_json(trace);
+}
+
+std::string page_with_all(RecordSet set, const std::string& text = "abc1234") {
+  for (Record& record : set.records) record.provenance["power_trace"] = trace_of_power(text);
+  return render_report("html", std::move(set), {books(), std::nullopt}, {}, beside("x#1", text));
+}
+
 std::string page_of(RecordSet set, std::optional<std::string> choice = std::nullopt) {
   return render_report("html", std::move(set), {books(), std::move(choice)}, {});
 }
@@ -84,9 +119,54 @@ TEST(html, every_picture_has_a_title_a_description_a_table_and_its_credentials) 
   }
 }
 
+TEST(html, history_claims_costs_and_power_over_time_are_shown_where_they_are_known) {
+  const std::string page = page_with_all(set_of(test::scaled_pair()));
+  EXPECT_EQ(read_page(page).fault, "");
+  for (const char* section : {"history", "claims", "tornado", "power_trace"})
+    EXPECT_EQ(count(page, fmt::format("<section id=\"{}\"", section)), 1U) << section;
+  EXPECT_EQ(count(page, "+20.0 % at abc1234"), 1U) << "the step at its commit, by its first seven letters";
+  EXPECT_NE(page.find("+20.0 % [+19.0 %, +21.0 %]; abc1234"), std::string::npos) << "with interval and doubt";
+  EXPECT_EQ(count(page, ", a spike"), 1U);
+  EXPECT_NE(page.find("<td class=\"n\" data-v=\"180\">180 h</td>"), std::string::npos);
+  EXPECT_NE(page.find("177 [169, 186] h"), std::string::npos);
+  EXPECT_NE(page.find(">NOT_TESTABLE</td>"), std::string::npos) << "a claim without a number stays in the table";
+  // $2.00 [1.50, 5.00] for the h100-sxm, ratio 0.685: even at $1.37, from $1.03 to $3.42
+  EXPECT_NE(page.find("$1.37/h with every middle"), std::string::npos);
+  EXPECT_NE(page.find("$1.03/h to $3.42/h"), std::string::npos);
+  EXPECT_NE(page.find("h800-sxm against h100-sxm, bought"), std::string::npos);
+  EXPECT_NE(page.find("2.000 s: 500.0 W, 1900 MHz, 50"), std::string::npos);
+  EXPECT_EQ(count(page, "class=\"window\""), 4U) << "two windows of two records";
+}
+
+TEST(html, what_is_not_known_is_not_drawn_and_said) {
+  const std::string page = page_of(set_of(test::scaled_pair()));
+  for (const char* section : {"history", "claims", "tornado", "power_trace"})
+    EXPECT_EQ(count(page, fmt::format("<section id=\"{}\"", section)), 0U) << section;
+  for (const char* why : {"no history was named", "no claims were asked for", "no cost book was given",
+                          "no record keeps a trace of power"})
+    EXPECT_NE(page.find(why), std::string::npos) << why;
+  ReportBeside other;
+  other.history_file = "h.sqlite";
+  other.history_cases = 3;
+  EXPECT_NE(render_report("html", set_of(test::scaled_pair()), {books(), std::nullopt}, {}, other)
+                .find("none of the 3 cases in h.sqlite"),
+            std::string::npos);
+}
+
+TEST(html, of_a_long_history_the_latest_runs_are_drawn) {
+  ReportBeside long_one = beside("x#1");
+  HistoryLine& line = long_one.history[0];
+  line.dots.resize(1200, line.dots[0]);
+  line.levels = {{0, 1000, 1e-6, 1e-6}, {1000, 1200, 1.2e-6, 1.2e-6}};
+  line.steps = {{1000, 1.2, {1.1, 1.3}, ""}};
+  const std::string page = render_report("html", set_of(test::scaled_pair()), {books(), std::nullopt}, {}, long_one);
+  EXPECT_NE(page.find("The latest 200 of 1200 runs."), std::string::npos);
+  EXPECT_EQ(count(page, "<th scope=\"row\">abc1234</th>"), 200U);
+}
+
 TEST(html, ids_are_unique_and_links_lead_somewhere) {
   std::set<std::string> ids;
-  const test::Page page = read_page(page_of(everything()));
+  const test::Page page = read_page(page_with_all(everything()));
   for (const std::string& attribute : page.attributes)
     EXPECT_TRUE(!attribute.starts_with("id=") || ids.insert(attribute.substr(3)).second) << attribute;
   for (const std::string& attribute : page.attributes)
@@ -146,7 +226,8 @@ TEST(html, hostile_texts_stay_texts) {
     RecordSet set = everything();
     std::vector<PriceBook> prices = books();
     fill_with(text, set, prices);
-    const std::string page = render_report("html", std::move(set), {prices, std::nullopt}, {});
+    for (Record& record : set.records) record.provenance["power_trace"] = trace_of_power(text);
+    const std::string page = render_report("html", std::move(set), {prices, std::nullopt}, {}, beside(text, text));
     const test::Page read = read_page(page);
     EXPECT_EQ(read.fault, "");
     EXPECT_EQ(count(page, "<script"), 2U);

@@ -35,6 +35,7 @@ std::string answer_markup(const PageAnswer& answer) {
   const std::size_t colon = answer.basis.find(':');
   out += fmt::format("<p class=\"basis\"><strong>{}</strong>{}</p>\n", escaped_markup(answer.basis.substr(0, colon)),
                      colon == std::string::npos ? "" : escaped_markup(answer.basis.substr(colon)));
+  out += "<p class=\"small-print\">Figures in brackets are 95 % intervals: [low, high].</p>\n";
   if (!answer.cases.rows.empty()) out += table_markup(answer.cases, answer.cases_title);
   if (!answer.all_cases.rows.empty())
     out += fmt::format("<details><summary>All {} cases</summary>\n{}</details>\n", answer.all_cases.rows.size(),

@@ -82,14 +82,13 @@ PageAnswer answer_of_machine(const PictureInput& input) {
                                                           : devices_of(input.report));
   answer.cases = {{{"case"}, {"target"}, {"time"}, {"rate"}, {"work per joule"}, {"basis"}}, {}};
   answer.cases_title = "The fastest record of each case";
-  std::size_t without = 0;
   Basis basis = Basis::measured;
-  for (const ReportGroup& group : input.groups)
+  for (const ReportGroup& group : input.groups) {
+    std::optional<std::pair<double, std::string>> most;  // the highest rate of the operation, and what is said of it
     for (const ReportCase& one : group.cases) {
       std::optional<std::size_t> best;
       for (const std::size_t i : one.records) {
         const auto time = input.report.rows[i].metrics.find("target_time_s");
-        if (time == input.report.rows[i].metrics.end()) ++without;
         if (time == input.report.rows[i].metrics.end()) continue;
         if (!best || time->second.value < input.report.rows[*best].metrics.at("target_time_s").value) best = i;
       }
@@ -105,11 +104,16 @@ PageAnswer answer_of_machine(const PictureInput& input) {
                                    {.text = record.target},
                                    {.text = text("target_time_s")},
                                    {.text = text(stem + "_per_s")},
-                                   {.text = fmt::format("{} ({})", text(stem + "_per_j"), record.energy.basis)},
+                                   {.text = text(stem + "_per_j").empty()
+                                                ? "no power"
+                                                : fmt::format("{} ({})", text(stem + "_per_j"), record.energy.basis)},
                                    {.text = basis_text(record)}});
+      const auto rate = input.report.rows[*best].metrics.find(stem + "_per_s");
+      if (rate != input.report.rows[*best].metrics.end() && (!most || rate->second.value > most->first))
+        most = {rate->second.value, fmt::format("{}: {}", names[*best], figure_text(rate->second))};
     }
-  for (const std::vector<DataCell>& row : answer.cases.rows)
-    if (answer.sentences.size() < 3) answer.sentences.push_back(fmt::format("{}: {}.", row[0].text, row[3].text));
+    if (most) answer.sentences.push_back(most->second + (group.cases.size() > 1 ? ", the most of its cases." : "."));
+  }
   if (answer.sentences.empty())
     answer.sentences.push_back(
         fmt::format("None of {} records has a figure; the notes say why.", input.report.set.records.size()));

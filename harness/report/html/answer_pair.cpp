@@ -72,9 +72,25 @@ std::vector<std::string> loss_sentences(const PictureInput& input, const TargetP
   if (is_one)
     sentences.push_back(fmt::format("In {}.", worst->name));
   else
-    sentences.push_back(fmt::format("Worst: {}. Best of the {} cases that differ: {} ({}).", worst->name,
+    sentences.push_back(fmt::format("Worst: {}. Best of the {} cases that compute and differ: {} ({}).", worst->name,
                                     lines.size(), loss_text(ratio_of(input, *best)), best->name));
   return sentences;
+}
+
+// A case that only moves bytes loses the most; the answer rests on none, and a reader who finds it in the table has to
+// know why.
+std::string transfer_sentence(const PictureInput& input, const TargetPair& pair) {
+  std::vector<PairLine> moving;
+  bool has_others = false;
+  for (const PairLine& line : pair.lines) {
+    const bool computes = input.report.set.records[input.report.comparisons[line.comparison].b].work.flop > 0.0;
+    if (!line.is_tie && !computes) moving.push_back(line);
+    has_others = has_others || (!line.is_tie && computes);
+  }
+  if (moving.empty() || !has_others) return "";
+  const PairLine& worst = *extremes_of(input, moving).first;
+  return fmt::format("A bare transfer {} ({}): more than work that also computes can lose to it.",
+                     loss_text(ratio_of(input, worst)), worst.name);
 }
 
 std::string tie_sentence(const PictureInput& input, const TargetPair& pair) {
@@ -156,19 +172,26 @@ std::vector<DataCell> case_row(const PictureInput& input, const PairLine& line, 
                                : loss_text(pair.throughput_ratio),
            .sort = pair.throughput_ratio.value,
            .mark_up = line.is_tie ? "" : lost_bar(pair.throughput_ratio)},
-          {.text = break_even_text(pair), .sort = pair.throughput_ratio.value},
+          {.text = line.is_tie ? "the same price" : break_even_text(pair), .sort = pair.throughput_ratio.value},
           {.text = pair.work_per_joule_ratio
                        ? fmt::format("{} ({})", ratio_text(*pair.work_per_joule_ratio), b.energy.basis)
                        : "no power"},
           {.text = std::string(to_string(pair.basis))}};
 }
 
+// What differs first, the largest loss on top.
 DataTable case_table(const PictureInput& input, const TargetPair& pair) {
+  std::vector<PairLine> lines = pair.lines;
+  std::stable_sort(lines.begin(), lines.end(), [&](const PairLine& a, const PairLine& b) {
+    if (a.is_tie != b.is_tie) return b.is_tie;
+    return !a.is_tie && ratio_of(input, a).value < ratio_of(input, b).value;
+  });
   DataTable table{kCaseColumns, {}};
-  for (const PairLine& line : pair.lines) table.rows.push_back(case_row(input, line, line.name));
+  for (const PairLine& line : lines) table.rows.push_back(case_row(input, line, line.name));
   return table;
 }
 
+// The largest loss on top, what ties at the end.
 DataTable operation_table(const PictureInput& input, const TargetPair& pair) {
   DataTable table{{{"operation"}, {"worst case"}, {"work per hour"}, {"breaks even at"}, {"best case"}, {"basis"}},
                   {}};
@@ -183,7 +206,7 @@ DataTable operation_table(const PictureInput& input, const TargetPair& pair) {
           fmt::format("{:.3f} to {:.3f}", low.throughput_ratio.value, ratio_of(input, *best).value);
       table.rows.push_back({{.text = count},
                             {.text = "any"},
-                            {.text = range + " times: nothing they use differs", .sort = 1.0},
+                            {.text = range + " times: nothing they use differs", .sort = 1.0 + 1e-9},
                             {.text = "the same price", .sort = 1.0},
                             {.text = "any", .sort = 1.0},
                             {.text = std::string(to_string(basis_of(input, lines)))}});
@@ -191,7 +214,7 @@ DataTable operation_table(const PictureInput& input, const TargetPair& pair) {
     }
     table.rows.push_back(
         {{.text = fmt::format("{}, {} case{}", operation, lines.size(), lines.size() == 1 ? "" : "s")},
-         {.text = worst->name.substr(std::min(worst->name.size(), operation.size() + 1))},
+         {.text = worst->name.size() > operation.size() ? worst->name.substr(operation.size() + 1) : operation},
          {.text = loss_text(low.throughput_ratio),
           .sort = low.throughput_ratio.value,
           .mark_up = lost_bar(low.throughput_ratio)},
@@ -199,6 +222,7 @@ DataTable operation_table(const PictureInput& input, const TargetPair& pair) {
          {.text = loss_text(ratio_of(input, *best)), .sort = ratio_of(input, *best).value},
          {.text = std::string(to_string(basis_of(input, lines)))}});
   }
+  std::stable_sort(table.rows.begin(), table.rows.end(), [](const auto& a, const auto& b) { return *a[2].sort < *b[2].sort; });
   return table;
 }
 
@@ -226,6 +250,8 @@ PageAnswer answer_of_pair(const PictureInput& input, const TargetPair& pair) {
   answer.headline = fmt::format("What {} costs you against {}", article(pair.b), article(pair.a));
   answer.sentences = loss_sentences(input, pair);
   for (std::string& sentence : money_sentences(input, pair)) answer.sentences.push_back(std::move(sentence));
+  if (std::string transfer = transfer_sentence(input, pair); !transfer.empty())
+    answer.sentences.push_back(std::move(transfer));
   if (std::string ties = tie_sentence(input, pair); !ties.empty()) answer.sentences.push_back(std::move(ties));
   if (std::string energy = energy_sentence_of(input, pair); !energy.empty())
     answer.sentences.push_back(std::move(energy));

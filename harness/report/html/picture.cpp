@@ -19,6 +19,7 @@ std::string panel_markup(const Panel& panel, const std::string& title) {
   out += panel.svg + "<figcaption>\n";
   for (const std::string& caption : panel.captions) out += fmt::format("<p>{}</p>\n", escaped_markup(caption));
   const std::string name = panel.title.empty() ? title : title + ": " + panel.title;
+  if (panel.table.columns.empty()) return out + "</figcaption>\n</figure>\n";
   return out + fmt::format(
                    "</figcaption>\n<details><summary>The table behind this picture ({} "
                    "rows)</summary>\n{}</details>\n</figure>\n",
@@ -157,6 +158,7 @@ std::string picture_markup(const Picture& picture, const DrawnPicture& drawn) {
       picture.name, escaped_markup(picture.title), escaped_markup(picture.how_to_read));
   for (const Panel& panel : drawn.panels) out += panel_markup(panel, picture.title);
   out += "</div>\n";
+  if (drawn.below) out += table_markup(*drawn.below, picture.title);
   if (!drawn.left_out.empty())
     out += fmt::format("<p class=\"left-out\">Left out: {}.</p>\n", escaped_markup(drawn.left_out));
   return out + fmt::format("<span id=\"{}-end\"></span></section>\n", picture.name);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct Panel {
 struct DrawnPicture {
   std::vector<Panel> panels;
   std::string left_out;  // why nothing is drawn, or what is missing from it
+  std::optional<DataTable> below = std::nullopt;  // open and as wide as the page, where the table is the point
 };
 
 struct PictureInput {

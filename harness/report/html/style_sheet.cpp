@@ -36,6 +36,7 @@ svg .strong{font-weight:600}
 .grid{stroke:var(--line);stroke-width:.7}
 .axis{stroke:var(--soft);stroke-width:1}
 .one{stroke:var(--fg);stroke-width:1.2;stroke-dasharray:5 3}
+.one.bad{stroke:var(--bad)}
 .mark{fill:currentColor;stroke:var(--bg);stroke-width:.7}
 .stroke{fill:none;stroke:currentColor;stroke-width:1.8}
 .open .mark{fill:var(--bg);stroke:currentColor;stroke-width:1.5}
@@ -49,6 +50,8 @@ svg .strong{font-weight:600}
 .uncapped{color:var(--fg);stroke-dasharray:6 4}
 .band{fill:currentColor;fill-opacity:.16;stroke:none}
 .range{stroke:currentColor;stroke-width:2.4;stroke-opacity:.75}
+.bars{fill:currentColor;fill-opacity:.8}
+.window{fill:var(--good)}
 .knee{stroke:currentColor;stroke-width:1.2;stroke-dasharray:3 3}
 .price{stroke:currentColor;stroke-width:1.6;stroke-dasharray:9 3}
 .cheaper{fill:var(--good)}

@@ -34,7 +34,7 @@ DrawnPicture draw_power(const PictureInput& input) {
     if (input.report.set.records[i].status == Status::ok)
       if (const std::optional<Reading> reading = reading_of(input.report, i)) readings.push_back(*reading);
   if (readings.empty())
-    return {.panels = {}, .left_out = "no record has power readings, and none keeps a trace over time"};
+    return {.panels = {}, .left_out = "no record has power readings"};
   const std::vector<std::string> names = case_names(input.report, input.groups);
   Panel panel{.title = "",
               .svg = "",
@@ -93,10 +93,7 @@ DrawnPicture draw_power(const PictureInput& input) {
       "than they are.");
   panel.captions.push_back(
       credentials_of(input.report, records, "none, the bar is the smallest to the largest reading"));
-  return {.panels = {std::move(panel)},
-          .left_out =
-              "a trace over time, with clocks and temperature: records keep only the smallest, median and largest "
-              "reading"};
+  return {.panels = {std::move(panel)}, .left_out = ""};
 }
 
 const Register<Picture> power_picture{
