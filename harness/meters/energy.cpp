@@ -20,11 +20,17 @@ void append(std::vector<EnergyTrial> more, std::vector<EnergyTrial>& trials) {
   trials.insert(trials.end(), more.begin(), more.end());
 }
 
-// Instant power from the beginning of the load on, with the windows that were cut from it.
+// Instant power from the beginning of the load on, with the windows that were cut from it. A reading that stays is
+// shown where it began and where it was last seen.
 std::optional<RecordedTrace> energy_trace_of(const PowerTrace& seen, const LoadLog& log, const std::vector<EnergyTrial>& trials) {
   RecordedTrace trace{.source = "nvml instant power", .load = "energy", .points = {}, .windows_s = {}};
-  for (const PowerPoint& point : seen.power)
-    if (point.at_s >= log.began_s()) trace.points.push_back({point.at_s - log.began_s(), point.w, std::nullopt, std::nullopt});
+  const double long_s = (log.ended_s() - log.began_s()) / static_cast<double>(kMostTracePoints);
+  for (const PowerPoint& point : seen.power) {
+    if (point.at_s < log.began_s()) continue;
+    trace.points.push_back({point.at_s - log.began_s(), point.w, std::nullopt, std::nullopt});
+    if (point.last_seen_s - point.at_s > long_s)
+      trace.points.push_back({point.last_seen_s - log.began_s(), point.w, std::nullopt, std::nullopt});
+  }
   if (trace.points.size() < 2) return std::nullopt;
   trace.points = thinned(trace.points);
   for (const EnergyTrial& trial : trials)

@@ -42,17 +42,20 @@ TEST(energy, the_trace_has_the_load_from_its_beginning_and_the_windows_it_was_cu
   Board board;
   board.idle_w = 100.0;
   board.power_lag_s = 0.2;
+  board.noise = 0.01;  // every reading is another
   const EnergyMeasurement energy = measured(board, without_idle());
   ASSERT_TRUE(energy.trace);
   const RecordedTrace& trace = *energy.trace;
   EXPECT_LE(trace.points.size(), kMostTracePoints);
   EXPECT_GT(trace.points.size(), kMostTracePoints / 2);
-  EXPECT_NEAR(trace.points.front().power_w, 100.0, 1e-6) << "the reading lags behind the load";
-  EXPECT_NEAR(trace.points.back().power_w, 400.0, 1e-6);
+  EXPECT_NEAR(trace.points.front().power_w, 100.0, 5.0) << "the reading lags behind the load";
+  EXPECT_NEAR(trace.points.back().power_w, 400.0, 20.0);
   ASSERT_EQ(trace.windows_s.size(), 5U);
   EXPECT_NEAR(trace.windows_s[0].low, 1.5, 0.2);
   for (const Interval& window : trace.windows_s) EXPECT_NEAR(window.high - window.low, 5.0, 0.11);
   EXPECT_GT(trace.points.back().t_s, trace.windows_s[4].low);
+  board.noise = 0.0;
+  EXPECT_GT(measured(board, without_idle()).trace->points.back().t_s, 20.0) << "a level that stays is seen to the end";
   board.has_power = false;
   EXPECT_FALSE(measured(board, without_idle()).trace) << "a counter alone shows no power over time";
 }

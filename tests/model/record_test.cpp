@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "harness/base/error.hpp"
+#include "harness/model/recorded_trace.hpp"
 
 namespace chokepoint {
 namespace {

@@ -50,6 +50,11 @@ def probe(*arguments):
     return subprocess.run([PROBE, *arguments], check=True, capture_output=True, text=True).stdout.splitlines()
 
 
+def trace_of_power(points):
+    return {"source": "rapl", "load": "sampling", "t_s": list(range(points)), "power_w": [55.5] * points,
+            "sm_clock_hz": None, "temperature_c": None, "windows_s": [[0, points]]}
+
+
 def places(value, at=()):
     """Paths of all values inside, containers included."""
     yield at
@@ -241,8 +246,15 @@ class Mistakes(unittest.TestCase):
                 lambda r: r["caps"][0].update(status="ok"),
                 lambda r: r["energy"].update(basis="guessed"),
                 lambda r: r["provenance"].update(password="x"),
+                lambda r: r["provenance"].update(power_trace={"source": "rapl"}),
+                lambda r: r["provenance"].update(power_trace=trace_of_power(65)),
                 lambda r: r["metrics"].update(flop_per_s=1)):
             self.reject("record", json.loads(probe("records")[1]), change)
+
+    def test_a_trace_of_power_may_stand_in_a_record(self):
+        record = json.loads(probe("records")[1])
+        record["provenance"]["power_trace"] = trace_of_power(64)
+        self.assertEqual(complaints("record", record), [])
 
     def test_in_an_environment(self):
         for change in (lambda e: e.pop("build"), lambda e: e.update(home="/root"), lambda e: e.update(started="today"),

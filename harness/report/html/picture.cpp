@@ -22,7 +22,7 @@ std::string panel_markup(const Panel& panel, const std::string& title) {
   if (panel.table.columns.empty()) return out + "</figcaption>\n</figure>\n";
   return out + fmt::format(
                    "</figcaption>\n<details><summary>The table behind this picture ({} "
-                   "rows)</summary>\n{}</details>\n</figure>\n",
+                   "row{})</summary>\n{}</details>\n</figure>\n",
                    panel.table.rows.size(), panel.table.rows.size() == 1 ? "" : "s", table_markup(panel.table, name));
 }
 

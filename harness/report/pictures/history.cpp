@@ -12,7 +12,7 @@
 namespace chokepoint {
 namespace {
 
-constexpr std::size_t kMostHistoryDots = 200;  // of a panel: the latest_dots
+constexpr std::size_t kMostHistoryDots = 200;  // of a panel: the latest
 constexpr std::size_t kCommitLetters = 7;
 constexpr double kHistoryLeft = 52.0, kHistoryRight = 428.0, kHistoryTop = 30.0, kHistoryBottom = 220.0;
 
