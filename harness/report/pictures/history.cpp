@@ -134,7 +134,7 @@ std::vector<std::string> history_captions(const PictureInput& input, const Histo
     if (!step.doubt.empty())
       captions.push_back(fmt::format("{}: {}.", short_commit(line.dots[step.at].commit), step.doubt));
   if (line.dots.size() < all.dots.size())
-    captions.push_back(fmt::format("The latest_dots {} of {} runs.", line.dots.size(), all.dots.size()));
+    captions.push_back(fmt::format("The latest {} of {} runs.", line.dots.size(), all.dots.size()));
   if (all.without_time > 0) captions.push_back(fmt::format("{} more runs have no time.", all.without_time));
   captions.push_back(fmt::format(
       "Basis: as each run recorded it. Runs: n = {} on {}. Interval: 95 % of each run's own samples, runs differ by more. "
