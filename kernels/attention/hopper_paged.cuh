@@ -53,7 +53,7 @@ __device__ __forceinline__ void write_row(const PagedArgs& args, const BlockRows
     if (row_of_register(i) != row) continue;
     const long long to = at + accumulator_column(thread, i);
     if (args.splits == 1)
-      store_pair(args.output + to, sums[i] * inverse, sums[i + 1] * inverse);
+      chokepoint::store_pair(args.output + to, sums[i] * inverse, sums[i + 1] * inverse);
     else
       *reinterpret_cast<float2*>(args.partial + to) = make_float2(sums[i] * inverse, sums[i + 1] * inverse);
   }

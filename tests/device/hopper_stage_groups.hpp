@@ -1,5 +1,5 @@
-// Does each group of rows meet its own matrix? The last of the bring-up stages (hopper_stages.cuh): groups of one
-// block, of any number of rows, with room for more, and gated.
+// Does each group of rows meet its own matrix? Bring-up stages (hopper_stages.cuh): groups of one block, of any
+// number of rows, with room for more, and gated.
 #pragma once
 
 #include <cmath>

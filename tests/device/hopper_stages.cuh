@@ -11,6 +11,7 @@
 #include "kernels/common/cuda/hopper/product.hpp"
 #include "kernels/common/cuda/hopper/wgmma.cuh"
 #include "kernels/common/cuda/launch.cuh"
+#include "tests/device/hopper_stage_attention.hpp"
 #include "tests/device/hopper_stage_groups.hpp"
 #include "tests/device/hopper_stage_scales.hpp"
 
@@ -393,6 +394,8 @@ inline constexpr Stage kStages[] = {{"S1 boxes of TMA, swizzled, over edges", tm
                                     {"S6 clusters of two, odd numbers of tiles", clusters},
                                     {"S7 fp8 with scales, sums promoted every 128 of k", scaled_blocks},
                                     {"S7 fp8 with scales in clusters, tiles across blocks of scales", scaled_clusters},
-                                    {"S8 groups of rows: one block, ragged, masked, gated", groups_of_rows}};
+                                    {"S8 groups of rows: one block, ragged, masked, gated", groups_of_rows},
+                                    {"S9 attention: prefill", prefill},
+                                    {"S9 attention: decode of absorbed MLA", latent}};
 
 }  // namespace chokepoint::hopper::stages
