@@ -103,16 +103,28 @@ std::string Canvas::svg(std::string_view id, std::string_view title, std::string
       width_, height_, id, id, id, escaped_markup(title), id, escaped_markup(description), body_);
 }
 
+void draw_x_ticks(Canvas& canvas, const Scale& x, int most, double top, double bottom) {
+  const std::vector<double> ticks = ticks_of(x, most);
+  const std::vector<std::string> texts = tick_texts(ticks);
+  for (std::size_t i = 0; i < ticks.size(); ++i) {
+    canvas.line({x.at(ticks[i]), top}, {x.at(ticks[i]), bottom}, "grid");
+    canvas.words({x.at(ticks[i]), bottom + 15}, texts[i], "tick", Anchor::middle);
+  }
+}
+
+void draw_y_ticks(Canvas& canvas, const Scale& x, const Scale& y, int most) {
+  const std::vector<double> ticks = ticks_of(y, most);
+  const std::vector<std::string> texts = tick_texts(ticks);
+  for (std::size_t i = 0; i < ticks.size(); ++i) {
+    canvas.line({x.from, y.at(ticks[i])}, {x.to, y.at(ticks[i])}, "grid");
+    canvas.words({x.from - 5, y.at(ticks[i]) + 4}, texts[i], "tick", Anchor::end);
+  }
+}
+
 void draw_axes(Canvas& canvas, const Scale& x, const Scale& y, std::string_view x_title, std::string_view y_title) {
   constexpr int most_x = 6, most_y = 7;
-  for (const double tick : ticks_of(x, most_x)) {
-    canvas.line({x.at(tick), y.from}, {x.at(tick), y.to}, "grid");
-    canvas.words({x.at(tick), y.from + 15}, tick_text(tick), "tick", Anchor::middle);
-  }
-  for (const double tick : ticks_of(y, most_y)) {
-    canvas.line({x.from, y.at(tick)}, {x.to, y.at(tick)}, "grid");
-    canvas.words({x.from - 5, y.at(tick) + 4}, tick_text(tick), "tick", Anchor::end);
-  }
+  draw_x_ticks(canvas, x, most_x, y.to, y.from);
+  draw_y_ticks(canvas, x, y, most_y);
   canvas.line({x.from, y.from}, {x.to, y.from}, "axis");
   canvas.line({x.from, y.from}, {x.from, y.to}, "axis");
   canvas.words({(x.from + x.to) / 2, y.from + 32}, x_title, "", Anchor::middle);

@@ -49,6 +49,10 @@ class Canvas {
   std::string body_;
 };
 
+// Grid lines from `top` to `bottom`, or across the plot, with a label each; as many as fit in `most`.
+void draw_x_ticks(Canvas& canvas, const Scale& x, int most, double top, double bottom);
+void draw_y_ticks(Canvas& canvas, const Scale& x, const Scale& y, int most);
+
 // The frame of a plot: grid, ticks, the titles of both axes. `y_title` stands above the axis, where it can be read.
 void draw_axes(Canvas& canvas, const Scale& x, const Scale& y, std::string_view x_title, std::string_view y_title);
 

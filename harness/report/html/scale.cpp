@@ -91,7 +91,7 @@ std::vector<double> ticks_of(const Scale& scale, int most) {
   return ticks;
 }
 
-std::string tick_text(double value) {
+std::string tick_text(double value, int digits) {
   static constexpr std::array<const char*, 6> prefixes = {"", " k", " M", " G", " T", " P"};
   const double size = std::abs(value);
   if (size < 1e-12) return "0";
@@ -102,7 +102,15 @@ std::string tick_text(double value) {
     shown /= 1000.0;
     ++prefix;
   }
-  return fmt::format("{:.4g}{}", shown, prefixes[prefix]);
+  return fmt::format("{:.{}g}{}", shown, digits, prefixes[prefix]);
+}
+
+std::vector<std::string> tick_texts(const std::vector<double>& ticks) {
+  for (int digits = 4;; ++digits) {
+    std::vector<std::string> texts;
+    for (const double tick : ticks) texts.push_back(tick_text(tick, digits));
+    if (digits == 9 || std::adjacent_find(texts.begin(), texts.end()) == texts.end()) return texts;
+  }
 }
 
 }  // namespace chokepoint

@@ -27,6 +27,8 @@ Scale scale_around(const std::vector<double>& values, Spacing spacing, double fr
 std::vector<double> ticks_of(const Scale& scale, int most);
 
 // "0.05", "1", "20 k", "3 T": as short as it stays exact for a tick.
-std::string tick_text(double value);
+std::string tick_text(double value, int digits = 4);
+// Of neighbours, with as many digits as tell them apart.
+std::vector<std::string> tick_texts(const std::vector<double>& ticks);
 
 }  // namespace chokepoint

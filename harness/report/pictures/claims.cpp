@@ -13,7 +13,7 @@ constexpr double kClaimRow = 33.0, kClaimTop = 24.0, kClaimLeft = 14.0, kClaimRi
 std::string claim_name(const ClaimNumber& one) { return one.number.empty() ? one.id : one.id + ", " + one.number; }
 
 std::string claim_number_text(double value, const std::string& unit) {
-  return fmt::format("{:.4g}{}{}", value, unit.empty() ? "" : " ", unit);
+  return fmt::format("{}{}{}", tick_text(value), unit.empty() ? "" : " ", unit);
 }
 
 std::string claim_published_text(const ClaimNumber& one) { return one.published ? claim_number_text(*one.published, one.unit) : ""; }
@@ -21,7 +21,8 @@ std::string claim_published_text(const ClaimNumber& one) { return one.published 
 std::string claim_derived_text(const ClaimNumber& one) {
   if (!one.derived) return "none";
   if (!one.interval) return claim_number_text(*one.derived, one.unit) + " (arithmetic)";
-  return fmt::format("{:.4g} [{:.4g}, {:.4g}] {}", *one.derived, one.interval->low, one.interval->high, one.unit);
+  return fmt::format("{} [{}, {}] {}", tick_text(*one.derived), tick_text(one.interval->low),
+                     tick_text(one.interval->high), one.unit);
 }
 
 bool is_drawn_claim(const ClaimNumber& one) { return one.derived && one.published && *one.derived > 0.0 && *one.published > 0.0; }
@@ -80,10 +81,7 @@ DrawnPicture draw_claims(const PictureInput& input) {
   const double bottom = kClaimTop + kClaimRow * static_cast<double>(shown.size()) + 6;
   Canvas canvas(bottom + 42);
   const Scale x = claim_scale(shown);
-  for (const double tick : ticks_of(x, 5)) {
-    canvas.line({x.at(tick), kClaimTop - 6}, {x.at(tick), bottom}, "grid");
-    canvas.words({x.at(tick), bottom + 15}, tick_text(tick), "tick", Anchor::middle);
-  }
+  draw_x_ticks(canvas, x, 5, kClaimTop - 6, bottom);
   canvas.line({x.at(1.0), kClaimTop - 6}, {x.at(1.0), bottom}, "one");
   canvas.words({x.at(1.0), 12}, "1 = as published", "small", x.at(1.0) > 200 ? Anchor::end : Anchor::middle);
   canvas.words({kClaimLeft, bottom + 33}, "derived over published (logarithmic)");

@@ -83,10 +83,7 @@ DataTable forest_table_of(const PictureInput& input, const std::vector<ForestLin
 }
 
 void draw_forest_frame(Canvas& canvas, const Scale& x, double bottom, const std::string& against) {
-  for (const double tick : ticks_of(x, 5)) {
-    canvas.line({x.at(tick), kTop - 6}, {x.at(tick), bottom}, "grid");
-    canvas.words({x.at(tick), bottom + 15}, tick_text(tick), "tick", Anchor::middle);
-  }
+  draw_x_ticks(canvas, x, 5, kTop - 6, bottom);
   canvas.line({x.at(1.0), kTop - 6}, {x.at(1.0), bottom}, "one");
   canvas.words({x.at(1.0), 12}, "1 = as much work", "small", x.at(1.0) > 200 ? Anchor::end : Anchor::middle);
   canvas.words({kLeft, bottom + 33}, fmt::format("times the throughput of {}{}", against,

@@ -63,10 +63,7 @@ Scale history_times(const HistoryLine& line, const TimeUnit& unit) {
 }
 
 void draw_history_frame(Canvas& canvas, const HistoryLine& line, const Scale& x, const Scale& y, const TimeUnit& unit) {
-  for (const double tick : ticks_of(y, 6)) {
-    canvas.line({x.from, y.at(tick)}, {x.to, y.at(tick)}, "grid");
-    canvas.words({x.from - 5, y.at(tick) + 4}, tick_text(tick), "tick", Anchor::end);
-  }
+  draw_y_ticks(canvas, x, y, 6);
   canvas.line({x.from, y.from}, {x.to, y.from}, "axis");
   canvas.line({x.from, y.from}, {x.from, y.to}, "axis");
   canvas.words({2, y.to - 14}, fmt::format("time on the target, {}", unit.name));
@@ -143,13 +140,23 @@ std::vector<std::string> history_captions(const PictureInput& input, const Histo
   return captions;
 }
 
+// As the page names it elsewhere; as the file does, where the report has no such record.
+std::string history_title(const PictureInput& input, const HistoryLine& line) {
+  const std::vector<Record>& records = input.report.set.records;
+  const auto record = std::find_if(records.begin(), records.end(),
+                                   [&](const Record& one) { return one.case_id == line.case_id; });
+  if (record == records.end()) return line.case_id.substr(0, line.case_id.rfind('#'));
+  const std::vector<std::string> names = case_names(input.report, input.groups);
+  return fmt::format("{} as {}", names[static_cast<std::size_t>(record - records.begin())], record->target);
+}
+
 Panel history_panel(const PictureInput& input, const HistoryLine& all, std::size_t place) {
   const HistoryLine line = latest_dots(all);
   Canvas canvas(kHistoryBottom + 44);
   const TimeUnit unit = time_unit_for(line.dots.front().seconds);
   const Scale y = history_times(line, unit);
   const Scale x{.low = -0.5, .high = static_cast<double>(line.dots.size()) - 0.5, .from = kHistoryLeft, .to = kHistoryRight};
-  Panel panel{.title = all.case_id.substr(0, all.case_id.rfind('#')),
+  Panel panel{.title = history_title(input, all),
               .svg = "",
               .captions = history_captions(input, all, line),
               .table = {{{"commit"}, {"finished"}, {"time", true}, {"interval"}, {"change"}, {"run"}}, {}}};
@@ -180,7 +187,7 @@ DrawnPicture draw_history(const PictureInput& input) {
   for (std::size_t i = 0; i < std::min(lines.size(), kMostPanels); ++i)
     drawn.panels.push_back(history_panel(input, *lines[i], i));
   if (lines.size() > kMostPanels)
-    drawn.left_out = fmt::format("{} more cases, whose level changed less; `chokepoint history show CASE` has them",
+    drawn.left_out = fmt::format("{} more cases, whose level changed less; chokepoint history show CASE has them",
                                  lines.size() - kMostPanels);
   return drawn;
 }

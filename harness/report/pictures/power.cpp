@@ -67,10 +67,7 @@ DrawnPicture draw_power(const PictureInput& input) {
   Canvas canvas(bottom + 42);
   Scale x = scale_around(values, Spacing::linear, 14, 426);
   x.low = 0.0;
-  for (const double tick : ticks_of(x, 7)) {
-    canvas.line({x.at(tick), top - 4}, {x.at(tick), bottom}, "grid");
-    canvas.words({x.at(tick), bottom + 15}, tick_text(tick), "tick", Anchor::middle);
-  }
+  draw_x_ticks(canvas, x, 7, top - 4, bottom);
   canvas.words({220, bottom + 33}, "board power, W", "", Anchor::middle);
   for (std::size_t i = 0; i < readings.size(); ++i) {
     const Reading& r = readings[i];

@@ -51,10 +51,7 @@ Scale lane_scale(const RecordedTrace& trace, const TraceLane& lane, double from,
 }
 
 void draw_lane(Canvas& canvas, const RecordedTrace& trace, const TraceLane& lane, const Scale& x, const Scale& y) {
-  for (const double tick : ticks_of(y, lane.series == 0 ? 6 : 2)) {
-    canvas.line({x.from, y.at(tick)}, {x.to, y.at(tick)}, "grid");
-    canvas.words({x.from - 5, y.at(tick) + 4}, tick_text(tick), "tick", Anchor::end);
-  }
+  draw_y_ticks(canvas, x, y, lane.series == 0 ? 6 : 2);
   canvas.line({x.from, y.from}, {x.to, y.from}, "axis");
   canvas.words({2, y.to - 7}, lane.title, lane.series == 0 ? "" : "small");
   std::vector<Dot> stretch;
@@ -104,7 +101,7 @@ Panel trace_panel(const PictureInput& input, std::size_t record, const RecordedT
     draw_lane(canvas, trace, lane, x, lane_scale(trace, lane, top + height, top));
     top += height + kTraceGap;
   }
-  for (const double tick : ticks_of(x, 7)) canvas.words({x.at(tick), bottom + 15}, tick_text(tick), "tick", Anchor::middle);
+  draw_x_ticks(canvas, x, 7, bottom, bottom);
   canvas.words({(x.from + x.to) / 2, bottom + 32}, "seconds since the load began", "", Anchor::middle);
   Panel panel{.title = title, .svg = "", .captions = {}, .table = trace_table(trace)};
   panel.captions.push_back(trace.load == "energy" ? "Shaded: the windows that the joules were taken from."

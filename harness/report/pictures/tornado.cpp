@@ -61,7 +61,7 @@ void draw_swings(Canvas& canvas, const CostAnswer& answer, const Scale& x, std::
     const CostSwing& swing = answer.swings[i];
     const double y = kBarTop + kBarRow * static_cast<double>(i);
     const auto [low, high] = std::minmax(swing.outcome_low, swing.outcome_high);
-    canvas.words({kBarLeft, y + 10}, fitted(fmt::format("{}: {:.4g} to {:.4g}", swing.variable, swing.low, swing.high), 300),
+    canvas.words({kBarLeft, y + 10}, fitted(fmt::format("{}: {} to {}", swing.variable, tick_text(swing.low), tick_text(swing.high)), 300),
                  "small");
     canvas.words({kBarRight, y + 10}, fmt::format("{} to {}", outcome_text(answer, low), outcome_text(answer, high)), "small",
                  Anchor::end);
@@ -70,10 +70,7 @@ void draw_swings(Canvas& canvas, const CostAnswer& answer, const Scale& x, std::
 }
 
 void draw_tornado_frame(Canvas& canvas, const CostAnswer& answer, const Scale& x, double bottom) {
-  for (const double tick : ticks_of(x, 6)) {
-    canvas.line({x.at(tick), kBarTop - 4}, {x.at(tick), bottom}, "grid");
-    canvas.words({x.at(tick), bottom + 15}, tick_text(tick), "tick", Anchor::middle);
-  }
+  draw_x_ticks(canvas, x, 6, kBarTop - 4, bottom);
   if (is_cost_ratio(answer)) canvas.line({x.at(1.0), kBarTop - 4}, {x.at(1.0), bottom}, "one");
   const double middle = x.at(middle_outcome(answer));
   canvas.line({middle, kBarTop - 4}, {middle, bottom}, "axis");
@@ -144,7 +141,7 @@ DrawnPicture draw_tornado(const PictureInput& input) {
         drawn.panels.push_back(tornado_panel(input, row, possession == Possession::owned ? "bought" : "rented", drawn.panels.size()));
     }
   }
-  if (left_out > 0) drawn.left_out = fmt::format("{} more pairs; `chokepoint cost` has them", left_out);
+  if (left_out > 0) drawn.left_out = fmt::format("{} more pairs; chokepoint cost has them", left_out);
   if (drawn.panels.empty())
     drawn.left_out = middles.empty() ? "no case ran on two targets"
                      : !book         ? "no cost book was given"
@@ -157,7 +154,7 @@ const Register<Picture> tornado_picture{
      .place = 4,
      .title = "What the dollars hang on",
      .how_to_read = "Each bar shows how far one assumption alone moves the answer, from one end of its range to the other; "
-                    "the longest matters most. `chokepoint cost` replaces any of them.",
+                    "the longest matters most. chokepoint cost replaces any of them.",
      .draw = draw_tornado}};
 
 }  // namespace
