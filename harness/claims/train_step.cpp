@@ -54,6 +54,7 @@ double overlapped_s(const StageContents& a, const StageContents& b, const Traini
   return std::max(compute_s + pairs * to_s(pair.exposed_ns()), transfer_s) * phases.gap;
 }
 
+constexpr double kMostJitter = 10.0;       // of a pass
 constexpr double kLongestPart_s = 100.0;  // of one micro-batch; 1e6 of them still fit nanoseconds in 64 bits
 
 void check_phase_time(double seconds, const char* name) {
@@ -84,6 +85,12 @@ void check_phases(const TrainingPhases& phases) {
   if (!(phases.gap >= 1.0) || !std::isfinite(phases.gap))
     throw Error(Fault::config, fmt::format("gap is {}, wall time over kernel time", phases.gap),
                 "it is at least 1");
+}
+
+void check_jitter(const Jitter& jitter) {
+  if (!(jitter.sigma >= 0.0) || jitter.sigma > kMostJitter)
+    throw Error(Fault::config, fmt::format("passes deviate by {} of themselves", jitter.sigma),
+                fmt::format("take a share from 0 to {}", kMostJitter));
 }
 
 TrainPlan checked(TrainPlan plan) {
@@ -127,6 +134,7 @@ TrainStep::TrainStep(TrainPlan plan) : plan_(checked(std::move(plan))), pipeline
 
 double TrainStep::run(const TrainingPhases& phases, const Jitter& jitter) {
   check_phases(phases);
+  check_jitter(jitter);
   pair_ = schedule_pair(phases.expert_layer);
   fill_stage_times(plan_, phases, pair_, times_);
   pipeline_.run(times_, run_, jitter);

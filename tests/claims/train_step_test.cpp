@@ -173,6 +173,7 @@ TEST(train_step, a_layout_for_other_stages_or_a_time_that_is_none_is_an_error) {
   EXPECT_EQ(refusal(dsv3_train_plan(), phases), "head takes -1 s");
   phases.head.weight_s = 1e9;
   EXPECT_EQ(refusal(dsv3_train_plan(), phases), "head takes 1000000000 s");
+  EXPECT_THROW(TrainStep(dsv3_train_plan()).run(trace_phases(), {1e15, 1}), Error) << "jitter";
   phases = trace_phases();
   phases.gap = 0.9;
   EXPECT_EQ(refusal(dsv3_train_plan(), phases), "gap is 0.9, wall time over kernel time");
