@@ -370,7 +370,7 @@ TEST(traps, mfu_is_of_the_bf16_peak) {
   claim.quantity.unit = "%";
   claim.quantity.values = {38.94};
   claim.quantity.is_lower_better = false;
-  const DrawnSpread& mfu = outcome_of(claim, test_options()).rows[0].spread;
+  const DrawnSpread mfu = outcome_of(claim, test_options()).rows[0].spread;
   EXPECT_NEAR(mfu.p50, 39.7, 1.5) << "19.9 would be of the FP8 peak";
 }
 
