@@ -11,9 +11,9 @@
 #include "kernels/common/cuda/hopper/product.hpp"
 #include "kernels/common/cuda/hopper/wgmma.cuh"
 #include "kernels/common/cuda/launch.cuh"
-#include "tests/device/hopper_stage_attention.hpp"
-#include "tests/device/hopper_stage_groups.hpp"
-#include "tests/device/hopper_stage_scales.hpp"
+#include "tests/device/hopper_stage_attention.cuh"
+#include "tests/device/hopper_stage_groups.cuh"
+#include "tests/device/hopper_stage_scales.cuh"
 
 namespace chokepoint::hopper::stages {
 
