@@ -152,7 +152,7 @@ run_stage() {  # run_stage NAME SECONDS
     link) suite link-sweep $((seconds * 7 / 10)) ;;
     energy) suite energy $((seconds * 7 / 10)) --energy quick ;;
     quick) suite quick $((seconds * 7 / 10)) "${play[@]}" ;;
-    tune)  # the bench keeps its own choices: whoever trusts these copies them into configs/tuning
+    tune)  # they bind nobody: whoever trusts them copies them into configs/tuning
       "$program" tune kernels --device "$device" --filter '*/hopper/*' --budget "$((seconds * 7 / 10))s" \
         --out "$out/${day}_${gpu}_tune" --into "$out/tuning" ;;
     sanitizer)

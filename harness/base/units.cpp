@@ -79,7 +79,7 @@ long long parse_integer(std::string_view text) {
 std::string with_unit(double value, std::string_view unit, int digits) {
   constexpr std::array<std::pair<double, std::string_view>, 6> prefixes{
       {{1e15, "P"}, {1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}, {1.0, ""}}};
-  if (!std::isfinite(value)) return fmt::format("{} {}", value, unit);
+  if (!std::isfinite(value)) return fmt::format("{}{}{}", value, unit.empty() ? "" : " ", unit);
   const double size = std::abs(value);
   for (const auto& [scale, prefix] : prefixes)
     if (size >= scale * 0.9995 || scale == 1.0) {

@@ -6,6 +6,7 @@
 
 #include "harness/base/error.hpp"
 #include "harness/base/units.hpp"
+#include "harness/claims/checks.hpp"
 #include "harness/claims/nanoseconds.hpp"
 #include "harness/model/model_shapes.hpp"
 
@@ -18,31 +19,25 @@ constexpr int kForwardTransfers = 4, kBackwardTransfers = 6;
 constexpr double kBytesPerValue = 2.0;            // BF16
 constexpr double kBytesPerParameter = 4.0 + 2.0;  // gradients scattered in FP32, parameters gathered in BF16
 
-void check_positive(double value, const char* name) {
-  if (!(value > 0.0) || !std::isfinite(value))
-    throw Error(Fault::config, fmt::format("{} is {} and has to be above 0", name, value),
-                "give a rate or a number");
-}
-
 void check_share(double value, const char* name) {
   if (!(value >= 0.0 && value <= 1.0))
     throw Error(Fault::config, fmt::format("{} is {}", name, value), "give a share from 0 to 1");
 }
 
 void check(const DenseRates& rates) {
-  check_positive(rates.gemm_flop_per_s, "gemm rate");
-  check_positive(rates.link_bytes_per_s, "link rate");
-  check_positive(rates.network_bytes_per_s, "network rate");
-  check_positive(rates.attention_backward, "attention backward");
+  require_positive(rates.gemm_flop_per_s, "gemm rate", "give a rate or a number");
+  require_positive(rates.link_bytes_per_s, "link rate", "give a rate or a number");
+  require_positive(rates.network_bytes_per_s, "network rate", "give a rate or a number");
+  require_positive(rates.attention_backward, "attention backward", "give a rate or a number");
   check_share(rates.tensor_transfers_shown, "shown share of tensor transfers");
   check_share(rates.data_transfers_shown, "shown share of data transfers");
   check_share(rates.hops_shown, "shown share of hops");
 }
 
 void check(const DenseShape& shape, const DensePlan& plan) {
-  check_positive(plan.tensor_ranks, "number of tensor ranks");
-  check_positive(plan.data_parallel, "data parallelism");
-  check_positive(plan.sequence, "sequence");
+  require_positive(plan.tensor_ranks, "number of tensor ranks", "give a rate or a number");
+  require_positive(plan.data_parallel, "data parallelism", "give a rate or a number");
+  require_positive(plan.sequence, "sequence", "give a rate or a number");
   if (overlaps(plan.pipeline.schedule))
     throw Error(Fault::config,
                 fmt::format("{} overlaps transfers of experts, and this model has none",
@@ -163,9 +158,9 @@ DenseStep dense_step(const DenseShape& shape, const DensePlan& plan, const Dense
 }
 
 double gpu_hours(double tokens, double tokens_per_s_per_gpu, double effective_time) {
-  check_positive(tokens, "number of tokens");
-  check_positive(tokens_per_s_per_gpu, "tokens per second");
-  check_positive(effective_time, "effective time");
+  require_positive(tokens, "number of tokens", "give a rate or a number");
+  require_positive(tokens_per_s_per_gpu, "tokens per second", "give a rate or a number");
+  require_positive(effective_time, "effective time", "give a rate or a number");
   return tokens / tokens_per_s_per_gpu / effective_time / kSecondsPerHour;
 }
 

@@ -6,14 +6,13 @@
 #include <cmath>
 
 #include "harness/base/error.hpp"
+#include "harness/claims/checks.hpp"
 #include "harness/claims/dense_step.hpp"
 #include "harness/claims/missing_input.hpp"
 #include "harness/claims/training_numbers.hpp"
 
 namespace chokepoint {
 namespace {
-
-int whole(double value) { return static_cast<int>(std::lround(std::min(value, 1e9))); }
 
 // All that a draw needs besides what is drawn.
 struct DenseCase {

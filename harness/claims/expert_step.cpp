@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "harness/base/error.hpp"
+#include "harness/claims/checks.hpp"
 #include "harness/claims/claim_model.hpp"
 #include "harness/claims/expert_case.hpp"
 #include "harness/claims/op_model_functions.hpp"
@@ -16,13 +17,11 @@ namespace {
 
 const char* const kTrace = "DeepSeek profile-data 4496024, train.json";
 
-int whole_steps(double value) { return static_cast<int>(std::lround(std::min(value, 1e9))); }
-
 // Micro-batches of one pipeline in a step.
 int micro_batches_of(const Claim& claim) {
-  if (const auto given = claim.workload.number("micro_batches")) return whole_steps(*given);
+  if (const auto given = claim.workload.number("micro_batches")) return whole(*given);
   const double sequences = claim.workload.number("global_batch_seqs", 15360.0);
-  return whole_steps(sequences / claim.system.number("dp", 128.0) / claim.workload.number("micro_batch_seqs", 1.0));
+  return whole(sequences / claim.system.number("dp", 128.0) / claim.workload.number("micro_batch_seqs", 1.0));
 }
 
 // Names of claims/1 for what harness/claims/schedule.hpp calls otherwise.
@@ -34,7 +33,7 @@ TrainPlan expert_plan_of(const Claim& claim) {
   TrainPlan plan = dsv3_train_plan();
   const std::string schedule = claim.model.text("schedule", claim.system.text("schedule", "dualpipe"));
   plan.pipeline.schedule = schedule_of(schedule);
-  plan.pipeline.ranks = whole_steps(claim.system.number("pp", 16.0));
+  plan.pipeline.ranks = whole(claim.system.number("pp", 16.0));
   plan.pipeline.micro_batches = micro_batches_of(claim);
   plan.layout = find_stage_layout(claim.model.text("layout", "dsv3_rank0_shared_ends"));
   return plan;
@@ -144,7 +143,7 @@ void prepare_expert_step(const Scene& scene, const PhaseSource& phases, Prepared
     return;
   }
   const TrainPlan plan = checked_plan(claim);
-  const int rank = whole_steps(claim.model.number("report_rank", 0.0));
+  const int rank = whole(claim.model.number("report_rank", 0.0));
   if (rank >= plan.pipeline.ranks)
     claim.reject("model/report_rank", fmt::format("is {}, but there are ranks 0 to {}", rank, plan.pipeline.ranks - 1),
                  "correct it");
@@ -168,7 +167,7 @@ void prepare_expert_step(const Scene& scene, const PhaseSource& phases, Prepared
   };
   const ExpertArchitecture experts = *model_of(claim, scene.configs).architecture->experts;
   prepared.expert_ranks = {"expert_imbalance", experts.count, experts.top_k,
-                           whole_steps(claim.system.number("ep", 64.0))};
+                           whole(claim.system.number("ep", 64.0))};
   prepared.chrome_trace = [step](const Drawn& drawn) { return chrome_trace_of_step(step, drawn); };
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "harness/base/error.hpp"
+#include "harness/claims/checks.hpp"
 #include "harness/claims/expert_imbalance.hpp"
 
 namespace chokepoint {
@@ -162,21 +163,12 @@ PassTimes traced_pass(const KernelTable& table, const ModelShapes& model, const 
   return {time(0), time(1), time(2)};
 }
 
-double datasheet_rates(const Profile& profile, const std::optional<Figure>& figure, const char* key) {
-  if (figure) return figure->value;
-  throw Error(Fault::config, fmt::format("profile {} has no {}", profile.id, key),
-              "add it to " + profile.path);
-}
-
 void require_step_plan(const StepPlan& plan, const ModelShapes& model) {
   const ExpertArchitecture& experts = *model.architecture->experts;
-  const auto require = [](bool holds, const std::string& message) {
-    if (!holds) throw Error(Fault::config, message, "correct the plan");
-  };
-  require(plan.tokens >= 1.0, fmt::format("a micro-batch has {} tokens", plan.tokens));
-  require(plan.placement.gpus() >= 1 && experts.count % plan.placement.gpus() == 0,
+  require_plan(plan.tokens >= 1.0, fmt::format("a micro-batch has {} tokens", plan.tokens));
+  require_plan(plan.placement.gpus() >= 1 && experts.count % plan.placement.gpus() == 0,
           fmt::format("{} GPUs do not divide {} experts", plan.placement.gpus(), experts.count));
-  require(plan.nodes_per_token >= 1.0 && plan.nodes_per_token <= static_cast<double>(plan.placement.nodes),
+  require_plan(plan.nodes_per_token >= 1.0 && plan.nodes_per_token <= static_cast<double>(plan.placement.nodes),
           fmt::format("a token's rows go to {} of {} nodes", plan.nodes_per_token, plan.placement.nodes));
 }
 
@@ -194,15 +186,15 @@ PassTimes pass_times(const PassWork& pass, const StepMachine& machine, const Ker
 
 StepMachine step_machine(const Profile& profile, double transfer_sms) {
   StepMachine machine;
-  machine.sms = datasheet_rates(profile, profile.sm_count, "sm_count");
+  machine.sms = known_figure(profile, profile.sm_count, "sm_count");
   if (!(transfer_sms >= 0.0 && transfer_sms < machine.sms))
     throw Error(Fault::config,
                 fmt::format("{} SMs for transfers of {} that {} has", transfer_sms, machine.sms, profile.id),
                 "leave some for compute");
   machine.compute_sms = machine.sms - transfer_sms;
-  machine.memory_bytes_per_s = datasheet_rates(profile, profile.memory.datasheet, "datasheet rate of memory");
-  machine.network_bytes_per_s = datasheet_rates(profile, profile.network.datasheet, "datasheet rate of network");
-  machine.link_bytes_per_s = datasheet_rates(profile, profile.link.datasheet, "datasheet rate of link");
+  machine.memory_bytes_per_s = known_figure(profile, profile.memory.datasheet, "datasheet rate of memory");
+  machine.network_bytes_per_s = known_figure(profile, profile.network.datasheet, "datasheet rate of network");
+  machine.link_bytes_per_s = known_figure(profile, profile.link.datasheet, "datasheet rate of link");
   return machine;
 }
 

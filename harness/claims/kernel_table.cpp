@@ -56,6 +56,11 @@ Shape without(const Shape& shape, const std::vector<std::string>& fields) {
 
 }  // namespace
 
+double charged(std::vector<const KernelRow*>& sources, const KernelTime& time) {
+  sources.insert(sources.end(), time.rows.begin(), time.rows.end());
+  return time.time_s;
+}
+
 KernelTable::KernelTable(std::string machine, const std::vector<KernelFile>& files)
     : machine_(std::move(machine)) {
   for (const KernelFile& file : files)

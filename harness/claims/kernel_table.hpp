@@ -68,6 +68,9 @@ struct KernelTime {
   std::vector<const KernelRow*> rows;
 };
 
+// Seconds of it; its rows are added to `sources`.
+double charged(std::vector<const KernelRow*>& sources, const KernelTime& time);
+
 // All rows of one machine.
 class KernelTable {
  public:

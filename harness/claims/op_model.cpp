@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "harness/base/error.hpp"
+#include "harness/claims/checks.hpp"
 #include "harness/claims/model_products.hpp"
 
 namespace chokepoint {
@@ -156,15 +157,9 @@ void add_recomputation(Builder& builder, const TrainingWorkload& workload) {
         add_product(builder, product, OpPhase::recompute, group.kind, group.count);
 }
 
-void require_positive(const char* name, double value) {
-  if (value > 0.0) return;
-  throw Error(Fault::config, fmt::format("{} is {}, but has to be above 0", name, value),
-              "correct the workload");
-}
-
 Builder builder_for(const ModelShapes& model, double tokens, std::int64_t expert_ranks) {
-  require_positive("the micro-batch's number of tokens", tokens);
-  require_positive("the number of GPUs that share the experts", static_cast<double>(expert_ranks));
+  require_positive(tokens, "the micro-batch's number of tokens", "correct the workload");
+  require_positive(static_cast<double>(expert_ranks), "the number of GPUs that share the experts", "correct the workload");
   return {
       .model = model, .architecture = architecture_of(model), .tokens = tokens, .expert_ranks = expert_ranks};
 }
@@ -233,7 +228,7 @@ std::string_view to_string(LayerKind kind) {
 }
 
 std::vector<ModelOp> prefill_ops(const ModelShapes& model, const TrainingWorkload& workload) {
-  require_positive("the sequence", static_cast<double>(workload.sequence));
+  require_positive(static_cast<double>(workload.sequence), "the sequence", "correct the workload");
   Builder builder = builder_for(model, workload.tokens, workload.expert_ranks);
   add_embedding(builder);
   add_phase(builder, OpPhase::forward, workload);
@@ -250,7 +245,7 @@ std::vector<ModelOp> training_ops(const ModelShapes& model, const TrainingWorklo
 }
 
 std::vector<ModelOp> decode_ops(const ModelShapes& model, const DecodeWorkload& workload) {
-  require_positive("the context", workload.context);
+  require_positive(workload.context, "the context", "correct the workload");
   Builder builder = builder_for(model, workload.sequences, workload.expert_ranks);
   add_embedding(builder);
   for (const LayerGroup& group : layer_groups(builder, false))

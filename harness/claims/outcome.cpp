@@ -124,10 +124,6 @@ ClaimOutcome not_testable(ClaimOutcome outcome, std::vector<std::string> missing
   return outcome;
 }
 
-}  // namespace
-
-namespace {
-
 ClaimOutcome derived_outcome(const Claim& original, const ClaimOptions& options) {
   ClaimOutcome outcome;
   outcome.claim = with_numbers(original, options.numbers);

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "harness/base/error.hpp"
-#include "harness/claims/missing_input.hpp"
+#include "harness/claims/checks.hpp"
 #include "harness/claims/op_model.hpp"
 #include "harness/claims/routing_volumes.hpp"
 
@@ -16,16 +16,6 @@ constexpr double kRowHeaderBytes = 16;  // of a row that low-latency kernels sen
 constexpr double kTwoQueries = 1.9;     // time of attention with two queries per sequence over that with one
 constexpr double kMostSequences = 1 << 16;  // per GPU, of the search
 constexpr double kMemoryForCaches = 0.9;    // of the memory: the rest is for activations and buffers
-
-void require_for_decode(bool holds, const std::string& message) {
-  if (!holds) throw Error(Fault::config, message, "correct the plan");
-}
-
-double decode_figure(const Profile& profile, const std::optional<Figure>& value, const char* key) {
-  if (value) return value->value;
-  throw MissingInput(Fault::config, fmt::format("profile {} has no {}", profile.id, key),
-              "add it to " + profile.path);
-}
 
 // Rows that a micro-batch brings to a layer: one or two per sequence.
 double sequences_of(const DecodePlan& plan) { return plan.sequences / plan.micro_batches; }
@@ -43,30 +33,25 @@ struct DecodeLookup {
 };
 
 void require_decode_plan(const DecodePlan& plan, const ModelShapes& model) {
-  require_for_decode(model.architecture && model.architecture->experts &&
+  require_plan(model.architecture && model.architecture->experts &&
               model.architecture->attention.kind == AttentionKind::latent,
           fmt::format("decode of {} is not modelled: it needs experts and latent attention", model.id));
-  require_for_decode(plan.micro_batches >= 1 && plan.sequences > 0.0 && plan.context > 0.0,
+  require_plan(plan.micro_batches >= 1 && plan.sequences > 0.0 && plan.context > 0.0,
           "a plan without sequences has no rate");
-  require_for_decode(plan.accepted_drafts >= 0.0 && plan.accepted_drafts <= 1.0,
+  require_plan(plan.accepted_drafts >= 0.0 && plan.accepted_drafts <= 1.0,
           "the share of accepted drafts is not from 0 to 1");
-  require_for_decode(plan.accepted_drafts == 0.0 || model.architecture->prediction,
+  require_plan(plan.accepted_drafts == 0.0 || model.architecture->prediction,
           fmt::format("{} drafts no tokens", model.id));
   const std::int64_t copies = model.architecture->experts->count + plan.redundant;
-  require_for_decode(plan.ranks >= 1 && copies % plan.ranks == 0,
+  require_plan(plan.ranks >= 1 && copies % plan.ranks == 0,
           fmt::format("{} GPUs do not divide {} experts and copies", plan.ranks, copies));
-}
-
-double charged_decode(DecodeLookup& lookup, const KernelTime& time) {
-  lookup.sources.insert(lookup.sources.end(), time.rows.begin(), time.rows.end());
-  return time.time_s;
 }
 
 std::int64_t whole_number(double value) { return std::max<std::int64_t>(1, static_cast<std::int64_t>(value + 0.5)); }
 
 double decode_product_s(DecodeLookup& lookup, std::int64_t n, std::int64_t k) {
   const Shape shape = {{"m", whole_number(decode_rows_of(lookup.plan))}, {"n", n}, {"k", k}};
-  return charged_decode(lookup, lookup.table.between("matmul", shape, lookup.architecture().linear_dtype, {"m"}));
+  return charged(lookup.sources, lookup.table.between("matmul", shape, lookup.architecture().linear_dtype, {"m"}));
 }
 
 double decode_routed_s(DecodeLookup& lookup) {
@@ -76,7 +61,7 @@ double decode_routed_s(DecodeLookup& lookup) {
   const Dtype dtype = lookup.architecture().linear_dtype;
   const auto time = [&](std::int64_t n, std::int64_t k) {
     const Shape shape = {{"groups", groups}, {"m", whole_number(rows)}, {"n", n}, {"k", k}};
-    return charged_decode(lookup, lookup.table.between("masked_matmul", shape, dtype, {"m"}));
+    return charged(lookup.sources, lookup.table.between("masked_matmul", shape, dtype, {"m"}));
   };
   return time(2 * experts.intermediate, lookup.model.hidden) +
          time(lookup.model.hidden, experts.intermediate);
@@ -91,7 +76,7 @@ double decode_core_s(DecodeLookup& lookup) {
                        {"qk_dim", attention.kv_rank + attention.rope_dim},
                        {"v_dim", attention.kv_rank}};
   const KernelTime time = lookup.table.between("attention", shape, Dtype::bf16, {"batch", "context"});
-  return charged_decode(lookup, time) * (lookup.plan.accepted_drafts > 0.0 ? kTwoQueries : 1.0);
+  return charged(lookup.sources, time) * (lookup.plan.accepted_drafts > 0.0 ? kTwoQueries : 1.0);
 }
 
 void look_up_mlps(DecodeLookup& lookup, DecodeKernels& kernels) {
@@ -180,9 +165,9 @@ DecodeMemory memory_of(const ModelShapes& model, const DecodeMachine& machine, c
 }  // namespace
 
 DecodeMachine decode_machine(const Profile& profile) {
-  return {decode_figure(profile, profile.memory.datasheet, "datasheet rate of memory"),
-          decode_figure(profile, profile.memory_size, "memory_size"),
-          decode_figure(profile, profile.network.datasheet, "datasheet rate of network")};
+  return {known_figure(profile, profile.memory.datasheet, "datasheet rate of memory"),
+          known_figure(profile, profile.memory_size, "memory_size"),
+          known_figure(profile, profile.network.datasheet, "datasheet rate of network")};
 }
 
 double decode_step_s(const DecodeLayer& layer, const ModelShapes& model, const DecodePlan& plan) {
@@ -230,7 +215,7 @@ DecodeRate decode_rate(const KernelTable& table, const ModelShapes& model, const
 }
 
 double sequences_in_flight(double tokens_per_s, double tokens_per_s_per_user) {
-  require_for_decode(tokens_per_s >= 0.0 && tokens_per_s_per_user > 0.0,
+  require_plan(tokens_per_s >= 0.0 && tokens_per_s_per_user > 0.0,
           "a user who sees no tokens never ends a sequence");
   return tokens_per_s / tokens_per_s_per_user;
 }

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "harness/base/error.hpp"
+#include "harness/claims/checks.hpp"
 #include "harness/claims/op_model.hpp"
 
 namespace chokepoint {
@@ -18,30 +19,21 @@ struct PrefillLookup {
   std::vector<const KernelRow*> sources = {};
 };
 
-void require_for_prefill(bool holds, const std::string& message) {
-  if (!holds) throw Error(Fault::config, message, "correct the plan");
-}
-
 void require_prefill_plan(const PrefillPlan& plan, const ModelShapes& model, double sms) {
-  require_for_prefill(model.architecture && model.architecture->experts,
+  require_plan(model.architecture && model.architecture->experts,
           fmt::format("model {} has no experts", model.id));
-  require_for_prefill(plan.micro_batches >= 1, fmt::format("{} micro-batches cannot be run", plan.micro_batches));
-  require_for_prefill(plan.tokens > 0.0 && plan.sequence > 0.0, "a micro-batch without tokens has no time");
-  require_for_prefill(plan.compute_sms > 0.0 && plan.compute_sms <= sms,
+  require_plan(plan.micro_batches >= 1, fmt::format("{} micro-batches cannot be run", plan.micro_batches));
+  require_plan(plan.tokens > 0.0 && plan.sequence > 0.0, "a micro-batch without tokens has no time");
+  require_plan(plan.compute_sms > 0.0 && plan.compute_sms <= sms,
           fmt::format("{} SMs compute, but the machine has {}", plan.compute_sms, sms));
   const std::int64_t experts = model.architecture->experts->count;
-  require_for_prefill(experts % plan.placement.gpus() == 0,
+  require_plan(experts % plan.placement.gpus() == 0,
           fmt::format("{} GPUs do not divide {} experts", plan.placement.gpus(), experts));
-}
-
-double charged_prefill(PrefillLookup& lookup, const KernelTime& time) {
-  lookup.sources.insert(lookup.sources.end(), time.rows.begin(), time.rows.end());
-  return time.time_s;
 }
 
 double prefill_product_s(PrefillLookup& lookup, const ModelOp& op) {
   const Shape shape = {{"m", static_cast<std::int64_t>(*op.m + 0.5)}, {"n", op.n}, {"k", op.k}};
-  return charged_prefill(lookup, lookup.table.between("matmul", shape, op.dtype, {"m"}));
+  return charged(lookup.sources, lookup.table.between("matmul", shape, op.dtype, {"m"}));
 }
 
 double prefill_routed_s(PrefillLookup& lookup, const ModelOp& op) {
@@ -50,7 +42,7 @@ double prefill_routed_s(PrefillLookup& lookup, const ModelOp& op) {
                        {"m", static_cast<std::int64_t>(*op.m / static_cast<double>(groups) + 0.5)},
                        {"n", op.n},
                        {"k", op.k}};
-  return charged_prefill(lookup, lookup.table.between("grouped_matmul", shape, op.dtype, {"m"}));
+  return charged(lookup.sources, lookup.table.between("grouped_matmul", shape, op.dtype, {"m"}));
 }
 
 // Work grows with the square of a prompt, so it is the rate that is read between rows, and held outside them.
@@ -65,7 +57,7 @@ double prefill_core_s(PrefillLookup& lookup, const ModelOp& op) {
                       flop_per_s_of(row);
     if (fits) by_context.emplace(static_cast<double>(row.shape["context"]), &row);
   }
-  require_for_prefill(!by_context.empty(), fmt::format("no kernel row for attention of {} in prefill on {}",
+  require_plan(!by_context.empty(), fmt::format("no kernel row for attention of {} in prefill on {}",
                                            lookup.model.id, lookup.table.machine()));
   const auto above = by_context.lower_bound(lookup.plan.sequence);
   const auto high = above == by_context.end() ? std::prev(above) : above;
@@ -104,7 +96,7 @@ LogicalRate transfer_rate(PrefillLookup& lookup, const char* operation, Dtype dt
                         {"tokens", std::int64_t{4096}},
                         {"hidden", lookup.model.hidden}};
   const KernelRow& row = lookup.table.at(operation, fields, dtype);
-  require_for_prefill(row.unit == "B/s" && row.logical, fmt::format("the row \"{}\" is no logical rate", row.name));
+  require_plan(row.unit == "B/s" && row.logical, fmt::format("the row \"{}\" is no logical rate", row.name));
   lookup.sources.push_back(&row);
   return {row.value};
 }

@@ -6,16 +6,11 @@
 #include <cmath>
 
 #include "harness/base/error.hpp"
+#include "harness/claims/checks.hpp"
 #include "harness/claims/routing_volumes.hpp"
 
 namespace chokepoint {
 namespace {
-
-void check_positive_rate(double value, const char* name) {
-  if (!(value > 0.0) || !std::isfinite(value))
-    throw Error(Fault::config, fmt::format("{} is {} and has to be above 0", name, value),
-                "give a rate or a share");
-}
 
 double bytes_per_value(Dtype dtype, const char* name) {
   if (dtype != Dtype::fp8_e4m3 && dtype != Dtype::bf16)
@@ -26,15 +21,15 @@ double bytes_per_value(Dtype dtype, const char* name) {
 }
 
 void check_what_if(const Conditions& c) {
-  check_positive_rate(c.gemm_flop_per_s, "gemm rate");
-  check_positive_rate(c.attention_flop_per_s, "attention rate");
-  check_positive_rate(c.memory_bytes_per_s, "memory rate");
-  check_positive_rate(c.link_bytes_per_s, "link rate");
-  check_positive_rate(c.network_bytes_per_s, "network rate");
-  check_positive_rate(c.link_efficiency, "link efficiency");
-  check_positive_rate(c.network_efficiency, "network efficiency");
-  check_positive_rate(c.tensor_clock, "tensor clock");
-  check_positive_rate(c.bf16_gemm_time, "bf16 gemm time");
+  require_positive(c.gemm_flop_per_s, "gemm rate", "give a rate or a share");
+  require_positive(c.attention_flop_per_s, "attention rate", "give a rate or a share");
+  require_positive(c.memory_bytes_per_s, "memory rate", "give a rate or a share");
+  require_positive(c.link_bytes_per_s, "link rate", "give a rate or a share");
+  require_positive(c.network_bytes_per_s, "network rate", "give a rate or a share");
+  require_positive(c.link_efficiency, "link efficiency", "give a rate or a share");
+  require_positive(c.network_efficiency, "network efficiency", "give a rate or a share");
+  require_positive(c.tensor_clock, "tensor clock", "give a rate or a share");
+  require_positive(c.bf16_gemm_time, "bf16 gemm time", "give a rate or a share");
   if (!(c.nodes_per_token >= 0.0) || !(c.gpus_per_token >= 0.0))
     throw Error(Fault::config,
                 fmt::format("a token goes to {} nodes and {} GPUs", c.nodes_per_token, c.gpus_per_token),
@@ -66,7 +61,7 @@ struct Factors {
 };
 
 Factors factors_of(const Conditions& from, const Conditions& to) {
-  check_positive_rate(transfer_time(from, 1.0), "time of transfers that others are compared with");
+  require_positive(transfer_time(from, 1.0), "time of transfers that others are compared with", "give a rate or a share");
   const double gemm = gemm_rate(from) / gemm_rate(to);
   const auto transfer = [&](Dtype before, Dtype after, const char* name) {
     return transfer_time(to, bytes_per_value(after, name)) /

@@ -54,6 +54,13 @@ std::vector<TuneSubject> tune_subjects(const std::vector<CaseGroup>& groups, con
   return subjects;
 }
 
+std::vector<std::string> kernels_with_choices() {
+  std::vector<std::string> names;
+  for (const KernelChoices& choices : Registry<KernelChoices>::instance().all()) names.push_back(registry_key(choices));
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 class TuningFolder {
  public:
   TuningFolder(std::string folder, std::string device) : folder_(std::move(folder)), device_(std::move(device)) {
@@ -219,7 +226,7 @@ void tune_suite(const TuneFlags& flags, Session& session) {
     throw Error(Fault::config,
                 fmt::format("no case of {} on {} that \"{}\" matches has anything to choose", suite.id, device_name,
                             flags.filter),
-                "kernels with something to choose: attention/cpu_native, attention/hopper, matmul/hopper");
+                "kernels with something to choose: " + joined(kernels_with_choices(), ", "));
   TuningFolder files(flags.into.empty() ? session.configs + "/tuning" : flags.into, device->facts().name);
   const std::vector<TuneSubject> left = left_of(subjects, files, flags.resume, session.json);
   if (left.empty()) return;

@@ -42,9 +42,7 @@ hopper::ProductTask sizes_of(const Shape& shape, Dtype dtype, const Device& devi
 }
 
 std::vector<hopper::ProductPlan> choices_of(const hopper::ProductTask& task) {
-  hopper::ProductMachine machine = hopper::product_machine();
-  if (task.multiprocessors > 0) machine.multiprocessors = task.multiprocessors;
-  return hopper::product_choices(task, machine);
+  return hopper::product_choices(task, hopper::product_machine(task.multiprocessors));
 }
 
 std::vector<std::string> names_of(const std::vector<hopper::ProductPlan>& plans) {

@@ -65,6 +65,10 @@ TEST(units, numbers_are_shown_with_three_digits_and_a_prefix) {
   EXPECT_EQ(with_unit(999.9e6, "B/s"), "1.00 GB/s");
   EXPECT_EQ(with_unit(12, "FLOP/s"), "12.0 FLOP/s");
   EXPECT_EQ(with_unit(0, "B"), "0.00 B");
+  const double infinity = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(with_unit(infinity, "B/s"), "inf B/s");
+  EXPECT_EQ(with_unit(-infinity, ""), "-inf");
+  EXPECT_EQ(duration_text(infinity), "inf s");
   EXPECT_EQ(duration_text(0.000123), "123 us");
   EXPECT_EQ(duration_text(2), "2.00 s");
 }

@@ -500,20 +500,12 @@ TEST(hopper_mistakes, a_store_or_product_of_unfenced_memory_is_named) {
                          if (threadIdx.x == 0) tma_store_2d(&map, dynamic_shared(), 0, 0);
                        }),
              "without a fence_proxy_async");
-  EXPECT_HAS(complaint(32,
-                       [&] {
-                         store_tile_16(dynamic_shared() + 16 * threadIdx.x, make_uint4(0, 0, 0, 0));
-                         __syncwarp();
-                         if (threadIdx.x == 0) tma_store_2d(&map, dynamic_shared(), 0, 0);
-                       }),
-             "without a fence_proxy_async");
-  EXPECT_HAS(complaint(32,
-                       [&] {
-                         store_tile_16(dynamic_shared() + 16 * threadIdx.x, make_uint4(0, 0, 0, 0));
-                         fence_proxy_async();
-                         if (threadIdx.x == 31) tma_store_2d(&map, dynamic_shared(), 0, 0);
-                       }),
-             "without a barrier");
+  const auto fill = [] { store_tile_16(dynamic_shared() + 16 * threadIdx.x, make_uint4(0, 0, 0, 0)); };
+  const auto send_by = [&](unsigned thread) {
+    if (threadIdx.x == thread) tma_store_2d(&map, dynamic_shared(), 0, 0);
+  };
+  EXPECT_HAS(complaint(32, [&] { fill(), __syncwarp(), send_by(0); }), "without a fence_proxy_async");
+  EXPECT_HAS(complaint(32, [&] { fill(), fence_proxy_async(), send_by(31); }), "without a barrier");
   EXPECT_HAS(complaint(32,
                        [&] {
                          if (threadIdx.x != 0) return;

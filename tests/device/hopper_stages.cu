@@ -28,7 +28,7 @@ ProductEntry product_low(bool b_is_kn) { return b_is_kn ? product_kernel<Product
 GroupedEntry grouped_wide() { return grouped_kernel<ProductTileName::wide, TensorElement::bf16>; }
 GroupedEntry grouped_low() { return nullptr; }
 GroupedEntry grouped_fp8() { return grouped_kernel<ProductTileName::wide, TensorElement::byte>; }
-ProductMachine product_machine() { return {}; }
+ProductMachine product_machine(int) { return {}; }
 
 namespace stages {
 namespace {

@@ -19,7 +19,9 @@
 namespace chokepoint::hopper {
 
 // Few multiprocessors, so that clusters take several tiles; the shared memory of an H100.
-ProductMachine product_machine() { return {.multiprocessors = 4, .shared_bytes = 232448}; }
+ProductMachine product_machine(int multiprocessors) {
+  return {.multiprocessors = multiprocessors > 0 ? multiprocessors : 4, .shared_bytes = 232448};
+}
 
 TensorMap encode_tensor_map(const TensorBoxes& boxes) {
   try {

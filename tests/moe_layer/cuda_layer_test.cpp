@@ -29,6 +29,19 @@ const char* const kShapes[] = {
 
 double rms_limit(Dtype dtype) { return dtype == Dtype::f32 ? 2e-6 : dtype == Dtype::bf16 ? 0x1p-8 : 0x1p-7; }
 
+void expect_wires_charged(const EmulatedRun& run, const Work& work) {
+  EXPECT_EQ(run.charged.link_bytes, work.link_bytes);
+  EXPECT_EQ(run.charged.network_bytes, work.network_bytes);
+  EXPECT_EQ(run.charged.link_messages, work.link_messages);
+  EXPECT_EQ(run.charged.network_messages, work.network_messages);
+}
+
+void expect_all_charged(const EmulatedRun& run, const Work& work) {
+  EXPECT_EQ(run.charged.flop, work.flop);
+  EXPECT_EQ(run.charged.memory_bytes, work.memory_bytes);
+  expect_wires_charged(run, work);
+}
+
 void expect_right_and_charged(const std::string& text) {
   const Operation& operation = find_operation("moe_layer");
   const Shape shape = complete_shape(operation, parse_shape(text));
@@ -40,13 +53,7 @@ void expect_right_and_charged(const std::string& text) {
     });
     EXPECT_LE(run.errors.worst, problem.tolerance());
     EXPECT_LE(run.errors.rms, rms_limit(dtype));
-    const Work work = problem.work();
-    EXPECT_EQ(run.charged.flop, work.flop);
-    EXPECT_EQ(run.charged.memory_bytes, work.memory_bytes);
-    EXPECT_EQ(run.charged.link_bytes, work.link_bytes);
-    EXPECT_EQ(run.charged.network_bytes, work.network_bytes);
-    EXPECT_EQ(run.charged.link_messages, work.link_messages);
-    EXPECT_EQ(run.charged.network_messages, work.network_messages);
+    expect_all_charged(run, problem.work());
   }
 }
 
@@ -91,13 +98,9 @@ TEST(moe_layer_cuda, with_a_librarys_products_it_is_right_in_bf16_and_charges_th
       EXPECT_EQ(made % 2, 0);
       EXPECT_GT(made, 0);
       EXPECT_LE(run.errors.worst, problem.tolerance());
-      const Work work = problem.work();
       EXPECT_EQ(run.charged.flop, 0.0);
       EXPECT_EQ(run.charged.memory_bytes, 0.0);
-      EXPECT_EQ(run.charged.link_bytes, work.link_bytes);
-      EXPECT_EQ(run.charged.network_bytes, work.network_bytes);
-      EXPECT_EQ(run.charged.link_messages, work.link_messages);
-      EXPECT_EQ(run.charged.network_messages, work.network_messages);
+      expect_wires_charged(run, problem.work());
     }
 }
 
@@ -113,11 +116,7 @@ void expect_hopper_right(const std::string& text, Dtype dtype) {
         problem, [&](Device& device, const Pace& pace) { return hopper.prepare(problem, device, pace); });
     EXPECT_LE(run.errors.worst, problem.tolerance());
     EXPECT_LE(run.errors.rms, rms_limit(dtype));
-    const Work work = problem.work();
-    EXPECT_EQ(run.charged.flop, work.flop);
-    EXPECT_EQ(run.charged.memory_bytes, work.memory_bytes);
-    EXPECT_EQ(run.charged.link_bytes, work.link_bytes);
-    EXPECT_EQ(run.charged.network_bytes, work.network_bytes);
+    expect_all_charged(run, problem.work());
   }
 }
 

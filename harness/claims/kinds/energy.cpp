@@ -15,15 +15,13 @@
 namespace chokepoint {
 namespace {
 
-constexpr double kJoulesPerKwh = 3.6e6;
-
 struct EnergyFacts {
   double gpu_s = 0.0, tokens = 0.0;
   PowerModel power;  // what was drawn, exact
   double usd_per_kwh = 0.0, usd_per_gpu_h = 0.0;
 
   double facility_j() const { return gpu_s * facility_w(power).mid; }
-  double electricity_usd() const { return facility_j() / kJoulesPerKwh * usd_per_kwh; }
+  double electricity_usd() const { return facility_j() / kJoulePerKwh * usd_per_kwh; }
   double rent_usd() const { return gpu_s / kSecondsPerHour * usd_per_gpu_h; }
 };
 

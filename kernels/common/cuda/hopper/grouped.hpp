@@ -98,12 +98,8 @@ struct GroupedArgs {
 };
 using GroupedEntry = void (*)(TensorMap a, TensorMap b, TensorMap c, GroupedArgs args);
 
-// Blocks of a launch that reaches `multiprocessors` (0: as many as were planned with): persistent ones beyond that
-// would begin when others have done their share, and double the time.
 constexpr int grouped_grid(const GroupedPlan& plan, int multiprocessors) {
-  if (multiprocessors <= 0 || multiprocessors >= plan.grid) return plan.grid;
-  const int cluster = plan.tile().cluster, clusters = multiprocessors / cluster;
-  return (clusters > 0 ? clusters : 1) * cluster;
+  return blocks_within(plan.grid, plan.tile().cluster, multiprocessors);
 }
 
 // Of the current device.

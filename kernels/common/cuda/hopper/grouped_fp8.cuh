@@ -124,27 +124,17 @@ __device__ __forceinline__ void store_quantised(const GroupedArgs& args, const f
 template <ProductTileName kName>
 __device__ void grouped_consume_fp8(const ProductShared<kName>& shared, const TensorMap* c, const GroupedArgs& args,
                                     WalkOfGroups<kName> walk, int consumer) {
-  const unsigned barrier = 1 + static_cast<unsigned>(consumer);
-  SliceStore store(shared.store(consumer), barrier);
-  Cursor at;
-  for (ProductWork work; walk.next(work);) {
-    const int row = work.row + 64 * consumer;
-    if (row >= work.row_end || work.column >= args.columns) {
-      grouped_skip<kName>(shared, work, at, barrier);
-      continue;
-    }
+  consume_groups(shared, args, walk, consumer, [&](const ProductWork& work, int row, Cursor& at, SliceStore& store) {
     float first[kHalfSums], second[kHalfSums];
     multiply_halves<kName>(shared, group_scales(args, work, row), work, consumer, at, first, second);
     if (args.gated) {
 #pragma unroll
       for (int i = 0; i < kHalfSums; ++i) first[i] = gated_value(first[i], second[i]);
-      store_quantised(args, first, row, work.row_end, work.column);
-      continue;
+      return store_quantised(args, first, row, work.row_end, work.column);
     }
     grouped_store<kHalfColumns>(c, args, work, store, first, row, work.column);
     grouped_store<kHalfColumns>(c, args, work, store, second, row, work.column + kHalfColumns);
-  }
-  store.finish();
+  });
 }
 
 }  // namespace chokepoint::hopper

@@ -39,18 +39,10 @@ __device__ __forceinline__ void grouped_load(const ProductShared<kName>& shared,
 template <ProductTileName kName, TensorElement kElement>
 __device__ void grouped_produce(const ProductShared<kName>& shared, const TensorMap* a, const TensorMap* b,
                                 const GroupedArgs& args, WalkOfGroups<kName> walk, const TilePace& pace) {
-  constexpr ProductTile kTile = product_tile(kName);
-  const Ring<kTile.stages> ring(shared.notes());
-  const int rank = Seat<kTile.cluster>{}.rank;
-  Cursor at, gate;
-  for (ProductWork work; walk.next(work);) {
-    pace.enter(gate);
-    for (int step = work.step; step < work.step_end; ++step) {
-      ring.wait_empty(at);
-      grouped_load<kName, kElement>(shared, a, b, ring.full(at), work, args, step, at.stage, rank);
-      ring.next(at);
-    }
-  }
+  const int rank = Seat<product_tile(kName).cluster>{}.rank;
+  produce_stages(shared, walk, pace, [&](Mbarrier* full, const ProductWork& work, int step, int stage) {
+    grouped_load<kName, kElement>(shared, a, b, full, work, args, step, stage, rank);
+  });
 }
 
 template <ProductTileName kName>
@@ -99,32 +91,36 @@ __device__ __forceinline__ void grouped_store(const TensorMap* c, const GroupedA
                d, column, row);
 }
 
-template <ProductTileName kName>
-__device__ void grouped_consume(const ProductShared<kName>& shared, const TensorMap* c, const GroupedArgs& args,
-                                WalkOfGroups<kName> walk, int consumer) {
-  constexpr ProductTile kTile = product_tile(kName);
-  constexpr int kSums = kTile.block_n / 2;
+// What a consumer does with its walk: `compute(work, row, at, store)` takes the stages of a tile of which it has rows.
+template <ProductTileName kName, class Compute>
+__device__ __forceinline__ void consume_groups(const ProductShared<kName>& shared, const GroupedArgs& args,
+                                               WalkOfGroups<kName> walk, int consumer, const Compute& compute) {
   const unsigned barrier = 1 + static_cast<unsigned>(consumer);
   SliceStore store(shared.store(consumer), barrier);
   Cursor at;
   for (ProductWork work; walk.next(work);) {
     const int row = work.row + 64 * consumer;
-    if (row >= work.row_end || work.column >= args.columns) {
+    if (row >= work.row_end || work.column >= args.columns)
       grouped_skip<kName>(shared, work, at, barrier);
-      continue;
-    }
+    else
+      compute(work, row, at, store);
+  }
+  store.finish();
+}
+
+template <ProductTileName kName>
+__device__ void grouped_consume(const ProductShared<kName>& shared, const TensorMap* c, const GroupedArgs& args,
+                                WalkOfGroups<kName> walk, int consumer) {
+  constexpr int kColumns = product_tile(kName).block_n, kSums = kColumns / 2;
+  consume_groups(shared, args, walk, consumer, [&](const ProductWork& work, int row, Cursor& at, SliceStore& store) {
     float d[kSums];
     product_multiply<kName, Major::k>(shared, work, consumer, at, d);
-    if (!args.gated) {
-      grouped_store<kTile.block_n>(c, args, work, store, d, row, work.column);
-      continue;
-    }
+    if (!args.gated) return grouped_store<kColumns>(c, args, work, store, d, row, work.column);
     float h[kSums / 2];
 #pragma unroll
     for (int i = 0; i < kSums / 2; ++i) h[i] = gated_value(d[i], d[i + kSums / 2]);
-    grouped_store<kTile.block_n / 2>(c, args, work, store, h, row, work.column);
-  }
-  store.finish();
+    grouped_store<kColumns / 2>(c, args, work, store, h, row, work.column);
+  });
 }
 
 }  // namespace chokepoint::hopper

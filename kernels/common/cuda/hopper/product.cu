@@ -78,19 +78,13 @@ TensorMap c_map(const ProductTask& task, const ProductPlan& plan) {
                                         {.rows = 64, .columns = 64}));
 }
 
-ProductMachine machine_of(const ProductTask& task) {
-  ProductMachine machine = product_machine();
-  if (task.multiprocessors > 0) machine.multiprocessors = task.multiprocessors;
-  return machine;
-}
-
 }  // namespace
 
 std::int64_t product_workspace_bytes(const ProductTask& task) {
-  return product_plan(task, machine_of(task)).workspace_bytes();
+  return product_plan(task, product_machine(task.multiprocessors)).workspace_bytes();
 }
 
-Product::Product(const ProductTask& task) : Product(task, product_plan(task, machine_of(task))) {}
+Product::Product(const ProductTask& task) : Product(task, product_plan(task, product_machine(task.multiprocessors))) {}
 
 Product::Product(const ProductTask& task, const ProductPlan& plan) : task_(task), plan_(plan) {
   if (const auto obstacle = product_obstacle(task.m, task.n, task.k))

@@ -79,24 +79,32 @@ __device__ __forceinline__ void product_load(const ProductShared<kName>& shared,
   }
 }
 
+// What the loading thread does with any walk: `load(full, work, step, stage)` fills a stage.
+template <ProductTileName kName, class Walk, class Load>
+__device__ __forceinline__ void produce_stages(const ProductShared<kName>& shared, Walk walk, const TilePace& pace,
+                                               const Load& load) {
+  const Ring<product_tile(kName).stages> ring(shared.notes());
+  Cursor at, gate;
+  for (ProductWork work; walk.next(work);) {
+    pace.enter(gate);
+    for (int step = work.step; step < work.step_end; ++step) {
+      ring.wait_empty(at);
+      load(ring.full(at), work, step, at.stage);
+      ring.next(at);
+    }
+  }
+}
+
 template <ProductTileName kName>
 using ProductWalk = DenseWalk<product_tile(kName).block_m, product_tile(kName).block_n, product_tile(kName).cluster>;
 
 template <ProductTileName kName, Major kB>
 __device__ void product_produce(const ProductShared<kName>& shared, const TensorMap* a, const TensorMap* b,
                                 const TensorMap* scales, ProductWalk<kName> walk, const TilePace& pace) {
-  constexpr ProductTile kTile = product_tile(kName);
-  const Ring<kTile.stages> ring(shared.notes());
-  const int rank = Seat<kTile.cluster>{}.rank;
-  Cursor at, gate;
-  for (ProductWork work; walk.next(work);) {
-    pace.enter(gate);
-    for (int step = work.step; step < work.step_end; ++step) {
-      ring.wait_empty(at);
-      product_load<kName, kB>(shared, a, b, scales, ring.full(at), work, step, at.stage, rank);
-      ring.next(at);
-    }
-  }
+  const int rank = Seat<product_tile(kName).cluster>{}.rank;
+  produce_stages(shared, walk, pace, [&](Mbarrier* full, const ProductWork& work, int step, int stage) {
+    product_load<kName, kB>(shared, a, b, scales, full, work, step, stage, rank);
+  });
 }
 
 template <ProductTileName kName>

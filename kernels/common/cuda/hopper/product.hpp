@@ -158,14 +158,17 @@ struct ProductArgs {
 };
 using ProductEntry = void (*)(TensorMap a, TensorMap b, TensorMap c, ProductArgs args);
 
-// Of the current device.
-ProductMachine product_machine();
+// Of the current device, of which launches reach `multiprocessors`; 0: all.
+ProductMachine product_machine(int multiprocessors = 0);
 // Blocks of a launch that reaches `multiprocessors` (0: as many as were planned with): persistent ones beyond that
 // would begin when others have done their share, and double the time.
-constexpr int product_grid(const ProductPlan& plan, int multiprocessors) {
-  if (multiprocessors <= 0 || multiprocessors >= plan.grid) return plan.grid;
-  const int cluster = plan.tile().cluster, clusters = multiprocessors / cluster;
+constexpr int blocks_within(int planned, int cluster, int multiprocessors) {
+  if (multiprocessors <= 0 || multiprocessors >= planned) return planned;
+  const int clusters = multiprocessors / cluster;
   return (clusters > 0 ? clusters : 1) * cluster;
+}
+constexpr int product_grid(const ProductPlan& plan, int multiprocessors) {
+  return blocks_within(plan.grid, plan.tile().cluster, multiprocessors);
 }
 std::int64_t product_workspace_bytes(const ProductTask& task);
 

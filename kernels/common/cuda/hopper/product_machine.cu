@@ -9,7 +9,9 @@
 
 namespace chokepoint::hopper {
 
-ProductMachine product_machine() {
+namespace {
+
+ProductMachine whole_machine() {
   static std::mutex mutex;
   static std::map<int, ProductMachine> known;
   int device = 0;
@@ -20,6 +22,14 @@ ProductMachine product_machine() {
   check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
   check(cudaDeviceGetAttribute(&shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
   return known[device] = {.multiprocessors = multiprocessors, .shared_bytes = shared_bytes};
+}
+
+}  // namespace
+
+ProductMachine product_machine(int multiprocessors) {
+  ProductMachine machine = whole_machine();
+  if (multiprocessors > 0) machine.multiprocessors = multiprocessors;
+  return machine;
 }
 
 }  // namespace chokepoint::hopper
