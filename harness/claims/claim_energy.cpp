@@ -40,7 +40,8 @@ Assumption assumption_of(const std::string& key, const Estimate& estimate) {
           estimate.high,
           estimate.verified ? "published" : "prior",
           estimate.source,
-          std::nullopt, true};
+          std::nullopt,
+          true};
 }
 
 }  // namespace

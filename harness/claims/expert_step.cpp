@@ -147,8 +147,8 @@ void prepare_expert_step(const Scene& scene, const PhaseSource& phases, Prepared
   if (rank >= plan.pipeline.ranks)
     claim.reject("model/report_rank", fmt::format("is {}, but there are ranks 0 to {}", rank, plan.pipeline.ranks - 1),
                  "correct it");
-  const ExpertCase step{compiled_steps(plan), phases,  conditions_of(*scene.machine, scene.configs),
-                      facts_of(scene, plan),         &number, rank};
+  const ExpertCase step{compiled_steps(plan),  phases,  conditions_of(*scene.machine, scene.configs),
+                        facts_of(scene, plan), &number, rank};
   prepared.rows = number.rows;
   prepared.base_unit = number.base_unit;
   for (Assumption& assumption : expert_assumptions()) prepared.assumptions.push_back(std::move(assumption));
@@ -166,8 +166,7 @@ void prepare_expert_step(const Scene& scene, const PhaseSource& phases, Prepared
     return predict_expert_step(hours, drawn);
   };
   const ExpertArchitecture experts = *model_of(claim, scene.configs).architecture->experts;
-  prepared.expert_ranks = {"expert_imbalance", experts.count, experts.top_k,
-                           whole(claim.system.number("ep", 64.0))};
+  prepared.expert_ranks = {"expert_imbalance", experts.count, experts.top_k, whole(claim.system.number("ep", 64.0))};
   prepared.chrome_trace = [step](const Drawn& drawn) { return chrome_trace_of_step(step, drawn); };
 }
 

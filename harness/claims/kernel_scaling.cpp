@@ -12,7 +12,7 @@ KernelMachine kernel_machine(const Profile& profile, Dtype dtype, std::optional<
   const auto rates = profile.compute.find(dtype);
   const double all_sms = known_figure(profile, profile.sm_count, "sm_count");
   const double peak = known_figure(profile, rates == profile.compute.end() ? std::nullopt : rates->second.datasheet,
-                             "datasheet rate of compute in this dtype");
+                                   "datasheet rate of compute in this dtype");
   return {.sms = sms.value_or(all_sms),
           .flop_per_s_per_sm = peak / all_sms,
           .clock_hz = known_figure(profile, profile.boost_clock, "boost_clock"),

@@ -159,7 +159,8 @@ void add_recomputation(Builder& builder, const TrainingWorkload& workload) {
 
 Builder builder_for(const ModelShapes& model, double tokens, std::int64_t expert_ranks) {
   require_positive(tokens, "the micro-batch's number of tokens", "correct the workload");
-  require_positive(static_cast<double>(expert_ranks), "the number of GPUs that share the experts", "correct the workload");
+  require_positive(static_cast<double>(expert_ranks), "the number of GPUs that share the experts",
+                   "correct the workload");
   return {
       .model = model, .architecture = architecture_of(model), .tokens = tokens, .expert_ranks = expert_ranks};
 }

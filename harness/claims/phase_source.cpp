@@ -19,8 +19,8 @@ double datasheet_rate(const Machine& machine, Dtype dtype) {
   const auto found = machine.compute.find(dtype);
   if (found != machine.compute.end() && found->second.nominal) return *found->second.nominal;
   throw MissingInput(Fault::config,
-              fmt::format("profile {} has no rate for compute in {}", machine.profile.id, to_string(dtype)),
-              "name a machine that multiplies in it");
+                     fmt::format("profile {} has no rate for compute in {}", machine.profile.id, to_string(dtype)),
+                     "name a machine that multiplies in it");
 }
 
 }  // namespace

@@ -38,9 +38,8 @@ Estimate inverse(const Estimate& ratio) {
 // The user's own, else the chosen book's, else the newest market's.
 std::optional<Estimate> rent_per_h(const std::string& profile, const RuleCostInputs& inputs) {
   if (const auto own = inputs.usd_per_h.find(profile); own != inputs.usd_per_h.end()) return own->second;
-  const std::optional<PriceQuote> found = inputs.price_choice.empty()
-                                              ? quote(inputs.prices, profile)
-                                              : quote(inputs.prices, profile, inputs.price_choice);
+  const std::optional<PriceQuote> found =
+      inputs.price_choice.empty() ? quote(inputs.prices, profile) : quote(inputs.prices, profile, inputs.price_choice);
   return found ? std::optional(found->usd_per_h()) : std::nullopt;
 }
 
@@ -92,8 +91,7 @@ std::vector<std::string> price_notes(const Rule& rule, const RuleCostInputs& inp
   return notes;
 }
 
-RuleCostRow row_of_plan(const RulePlan& plan, const Profile& cut, const Profile& full,
-                   const RuleCostInputs& inputs) {
+RuleCostRow row_of_plan(const RulePlan& plan, const Profile& cut, const Profile& full, const RuleCostInputs& inputs) {
   RuleCostRow row{.plan = plan.name, .parallel = plan.parallel, .cut = cut.id, .full = full.id};
   const PlanThroughput cut_rate = plan.throughput(cut, inputs), full_rate = plan.throughput(full, inputs);
   row.throughput_ratio = ratio_of(cut_rate, full_rate);

@@ -30,7 +30,7 @@ double datasheet_machine(const Rates& rates, const Profile& profile, const char*
 double datasheet_machine(const Profile& profile, Dtype dtype) {
   const auto found = profile.compute.find(dtype);
   return datasheet_machine(found == profile.compute.end() ? Rates{} : found->second, profile,
-                   std::string(to_string(dtype)).c_str());
+                           std::string(to_string(dtype)).c_str());
 }
 
 // Of the H800 that the phases are of, slower by as much as the same kernels were measured to be; by the datasheet where

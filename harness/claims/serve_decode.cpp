@@ -19,9 +19,7 @@ constexpr double kMemoryForCaches = 0.9;    // of the memory: the rest is for ac
 
 // Rows that a micro-batch brings to a layer: one or two per sequence.
 double sequences_of(const DecodePlan& plan) { return plan.sequences / plan.micro_batches; }
-double decode_rows_of(const DecodePlan& plan) {
-  return sequences_of(plan) * (plan.accepted_drafts > 0.0 ? 2.0 : 1.0);
-}
+double decode_rows_of(const DecodePlan& plan) { return sequences_of(plan) * (plan.accepted_drafts > 0.0 ? 2.0 : 1.0); }
 
 struct DecodeLookup {
   const KernelTable& table;
@@ -33,18 +31,18 @@ struct DecodeLookup {
 };
 
 void require_decode_plan(const DecodePlan& plan, const ModelShapes& model) {
-  require_plan(model.architecture && model.architecture->experts &&
-              model.architecture->attention.kind == AttentionKind::latent,
-          fmt::format("decode of {} is not modelled: it needs experts and latent attention", model.id));
+  require_plan(
+      model.architecture && model.architecture->experts && model.architecture->attention.kind == AttentionKind::latent,
+      fmt::format("decode of {} is not modelled: it needs experts and latent attention", model.id));
   require_plan(plan.micro_batches >= 1 && plan.sequences > 0.0 && plan.context > 0.0,
-          "a plan without sequences has no rate");
+               "a plan without sequences has no rate");
   require_plan(plan.accepted_drafts >= 0.0 && plan.accepted_drafts <= 1.0,
-          "the share of accepted drafts is not from 0 to 1");
+               "the share of accepted drafts is not from 0 to 1");
   require_plan(plan.accepted_drafts == 0.0 || model.architecture->prediction,
-          fmt::format("{} drafts no tokens", model.id));
+               fmt::format("{} drafts no tokens", model.id));
   const std::int64_t copies = model.architecture->experts->count + plan.redundant;
   require_plan(plan.ranks >= 1 && copies % plan.ranks == 0,
-          fmt::format("{} GPUs do not divide {} experts and copies", plan.ranks, copies));
+               fmt::format("{} GPUs do not divide {} experts and copies", plan.ranks, copies));
 }
 
 std::int64_t whole_number(double value) { return std::max<std::int64_t>(1, static_cast<std::int64_t>(value + 0.5)); }
@@ -215,8 +213,7 @@ DecodeRate decode_rate(const KernelTable& table, const ModelShapes& model, const
 }
 
 double sequences_in_flight(double tokens_per_s, double tokens_per_s_per_user) {
-  require_plan(tokens_per_s >= 0.0 && tokens_per_s_per_user > 0.0,
-          "a user who sees no tokens never ends a sequence");
+  require_plan(tokens_per_s >= 0.0 && tokens_per_s_per_user > 0.0, "a user who sees no tokens never ends a sequence");
   return tokens_per_s / tokens_per_s_per_user;
 }
 

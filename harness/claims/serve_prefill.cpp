@@ -20,15 +20,14 @@ struct PrefillLookup {
 };
 
 void require_prefill_plan(const PrefillPlan& plan, const ModelShapes& model, double sms) {
-  require_plan(model.architecture && model.architecture->experts,
-          fmt::format("model {} has no experts", model.id));
+  require_plan(model.architecture && model.architecture->experts, fmt::format("model {} has no experts", model.id));
   require_plan(plan.micro_batches >= 1, fmt::format("{} micro-batches cannot be run", plan.micro_batches));
   require_plan(plan.tokens > 0.0 && plan.sequence > 0.0, "a micro-batch without tokens has no time");
   require_plan(plan.compute_sms > 0.0 && plan.compute_sms <= sms,
-          fmt::format("{} SMs compute, but the machine has {}", plan.compute_sms, sms));
+               fmt::format("{} SMs compute, but the machine has {}", plan.compute_sms, sms));
   const std::int64_t experts = model.architecture->experts->count;
   require_plan(experts % plan.placement.gpus() == 0,
-          fmt::format("{} GPUs do not divide {} experts", plan.placement.gpus(), experts));
+               fmt::format("{} GPUs do not divide {} experts", plan.placement.gpus(), experts));
 }
 
 double prefill_product_s(PrefillLookup& lookup, const ModelOp& op) {
@@ -57,8 +56,8 @@ double prefill_core_s(PrefillLookup& lookup, const ModelOp& op) {
                       flop_per_s_of(row);
     if (fits) by_context.emplace(static_cast<double>(row.shape["context"]), &row);
   }
-  require_plan(!by_context.empty(), fmt::format("no kernel row for attention of {} in prefill on {}",
-                                           lookup.model.id, lookup.table.machine()));
+  require_plan(!by_context.empty(), fmt::format("no kernel row for attention of {} in prefill on {}", lookup.model.id,
+                                                lookup.table.machine()));
   const auto above = by_context.lower_bound(lookup.plan.sequence);
   const auto high = above == by_context.end() ? std::prev(above) : above;
   const auto low =

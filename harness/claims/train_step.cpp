@@ -54,12 +54,13 @@ double overlapped_s(const StageContents& a, const StageContents& b, const Traini
   return std::max(compute_s + pairs * to_s(pair.exposed_ns()), transfer_s) * phases.gap;
 }
 
-constexpr double kMostJitter = 10.0;       // of a pass
+constexpr double kMostJitter = 10.0;      // of a pass
 constexpr double kLongestPart_s = 100.0;  // of one micro-batch; 1e6 of them still fit nanoseconds in 64 bits
 
 void check_phase_time(double seconds, const char* name) {
   if (!(seconds >= 0.0) || seconds > kLongestPart_s)
-    throw Error(Fault::config, fmt::format("{} takes {} s", name, seconds), fmt::format("times are from 0 to {} s", kLongestPart_s));
+    throw Error(Fault::config, fmt::format("{} takes {} s", name, seconds),
+                fmt::format("times are from 0 to {} s", kLongestPart_s));
 }
 
 void check_phase_times(const PassTimes& times, const char* name) {

@@ -39,7 +39,7 @@ DrawnValues values_of(const std::vector<Assumption>& assumptions) {
 }
 
 DrawnValues run(const Prepared& prepared, const Predict& predict, const DrawnValues& values, const DrawPlan& plan,
-           std::uint64_t index = kPointDraw) {
+                std::uint64_t index = kPointDraw) {
   return checked_assumption(predict(Drawn(prepared.assumptions, values, plan.seed, index)), prepared);
 }
 

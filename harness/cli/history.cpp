@@ -160,14 +160,14 @@ void declare_detect(CLI::App& parent, Session& session) {
 }
 
 const Register<Command> history_command{{.name = "history",
-                                 .place = 6,
-                                 .summary = "what cases took from commit to commit, and where that changed",
-                                 .add = [](CLI::App& app, Session& session) {
-                                   app.require_subcommand(1);
-                                   declare_add(app, session);
-                                   declare_show(app, session);
-                                   declare_detect(app, session);
-                                 }}};
+                                         .place = 6,
+                                         .summary = "what cases took from commit to commit, and where that changed",
+                                         .add = [](CLI::App& app, Session& session) {
+                                           app.require_subcommand(1);
+                                           declare_add(app, session);
+                                           declare_show(app, session);
+                                           declare_detect(app, session);
+                                         }}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -79,8 +79,8 @@ Listing kernels(const Session& session) {
 std::string profile_rate_text(const Rates& rates, Resource resource) {
   const std::optional<Figure>& figure = rates.achieved ? rates.achieved : rates.datasheet;
   if (!figure) return "unknown";
-  return fmt::format("{} {}{}", rate_text(figure->value, resource),
-                     figure->kind, figure->verified ? "" : " (unverified)");
+  return fmt::format("{} {}{}", rate_text(figure->value, resource), figure->kind,
+                     figure->verified ? "" : " (unverified)");
 }
 
 Listing profiles(const Session& session) {
@@ -206,7 +206,7 @@ Listing formats(const Session&) {
 const std::vector<std::pair<std::string, Listing (*)(const Session&)>> kKinds = {
     {"operations", operations}, {"kernels", kernels}, {"profiles", profiles}, {"prices", prices},
     {"costs", costs},           {"rules", rules},     {"suites", suites},     {"models", models},
-    {"claims", list_claims},         {"caps", caps},       {"metrics", metrics},   {"formats", formats}};
+    {"claims", list_claims},    {"caps", caps},       {"metrics", metrics},   {"formats", formats}};
 
 // All columns but the last are padded; the last one runs on.
 void print_text(const Listing& listing) {

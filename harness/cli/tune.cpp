@@ -120,9 +120,8 @@ class TuneSession {
       choice.records = latest;  // the confirmation comes last
     }
     choice.tried = static_cast<std::int64_t>(result.trials.size());
-    choice.undecided = std::count_if(result.trials.begin(), result.trials.end(), [](const TuneTrial& trial) {
-      return trial.end == TrialEnd::undecided;
-    });
+    choice.undecided = std::count_if(result.trials.begin(), result.trials.end(),
+                                     [](const TuneTrial& trial) { return trial.end == TrialEnd::undecided; });
     choice.untried = static_cast<std::int64_t>(result.untried);
     return outcome;
   }

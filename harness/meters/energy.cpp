@@ -22,7 +22,8 @@ void append(std::vector<EnergyTrial> more, std::vector<EnergyTrial>& trials) {
 
 // Instant power from the beginning of the load on, with the windows that were cut from it. A reading that stays is
 // shown where it began and where it was last seen.
-std::optional<RecordedTrace> energy_trace_of(const PowerTrace& seen, const LoadLog& log, const std::vector<EnergyTrial>& trials) {
+std::optional<RecordedTrace> energy_trace_of(const PowerTrace& seen, const LoadLog& log,
+                                             const std::vector<EnergyTrial>& trials) {
   RecordedTrace trace{.source = "nvml instant power", .load = "energy", .points = {}, .windows_s = {}};
   const double long_s = (log.ended_s() - log.began_s()) / static_cast<double>(kMostTracePoints);
   for (const PowerPoint& point : seen.power) {

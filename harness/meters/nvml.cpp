@@ -14,9 +14,9 @@
 namespace chokepoint {
 namespace {
 
-using nvml::Handle;
 using nvml::Code;
 using nvml::FieldValue;
+using nvml::Handle;
 using nvml::PciInfo;
 using nvml::ProcessInfo;
 
@@ -288,10 +288,10 @@ std::string described() {
 // `open` gives nothing on purpose: a bare difference of this counter is off by tens of percent over windows below
 // 5 s; harness/meters/energy.hpp reads it in windows cut at its ticks.
 const Register<EnergyMeter> nvml_meter{{.name = "nvml",
-                                   .device = "cuda",
-                                   .scope = "gpu_board",
-                                   .open = []() -> std::unique_ptr<EnergyCounter> { return nullptr; },
-                                   .describe = described}};
+                                        .device = "cuda",
+                                        .scope = "gpu_board",
+                                        .open = []() -> std::unique_ptr<EnergyCounter> { return nullptr; },
+                                        .describe = described}};
 
 }  // namespace
 }  // namespace chokepoint

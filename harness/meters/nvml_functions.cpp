@@ -11,18 +11,30 @@ namespace {
 
 const char* nvml_remedy_for(nvml::Code code) {
   switch (code) {
-    case 4: return "run as root, or have the container started with this permission";
-    case 6: return "see `nvidia-smi -L` for the GPUs of this machine";
-    case 8: return "attach the board's power cables";
-    case 9: return "load the NVIDIA kernel driver (`nvidia-smi` must work)";
-    case 12: return "install the driver's libnvidia-ml.so.1, or name the file in CHOKEPOINT_NVML";
-    case 15: return "the GPU fell off the bus; see `dmesg` for Xid messages and reboot";
-    case 16: return "reset the GPU or reboot";
-    case 17: return "give this container or cgroup access to /dev/nvidia*";
-    case 18: return "driver and library are of different versions; reboot after the driver's update";
-    case 19: return "end the other programs that use the GPU";
-    case 24: return "ask for a clock that `nvidia-smi -q -d SUPPORTED_CLOCKS` lists";
-    default: return "see whether `nvidia-smi` works";
+    case 4:
+      return "run as root, or have the container started with this permission";
+    case 6:
+      return "see `nvidia-smi -L` for the GPUs of this machine";
+    case 8:
+      return "attach the board's power cables";
+    case 9:
+      return "load the NVIDIA kernel driver (`nvidia-smi` must work)";
+    case 12:
+      return "install the driver's libnvidia-ml.so.1, or name the file in CHOKEPOINT_NVML";
+    case 15:
+      return "the GPU fell off the bus; see `dmesg` for Xid messages and reboot";
+    case 16:
+      return "reset the GPU or reboot";
+    case 17:
+      return "give this container or cgroup access to /dev/nvidia*";
+    case 18:
+      return "driver and library are of different versions; reboot after the driver's update";
+    case 19:
+      return "end the other programs that use the GPU";
+    case 24:
+      return "ask for a clock that `nvidia-smi -q -d SUPPORTED_CLOCKS` lists";
+    default:
+      return "see whether `nvidia-smi` works";
   }
 }
 

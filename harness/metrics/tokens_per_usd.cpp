@@ -6,15 +6,15 @@ namespace chokepoint {
 namespace {
 
 const Register<Metric> tokens_per_usd_metric{{.name = "tokens_per_usd",
-                               .unit = "token/USD",
-                               .formula = "work_tokens / (time / 3600 * price_usd_per_h)",
-                               .higher_is_better = true,
-                               .value = [](const MetricInput& input) -> std::optional<double> {
-                                 if (input.record.work.tokens <= 0.0 || !input.price_usd_per_h)
-                                   return std::nullopt;
-                                 return input.record.work.tokens /
-                                        (input.time_s / kSecondsPerHour * *input.price_usd_per_h);
-                               }}};
+                                              .unit = "token/USD",
+                                              .formula = "work_tokens / (time / 3600 * price_usd_per_h)",
+                                              .higher_is_better = true,
+                                              .value = [](const MetricInput& input) -> std::optional<double> {
+                                                if (input.record.work.tokens <= 0.0 || !input.price_usd_per_h)
+                                                  return std::nullopt;
+                                                return input.record.work.tokens /
+                                                       (input.time_s / kSecondsPerHour * *input.price_usd_per_h);
+                                              }}};
 
 }  // namespace
 }  // namespace chokepoint

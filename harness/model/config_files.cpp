@@ -64,7 +64,8 @@ std::string date_text(Fields& fields, const std::string& key) {
 std::string id_like_file(Fields& fields, const std::string& path) {
   std::string id = fields.text("id");
   if (id != config_stem(path))
-    fields.reject("id", fmt::format("is \"{}\", but the file is called {}", id, config_stem(path)), "give both the same name");
+    fields.reject("id", fmt::format("is \"{}\", but the file is called {}", id, config_stem(path)),
+                  "give both the same name");
   return id;
 }
 

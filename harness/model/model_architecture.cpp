@@ -19,8 +19,7 @@ std::int64_t within(const Fields& fields, const std::string& key, std::int64_t v
   return value;
 }
 
-std::int64_t count_within(Fields& fields, const std::string& key, std::int64_t least = 1,
-                   std::int64_t most = kMost) {
+std::int64_t count_within(Fields& fields, const std::string& key, std::int64_t least = 1, std::int64_t most = kMost) {
   return within(fields, key, fields.integer(key), least, most);
 }
 

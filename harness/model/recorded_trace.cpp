@@ -20,7 +20,8 @@ Json trace_column(const std::vector<TracePoint>& points, Value value) {
 }
 
 // The column `key` of a trace with `count` points; empty where it is null or absent.
-std::vector<std::optional<double>> trace_column_from(Fields& fields, const std::string& key, std::optional<std::size_t> count) {
+std::vector<std::optional<double>> trace_column_from(Fields& fields, const std::string& key,
+                                                     std::optional<std::size_t> count) {
   if (!fields.has(key)) {
     fields.any(key);
     return {};
@@ -31,7 +32,8 @@ std::vector<std::optional<double>> trace_column_from(Fields& fields, const std::
     fields.reject(key, fmt::format("has {} values and at most {} are kept", list.size(), kMostTracePoints),
                   "restore the record from a copy");
   if (count && list.size() != *count)
-    fields.reject(key, fmt::format("has {} values and t_s has {}", list.size(), *count), "restore the record from a copy");
+    fields.reject(key, fmt::format("has {} values and t_s has {}", list.size(), *count),
+                  "restore the record from a copy");
   std::vector<std::optional<double>> values;
   for (const Json& one : list) {
     if (!one.is_number() && !one.is_null())
@@ -82,7 +84,8 @@ Json to_json(const RecordedTrace& trace) {
 RecordedTrace recorded_trace_from_json(Fields fields) {
   RecordedTrace trace{.source = fields.text("source"), .load = fields.text("load"), .points = {}, .windows_s = {}};
   const auto times = trace_column_from(fields, "t_s", std::nullopt);
-  const auto power = trace_column_from(fields, "power_w", times.size()), clock = trace_column_from(fields, "sm_clock_hz", times.size()),
+  const auto power = trace_column_from(fields, "power_w", times.size()),
+             clock = trace_column_from(fields, "sm_clock_hz", times.size()),
              temperature = trace_column_from(fields, "temperature_c", times.size());
   if (times.empty() || power.empty()) fields.reject("power_w", "has no readings", "leave the trace out: null");
   for (std::size_t i = 0; i < times.size(); ++i) {

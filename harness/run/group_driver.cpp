@@ -34,8 +34,8 @@ std::string checked_configuration(const TuningFile& file, const Shape& shape, Dt
   const std::string& configuration = file.find(shape, dtype)->configuration;
   const KernelChoices* choices = find_choices(file.operation, file.kernel);
   try {
-    place_of_configuration(configuration, choices == nullptr ? std::vector<std::string>{}
-                                                             : choices->configurations(shape, dtype, device));
+    place_of_configuration(
+        configuration, choices == nullptr ? std::vector<std::string>{} : choices->configurations(shape, dtype, device));
   } catch (const Error& error) {
     throw Error(Fault::config, fmt::format("{}: {}", file.path, error.message()),
                 fmt::format("`chokepoint tune` again, or take the choice for {} out of the file", shape.text()));
@@ -47,11 +47,17 @@ std::string checked_configuration(const TuningFile& file, const Shape& shape, Dt
 
 GroupDriver::GroupDriver(const CaseGroup& group, Device& device, const CaseContext& context, std::vector<Arm>& arms,
                          std::vector<Record>& left_out)
-    : group_(group), device_(device), arms_(arms), left_out_(left_out),
-      own_prober_(device), prober_(context.prober ? *context.prober : own_prober_),
-      own_gpu_(device.facts()), gpu_(context.gpu ? *context.gpu : own_gpu_),
+    : group_(group),
+      device_(device),
+      arms_(arms),
+      left_out_(left_out),
+      own_prober_(device),
+      prober_(context.prober ? *context.prober : own_prober_),
+      own_gpu_(device.facts()),
+      gpu_(context.gpu ? *context.gpu : own_gpu_),
       problem_source_(context.problems ? *context.problems : own_problem_source_),
-      cap_probes_(prober_, device, group.dtype), tuning_(context.tuning) {}
+      cap_probes_(prober_, device, group.dtype),
+      tuning_(context.tuning) {}
 
 void GroupDriver::begins(const char* step) {
   const double now_s = device_.now_s();
@@ -90,13 +96,15 @@ const TuningFile* GroupDriver::tuned_by() const {
 
 void GroupDriver::prepare_launches(const Kernel& kernel, Arm& arm, std::int64_t copies) const {
   const TuningFile* tuned = tuned_by();
-  const std::string configuration = tuned == nullptr ? "" : checked_configuration(*tuned, group_.shape, group_.dtype, device_);
+  const std::string configuration =
+      tuned == nullptr ? "" : checked_configuration(*tuned, group_.shape, group_.dtype, device_);
   for (std::int64_t copy = 0; copy < copies; ++copy) {
     const auto clone = static_cast<std::size_t>(copy) - 1;
     const Problem& one = clone < clones_.size() ? *clones_[clone] : problem();
-    arm.launches.push_back(tuned == nullptr ? kernel.prepare(one, device_, arm.pace)
-                                            : find_choices(group_.operation, group_.kernel)
-                                                  ->prepare(one, device_, arm.pace, configuration));
+    arm.launches.push_back(
+        tuned == nullptr
+            ? kernel.prepare(one, device_, arm.pace)
+            : find_choices(group_.operation, group_.kernel)->prepare(one, device_, arm.pace, configuration));
   }
 }
 

@@ -62,7 +62,8 @@ struct CaseComparison {
   std::optional<double> p, q;               // of "changed by more than the margin"; q adjusted over all cases
   std::optional<NoiseSource> noise;
   std::optional<double> detectable;        // the least slow-down that such runs show, see detectable_change()
-  std::optional<std::size_t> runs_needed;  // a side, to settle an ambiguous case that stays as it is; absent above kMostRunsASide
+  std::optional<std::size_t>
+      runs_needed;  // a side, to settle an ambiguous case that stays as it is; absent above kMostRunsASide
   bool is_broken = false;                  // worked in base, failed or became invalid in new
   std::vector<std::string> remarks;        // what else differs
 };

@@ -119,19 +119,18 @@ Prepared prepare_a2a(const Scene& scene) {
   return prepared;
 }
 
-const Register<Derivation> a2a_derivation{
-    {.name = "a2a",
-     .summary = "one all-to-all of an expert layer, from rows, bytes and wires",
-     .settings = {{"tokens"},
-                  {"hidden"},
-                  {"nodes_limit"},
-                  {"topk"},
-                  {"experts"},
-                  {"ep"},
-                  {"dispatch", SettingKind::text, 0.0, {"fp8", "bf16"}},
-                  {"combine", SettingKind::text, 0.0, {"fp8", "bf16"}}},
-     .assumption_keys = {"network_efficiency", "link_efficiency"},
-     .prepare = prepare_a2a}};
+const Register<Derivation> a2a_derivation{{.name = "a2a",
+                                           .summary = "one all-to-all of an expert layer, from rows, bytes and wires",
+                                           .settings = {{"tokens"},
+                                                        {"hidden"},
+                                                        {"nodes_limit"},
+                                                        {"topk"},
+                                                        {"experts"},
+                                                        {"ep"},
+                                                        {"dispatch", SettingKind::text, 0.0, {"fp8", "bf16"}},
+                                                        {"combine", SettingKind::text, 0.0, {"fp8", "bf16"}}},
+                                           .assumption_keys = {"network_efficiency", "link_efficiency"},
+                                           .prepare = prepare_a2a}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -36,10 +36,10 @@ Prepared prepare_arith(const Scene& scene) {
 }
 
 const Register<Derivation> arith_derivation{{.name = "arith",
-                                       .summary = "follows from other published numbers by an expression",
-                                       .is_arithmetic = true,
-                                       .takes_expression = true,
-                                       .prepare = prepare_arith}};
+                                             .summary = "follows from other published numbers by an expression",
+                                             .is_arithmetic = true,
+                                             .takes_expression = true,
+                                             .prepare = prepare_arith}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -40,9 +40,17 @@ const std::vector<EnergyNumber>& energy_numbers() {
   static const std::vector<std::string> all = energy_keys();
   static const std::vector<EnergyNumber> numbers = {
       {"energy", "J", at_meter, false, true, [](const EnergyFacts& f) { return f.facility_j(); }},
-      {"it_energy", "J", {"board_w", "host_w", "load_share"}, false, true,
+      {"it_energy",
+       "J",
+       {"board_w", "host_w", "load_share"},
+       false,
+       true,
        [](const EnergyFacts& f) { return f.facility_j() / f.power.pue.mid; }},
-      {"board_energy", "J", {"board_w", "load_share"}, false, true,
+      {"board_energy",
+       "J",
+       {"board_w", "load_share"},
+       false,
+       true,
        [](const EnergyFacts& f) { return f.gpu_s * f.power.board_w.mid * f.power.load_share.mid; }},
       {"average_power", "W/GPU", at_meter, false, false, [](const EnergyFacts& f) { return facility_w(f.power).mid; }},
       {"energy_per_token", "J/token", at_meter, true, true,
@@ -204,12 +212,12 @@ std::vector<std::string> energy_assumption_keys() {
 std::string energy_hardware(const Claim& claim) { return claim.model.has("gpu_hours") ? "" : training_hardware(claim); }
 
 const Register<Derivation> energy_derivation{{.name = "energy",
-                                       .summary = "joules and dollars of GPU-hours, published or derived",
-                                       .settings = energy_settings(),
-                                       .assumption_keys = energy_assumption_keys(),
-                                       .routes = training_routes(),
-                                       .default_hardware = energy_hardware,
-                                       .prepare = prepare_energy}};
+                                              .summary = "joules and dollars of GPU-hours, published or derived",
+                                              .settings = energy_settings(),
+                                              .assumption_keys = energy_assumption_keys(),
+                                              .routes = training_routes(),
+                                              .default_hardware = energy_hardware,
+                                              .prepare = prepare_energy}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -40,7 +40,7 @@ const OpModelFunction& function_of(const Claim& claim) {
 }
 
 double opmodel_value_of(const Claim& claim, const ModelShapes& model, const std::string& function,
-                const OpModelArguments& arguments) {
+                        const OpModelArguments& arguments) {
   try {
     return op_model_value(model, function, arguments);
   } catch (const Error& error) {
@@ -82,8 +82,7 @@ Prepared prepare_opmodel(const Scene& scene) {
   const double value = opmodel_value_of(claim, model, function.name, arguments) * unit.scale;
   for (const auto& [key, argument] : arguments)
     prepared.inputs.push_back({key, argument, "", Grade::c, "the claim's definition"});
-  prepared.inputs.push_back(
-      {"model." + model.id, static_cast<double>(model.layers), "layers", Grade::c, model.source});
+  prepared.inputs.push_back({"model." + model.id, static_cast<double>(model.layers), "layers", Grade::c, model.source});
   prepared.notes.push_back(function.name + ": " + function.summary);
   add_alternatives(prepared, claim, model, function, arguments);
   prepared.predict = [value](const Drawn&) { return std::vector{value}; };
@@ -91,10 +90,10 @@ Prepared prepare_opmodel(const Scene& scene) {
 }
 
 const Register<Derivation> opmodel_derivation{{.name = "opmodel",
-                                       .summary = "work and sizes that follow from a model's matrices",
-                                       .is_arithmetic = true,
-                                       .settings = settings(),
-                                       .prepare = prepare_opmodel}};
+                                               .summary = "work and sizes that follow from a model's matrices",
+                                               .is_arithmetic = true,
+                                               .settings = settings(),
+                                               .prepare = prepare_opmodel}};
 
 }  // namespace
 }  // namespace chokepoint

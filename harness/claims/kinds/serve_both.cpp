@@ -12,9 +12,9 @@ Predict source(const Scene& scene, Prepared& prepared) {
 Prepared prepare_serve_both(const Scene& scene) { return prepare_serving(scene, {"prefill", "decode"}, source); }
 
 const Register<Derivation> serve_both_derivation{{.name = "serve_both",
-                                       .summary = "prompt and new tokens per second of a node",
-                                       .assumption_keys = serving_assumption_keys(),
-                                       .prepare = prepare_serve_both}};
+                                                  .summary = "prompt and new tokens per second of a node",
+                                                  .assumption_keys = serving_assumption_keys(),
+                                                  .prepare = prepare_serve_both}};
 
 }  // namespace
 }  // namespace chokepoint

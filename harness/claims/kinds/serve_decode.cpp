@@ -7,9 +7,9 @@ namespace {
 Prepared prepare_serve_decode(const Scene& scene) { return prepare_serving(scene, {}, decode_source); }
 
 const Register<Derivation> serve_decode_derivation{{.name = "serve_decode",
-                                       .summary = "new tokens per second of a node",
-                                       .assumption_keys = serving_assumption_keys(),
-                                       .prepare = prepare_serve_decode}};
+                                                    .summary = "new tokens per second of a node",
+                                                    .assumption_keys = serving_assumption_keys(),
+                                                    .prepare = prepare_serve_decode}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -5,12 +5,12 @@ namespace chokepoint {
 namespace {
 
 const Register<Derivation> train_step_derivation{{.name = "train_step",
-                                       .summary = "a training step from phases and a pipeline schedule",
-                                       .settings = training_settings(),
-                                       .assumption_keys = training_assumption_keys(),
-                                       .routes = training_routes(),
-                                       .default_hardware = training_hardware,
-                                       .prepare = prepare_training}};
+                                                  .summary = "a training step from phases and a pipeline schedule",
+                                                  .settings = training_settings(),
+                                                  .assumption_keys = training_assumption_keys(),
+                                                  .routes = training_routes(),
+                                                  .default_hardware = training_hardware,
+                                                  .prepare = prepare_training}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -174,10 +174,10 @@ std::string render_html(const ReportInput& report, const Style&) {
 }
 
 const Register<Format> html_format{{.name = "html",
-                               .summary = "one file for a browser: answer, pictures, tables; needs no network",
-                               .ending = ".html",
-                               .shows_beside = true,
-                               .render = render_html}};
+                                    .summary = "one file for a browser: answer, pictures, tables; needs no network",
+                                    .ending = ".html",
+                                    .shows_beside = true,
+                                    .render = render_html}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -91,9 +91,9 @@ std::string render_openmetrics(const ReportInput& input, const Style&) {
 }
 
 const Register<Format> openmetrics_format{{.name = "openmetrics",
-                               .summary = "OpenMetrics text, for Prometheus and GitLab's metrics report",
-                               .ending = ".prom",
-                               .render = render_openmetrics}};
+                                           .summary = "OpenMetrics text, for Prometheus and GitLab's metrics report",
+                                           .ending = ".prom",
+                                           .render = render_openmetrics}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -105,8 +105,7 @@ std::string tie_sentence(const PictureInput& input, const TargetPair& pair) {
       ties, pair.lines.size(), 100.0 * worst);
 }
 
-std::string break_even_answer(const PictureInput& input, const TargetPair& pair,
-                                const std::vector<PairLine>& lines) {
+std::string break_even_answer(const PictureInput& input, const TargetPair& pair, const std::vector<PairLine>& lines) {
   const auto [worst, best] = extremes_of(input, lines);
   const Comparison &low = input.report.comparisons[worst->comparison],
                    &high = input.report.comparisons[best->comparison];
@@ -222,7 +221,8 @@ DataTable operation_table(const PictureInput& input, const TargetPair& pair) {
          {.text = loss_text(ratio_of(input, *best)), .sort = ratio_of(input, *best).value},
          {.text = std::string(to_string(basis_of(input, lines)))}});
   }
-  std::stable_sort(table.rows.begin(), table.rows.end(), [](const auto& a, const auto& b) { return *a[2].sort < *b[2].sort; });
+  std::stable_sort(table.rows.begin(), table.rows.end(),
+                   [](const auto& a, const auto& b) { return *a[2].sort < *b[2].sort; });
   return table;
 }
 

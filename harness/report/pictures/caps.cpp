@@ -92,7 +92,7 @@ void draw_strip(Canvas& canvas, const PictureInput& input, const std::vector<std
 }
 
 DataTable caps_table_of(const PictureInput& input, const std::vector<std::string>& names,
-                   const std::vector<Strip>& strips) {
+                        const std::vector<Strip>& strips) {
   DataTable table{{{"case"},
                    {"target"},
                    {"resource"},
@@ -160,7 +160,7 @@ std::vector<std::string> caps_captions_of(const PictureInput& input, const std::
 }
 
 Panel caps_panel_of(const PictureInput& input, const std::vector<std::string>& names, const std::string& target,
-               const Scale& x, std::size_t place) {
+                    const Scale& x, std::size_t place) {
   const std::vector<Strip> strips = strips_of(input.report, target);
   const double bottom = kCapsTop + kStrip * static_cast<double>(strips.size());
   Canvas canvas(bottom + 40);

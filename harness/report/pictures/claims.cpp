@@ -16,7 +16,9 @@ std::string claim_number_text(double value, const std::string& unit) {
   return fmt::format("{}{}{}", tick_text(value), unit.empty() ? "" : " ", unit);
 }
 
-std::string claim_published_text(const ClaimNumber& one) { return one.published ? claim_number_text(*one.published, one.unit) : ""; }
+std::string claim_published_text(const ClaimNumber& one) {
+  return one.published ? claim_number_text(*one.published, one.unit) : "";
+}
 
 std::string claim_derived_text(const ClaimNumber& one) {
   if (!one.derived) return "none";
@@ -25,12 +27,15 @@ std::string claim_derived_text(const ClaimNumber& one) {
                      tick_text(one.interval->high), one.unit);
 }
 
-bool is_drawn_claim(const ClaimNumber& one) { return one.derived && one.published && *one.derived > 0.0 && *one.published > 0.0; }
+bool is_drawn_claim(const ClaimNumber& one) {
+  return one.derived && one.published && *one.derived > 0.0 && *one.published > 0.0;
+}
 
 std::size_t claim_series(const ClaimNumber& one) { return one.side == ClaimSide::fails ? 1 : 0; }
 
 DataTable claim_table(const std::vector<ClaimNumber>& claims) {
-  DataTable table{{{"claim"}, {"published", true}, {"derived", true}, {"verdict"}, {"why"}, {"rests on"}, {"source"}}, {}};
+  DataTable table{{{"claim"}, {"published", true}, {"derived", true}, {"verdict"}, {"why"}, {"rests on"}, {"source"}},
+                  {}};
   for (const ClaimNumber& one : claims)
     table.rows.push_back({{one.number.empty() ? one.statement : fmt::format("{} ({})", one.statement, one.number)},
                           {claim_published_text(one), one.published},
@@ -54,8 +59,8 @@ Scale claim_scale(const std::vector<const ClaimNumber*>& shown) {
 
 void draw_claim(Canvas& canvas, const Scale& x, const ClaimNumber& one, double y) {
   canvas.words({kClaimLeft, y - 9}, fitted(claim_name(one), kClaimEdge - kClaimLeft), "small");
-  canvas.words({kClaimEdge, y + 4}, fitted(one.verdict, kClaimEdge - kClaimRight - 8), one.side == ClaimSide::fails ? "small strong" : "small",
-               Anchor::end);
+  canvas.words({kClaimEdge, y + 4}, fitted(one.verdict, kClaimEdge - kClaimRight - 8),
+               one.side == ClaimSide::fails ? "small strong" : "small", Anchor::end);
   if (one.interval && one.interval->low > 0.0)
     canvas.line({x.at(one.interval->low / *one.published), y}, {x.at(one.interval->high / *one.published), y},
                 "range " + series_class(claim_series(one)));
@@ -87,10 +92,11 @@ DrawnPicture draw_claims(const PictureInput& input) {
   canvas.words({kClaimLeft, bottom + 33}, "derived over published (logarithmic)");
   for (std::size_t i = 0; i < shown.size(); ++i)
     draw_claim(canvas, x, *shown[i], kClaimTop + kClaimRow * (static_cast<double>(i) + 0.75));
-  Panel panel{.title = "",
-              .svg = canvas.svg("claims-0", "Derived against published numbers", "One row per number; the table has all."),
-              .captions = {claim_credentials(beside.claims, shown.size())},
-              .table = {}};
+  Panel panel{
+      .title = "",
+      .svg = canvas.svg("claims-0", "Derived against published numbers", "One row per number; the table has all."),
+      .captions = {claim_credentials(beside.claims, shown.size())},
+      .table = {}};
   return {.panels = {std::move(panel)}, .left_out = "", .below = claim_table(beside.claims)};
 }
 
@@ -98,9 +104,10 @@ const Register<Picture> claims_picture{
     {.name = "claims",
      .place = 10,
      .title = "Published claims, and what follows from what is known",
-     .how_to_read = "The mark is what was derived, the bar its interval, the dashed line what was published. A bar that "
-                    "reaches the line is consistent with the claim; a hollow mark stands for an interval too wide, or "
-                    "inputs too weak, to say more.",
+     .how_to_read =
+         "The mark is what was derived, the bar its interval, the dashed line what was published. A bar that "
+         "reaches the line is consistent with the claim; a hollow mark stands for an interval too wide, or "
+         "inputs too weak, to say more.",
      .draw = draw_claims}};
 
 }  // namespace

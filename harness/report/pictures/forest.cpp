@@ -177,13 +177,14 @@ DrawnPicture draw_forest(const PictureInput& input) {
 }
 
 const Register<Picture> forest_picture{{.name = "forest",
-                                 .place = 1,
-                                 .title = "Throughput of every case against the other target",
-                                 .how_to_read = "A mark left of 1 does less work per hour. The bar is the interval "
-                                                "of the ratio; a hollow mark shows no difference: its "
-                                                "interval reaches 1, or it has none. The ratio is also the price "
-                                                "ratio at which both cost the same per unit of work.",
-                                 .draw = draw_forest}};
+                                        .place = 1,
+                                        .title = "Throughput of every case against the other target",
+                                        .how_to_read =
+                                            "A mark left of 1 does less work per hour. The bar is the interval "
+                                            "of the ratio; a hollow mark shows no difference: its "
+                                            "interval reaches 1, or it has none. The ratio is also the price "
+                                            "ratio at which both cost the same per unit of work.",
+                                        .draw = draw_forest}};
 
 }  // namespace
 }  // namespace chokepoint

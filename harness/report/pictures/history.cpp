@@ -57,7 +57,8 @@ Scale history_times(const HistoryLine& line, const TimeUnit& unit) {
   std::vector<double> values;
   for (const HistoryDot& dot : line.dots) {
     values.push_back(dot.seconds / unit.seconds);
-    if (dot.interval) values.push_back(dot.interval->low / unit.seconds), values.push_back(dot.interval->high / unit.seconds);
+    if (dot.interval)
+      values.push_back(dot.interval->low / unit.seconds), values.push_back(dot.interval->high / unit.seconds);
   }
   return scale_around(values, Spacing::linear, kHistoryBottom, kHistoryTop);
 }
@@ -102,9 +103,11 @@ void add_dots(Canvas& canvas, const HistoryLine& line, const Scale& x, const Sca
     const HistoryDot& dot = line.dots[i];
     const double at = x.at(static_cast<double>(i));
     if (dot.interval)
-      canvas.line({at, y.at(dot.interval->low / unit.seconds)}, {at, y.at(dot.interval->high / unit.seconds)}, "range s0");
+      canvas.line({at, y.at(dot.interval->low / unit.seconds)}, {at, y.at(dot.interval->high / unit.seconds)},
+                  "range s0");
     canvas.point({at, y.at(dot.seconds / unit.seconds)}, 0, dot_says(line, dot), dot.is_spike ? "open" : "", 3.0);
-    const auto step = std::find_if(line.steps.begin(), line.steps.end(), [&](const HistoryStep& s) { return s.at == i; });
+    const auto step =
+        std::find_if(line.steps.begin(), line.steps.end(), [&](const HistoryStep& s) { return s.at == i; });
     std::string what = dot.is_spike ? "spike" : "";
     if (step != line.steps.end())
       what = fmt::format("{} [{}, {}]{}", step_text(step->time_ratio), step_text(step->interval.low),
@@ -133,18 +136,19 @@ std::vector<std::string> history_captions(const PictureInput& input, const Histo
   if (line.dots.size() < all.dots.size())
     captions.push_back(fmt::format("The latest {} of {} runs.", line.dots.size(), all.dots.size()));
   if (all.without_time > 0) captions.push_back(fmt::format("{} more runs have no time.", all.without_time));
-  captions.push_back(fmt::format(
-      "Basis: as each run recorded it. Runs: n = {} on {}. Interval: 95 % of each run's own samples, runs differ by more. "
-      "Source: {}.",
-      all.dots.size(), all.machine, input.report.beside.history_file));
+  captions.push_back(
+      fmt::format("Basis: as each run recorded it. Runs: n = {} on {}. Interval: 95 % of each run's own samples, runs "
+                  "differ by more. "
+                  "Source: {}.",
+                  all.dots.size(), all.machine, input.report.beside.history_file));
   return captions;
 }
 
 // As the page names it elsewhere; as the file does, where the report has no such record.
 std::string history_title(const PictureInput& input, const HistoryLine& line) {
   const std::vector<Record>& records = input.report.set.records;
-  const auto record = std::find_if(records.begin(), records.end(),
-                                   [&](const Record& one) { return one.case_id == line.case_id; });
+  const auto record =
+      std::find_if(records.begin(), records.end(), [&](const Record& one) { return one.case_id == line.case_id; });
   if (record == records.end()) return line.case_id.substr(0, line.case_id.rfind('#'));
   const std::vector<std::string> names = case_names(input.report, input.groups);
   return fmt::format("{} as {}", names[static_cast<std::size_t>(record - records.begin())], record->target);
@@ -155,7 +159,8 @@ Panel history_panel(const PictureInput& input, const HistoryLine& all, std::size
   Canvas canvas(kHistoryBottom + 44);
   const TimeUnit unit = time_unit_for(line.dots.front().seconds);
   const Scale y = history_times(line, unit);
-  const Scale x{.low = -0.5, .high = static_cast<double>(line.dots.size()) - 0.5, .from = kHistoryLeft, .to = kHistoryRight};
+  const Scale x{
+      .low = -0.5, .high = static_cast<double>(line.dots.size()) - 0.5, .from = kHistoryLeft, .to = kHistoryRight};
   Panel panel{.title = history_title(input, all),
               .svg = "",
               .captions = history_captions(input, all, line),

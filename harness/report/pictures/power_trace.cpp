@@ -12,7 +12,8 @@
 namespace chokepoint {
 namespace {
 
-constexpr double kTraceLeft = 52.0, kTraceRight = 428.0, kTraceTop = 26.0, kTracePlot = 150.0, kTraceStrip = 52.0, kTraceGap = 22.0;
+constexpr double kTraceLeft = 52.0, kTraceRight = 428.0, kTraceTop = 26.0, kTracePlot = 150.0, kTraceStrip = 52.0,
+                 kTraceGap = 22.0;
 
 // One of the things that were read.
 struct TraceLane {
@@ -24,12 +25,12 @@ struct TraceLane {
 std::vector<TraceLane> lanes_of(const RecordedTrace& trace) {
   std::vector<TraceLane> lanes = {{"power, W", 0, [](const TracePoint& p) { return std::optional(p.power_w); }}};
   const auto add = [&](TraceLane lane) {
-    if (std::any_of(trace.points.begin(), trace.points.end(), [&](const TracePoint& p) { return lane.value(p).has_value(); }))
+    if (std::any_of(trace.points.begin(), trace.points.end(),
+                    [&](const TracePoint& p) { return lane.value(p).has_value(); }))
       lanes.push_back(std::move(lane));
   };
-  add({"SM clock, MHz", 1, [](const TracePoint& p) {
-         return p.sm_clock_hz ? std::optional(*p.sm_clock_hz / 1e6) : std::nullopt;
-       }});
+  add({"SM clock, MHz", 1,
+       [](const TracePoint& p) { return p.sm_clock_hz ? std::optional(*p.sm_clock_hz / 1e6) : std::nullopt; }});
   add({"temperature, °C", 2, [](const TracePoint& p) { return p.temperature_c; }});
   return lanes;
 }
@@ -66,8 +67,7 @@ void draw_lane(Canvas& canvas, const RecordedTrace& trace, const TraceLane& lane
       continue;
     }
     stretch.push_back({x.at(point.t_s), y.at(*value)});
-    if (lane.series == 0)
-      canvas.point(stretch.back(), 0, point_says(point), "", 2.6);
+    if (lane.series == 0) canvas.point(stretch.back(), 0, point_says(point), "", 2.6);
   }
   flush();
 }
@@ -75,15 +75,16 @@ void draw_lane(Canvas& canvas, const RecordedTrace& trace, const TraceLane& lane
 DataTable trace_table(const RecordedTrace& trace) {
   DataTable table{{{"time, s", true}, {"power, W", true}, {"SM clock, MHz", true}, {"temperature, °C", true}}, {}};
   for (const TracePoint& point : trace.points)
-    table.rows.push_back({{fmt::format("{:.3f}", point.t_s), point.t_s},
-                          {fmt::format("{:.1f}", point.power_w), point.power_w},
-                          {point.sm_clock_hz ? fmt::format("{:.0f}", *point.sm_clock_hz / 1e6) : "", point.sm_clock_hz},
-                          {point.temperature_c ? fmt::format("{:.0f}", *point.temperature_c) : "", point.temperature_c}});
+    table.rows.push_back(
+        {{fmt::format("{:.3f}", point.t_s), point.t_s},
+         {fmt::format("{:.1f}", point.power_w), point.power_w},
+         {point.sm_clock_hz ? fmt::format("{:.0f}", *point.sm_clock_hz / 1e6) : "", point.sm_clock_hz},
+         {point.temperature_c ? fmt::format("{:.0f}", *point.temperature_c) : "", point.temperature_c}});
   return table;
 }
 
 Panel trace_panel(const PictureInput& input, std::size_t record, const RecordedTrace& trace, const std::string& title,
-               std::size_t place) {
+                  std::size_t place) {
   const std::vector<TraceLane> lanes = lanes_of(trace);
   const double bottom = kTraceTop + kTracePlot + (kTraceStrip + kTraceGap) * static_cast<double>(lanes.size() - 1);
   Canvas canvas(bottom + 40);
@@ -94,7 +95,8 @@ Panel trace_panel(const PictureInput& input, std::size_t record, const RecordedT
   for (const Interval& window : trace.windows_s)
     canvas.box({x.at(window.low), kTraceTop}, x.at(window.high) - x.at(window.low), bottom - kTraceTop, "window");
   for (const Interval& window : trace.windows_s)
-    for (const double edge : {window.low, window.high}) canvas.line({x.at(edge), kTraceTop}, {x.at(edge), bottom}, "knee s6");
+    for (const double edge : {window.low, window.high})
+      canvas.line({x.at(edge), kTraceTop}, {x.at(edge), bottom}, "knee s6");
   double top = kTraceTop;
   for (const TraceLane& lane : lanes) {
     const double height = lane.series == 0 ? kTracePlot : kTraceStrip;
@@ -104,11 +106,13 @@ Panel trace_panel(const PictureInput& input, std::size_t record, const RecordedT
   draw_x_ticks(canvas, x, 7, bottom, bottom);
   canvas.words({(x.from + x.to) / 2, bottom + 32}, "seconds since the load began", "", Anchor::middle);
   Panel panel{.title = title, .svg = "", .captions = {}, .table = trace_table(trace)};
-  panel.captions.push_back(trace.load == "energy" ? "Shaded: the windows that the joules were taken from."
-                                                  : "Shaded: the time in which the samples were taken, all targets in turn.");
+  panel.captions.push_back(trace.load == "energy"
+                               ? "Shaded: the windows that the joules were taken from."
+                               : "Shaded: the time in which the samples were taken, all targets in turn.");
   panel.captions.push_back(fmt::format(
       "Basis: {}. Readings: n = {} kept ({}). Interval: none, single readings; the lines only join them. Source: {}.",
-      basis_text(input.report.set.records[record]), trace.points.size(), trace.source, source_of(input.report, record)));
+      basis_text(input.report.set.records[record]), trace.points.size(), trace.source,
+      source_of(input.report, record)));
   panel.svg = canvas.svg(fmt::format("power_trace-{}", place), "Power over time, " + title,
                          "One mark per reading; the table below has the same readings.");
   return panel;
@@ -133,7 +137,8 @@ std::vector<TracedRecord> traced_records(const ReportInput& input) {
     const Record& record = input.set.records[i];
     std::optional<RecordedTrace> trace = power_trace_of(record.provenance);
     if (!trace || trace->points.empty()) continue;
-    if (is_shared_trace(record, *trace) && !groups.insert(record.run_id + '\n' + record.interleave_group).second) continue;
+    if (is_shared_trace(record, *trace) && !groups.insert(record.run_id + '\n' + record.interleave_group).second)
+      continue;
     traced.push_back({i, std::move(*trace)});
   }
   std::stable_sort(traced.begin(), traced.end(),
@@ -156,13 +161,14 @@ DrawnPicture draw_power_trace(const PictureInput& input) {
   return drawn;
 }
 
-const Register<Picture> power_trace_picture{{.name = "power_trace",
-                                 .place = 8,
-                                 .title = "Power over time",
-                                 .how_to_read = "Each mark is one reading. A level line means a steady load; a clock that "
-                                                "falls while power stays at its limit means that power, not the code, set "
-                                                "the speed.",
-                                 .draw = draw_power_trace}};
+const Register<Picture> power_trace_picture{
+    {.name = "power_trace",
+     .place = 8,
+     .title = "Power over time",
+     .how_to_read = "Each mark is one reading. A level line means a steady load; a clock that "
+                    "falls while power stays at its limit means that power, not the code, set "
+                    "the speed.",
+     .draw = draw_power_trace}};
 
 }  // namespace
 }  // namespace chokepoint

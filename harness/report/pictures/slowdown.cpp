@@ -74,7 +74,7 @@ void add_rows(const PictureInput& input, const Sweep& sweep, const std::string& 
 }
 
 Panel slowdown_panel_of(const PictureInput& input, const std::vector<const Sweep*>& sweeps,
-               const std::vector<std::string>& names, std::size_t place) {
+                        const std::vector<std::string>& names, std::size_t place) {
   constexpr double height = 250;
   const Resource resource = sweeps.front()->resource;
   Canvas canvas(height + 46 + kLegendRow * static_cast<double>(sweeps.size()));
@@ -144,12 +144,13 @@ DrawnPicture draw_slowdown(const PictureInput& input) {
 }
 
 const Register<Picture> slowdown_picture{{.name = "slowdown",
-                                 .place = 3,
-                                 .title = "How much slower under a tighter cap",
-                                 .how_to_read = "Each curve is one case, each point one cap that was verified while "
-                                                "it ran; lower is better. The band is the "
-                                                "interval of each ratio, the dashed line the knee.",
-                                 .draw = draw_slowdown}};
+                                          .place = 3,
+                                          .title = "How much slower under a tighter cap",
+                                          .how_to_read =
+                                              "Each curve is one case, each point one cap that was verified while "
+                                              "it ran; lower is better. The band is the "
+                                              "interval of each ratio, the dashed line the knee.",
+                                          .draw = draw_slowdown}};
 
 }  // namespace
 }  // namespace chokepoint

@@ -61,10 +61,11 @@ void draw_swings(Canvas& canvas, const CostAnswer& answer, const Scale& x, std::
     const CostSwing& swing = answer.swings[i];
     const double y = kBarTop + kBarRow * static_cast<double>(i);
     const auto [low, high] = std::minmax(swing.outcome_low, swing.outcome_high);
-    canvas.words({kBarLeft, y + 10}, fitted(fmt::format("{}: {} to {}", swing.variable, tick_text(swing.low), tick_text(swing.high)), 300),
+    canvas.words({kBarLeft, y + 10},
+                 fitted(fmt::format("{}: {} to {}", swing.variable, tick_text(swing.low), tick_text(swing.high)), 300),
                  "small");
-    canvas.words({kBarRight, y + 10}, fmt::format("{} to {}", outcome_text(answer, low), outcome_text(answer, high)), "small",
-                 Anchor::end);
+    canvas.words({kBarRight, y + 10}, fmt::format("{} to {}", outcome_text(answer, low), outcome_text(answer, high)),
+                 "small", Anchor::end);
     canvas.box({x.at(low), y + 15}, std::max(1.0, x.at(high) - x.at(low)), 9, "bars s0");
   }
 }
@@ -75,15 +76,19 @@ void draw_tornado_frame(Canvas& canvas, const CostAnswer& answer, const Scale& x
   const double middle = x.at(middle_outcome(answer));
   canvas.line({middle, kBarTop - 4}, {middle, bottom}, "axis");
   canvas.words({middle, 14}, fmt::format("{} with every middle", outcome_text(answer, middle_outcome(answer))), "small",
-               middle < 120 ? Anchor::start : middle > 330 ? Anchor::end : Anchor::middle);
-  canvas.words({kBarLeft, bottom + 33}, is_cost_ratio(answer) ? "cost of the same work, times the reference's; below 1 is cheaper"
-                                                      : "price per hour at which both cost the same");
+               middle < 120   ? Anchor::start
+               : middle > 330 ? Anchor::end
+                              : Anchor::middle);
+  canvas.words({kBarLeft, bottom + 33}, is_cost_ratio(answer)
+                                            ? "cost of the same work, times the reference's; below 1 is cheaper"
+                                            : "price per hour at which both cost the same");
 }
 
 std::string odds_text(const CostAnswer& answer) {
   if (!answer.win_probability) return "";
-  return fmt::format("It is the cheaper one in {:.0f} % of {} draws of all these ranges{}.", 100.0 * *answer.win_probability,
-                     kCostDraws, answer.flips.empty() ? "" : "; " + answer.flips + " alone can turn that over");
+  return fmt::format("It is the cheaper one in {:.0f} % of {} draws of all these ranges{}.",
+                     100.0 * *answer.win_probability, kCostDraws,
+                     answer.flips.empty() ? "" : "; " + answer.flips + " alone can turn that over");
 }
 
 Panel tornado_panel(const PictureInput& input, const CostRow& row, const std::string& how, std::size_t place) {
@@ -92,10 +97,11 @@ Panel tornado_panel(const PictureInput& input, const CostRow& row, const std::st
   const std::size_t count = std::min(kMostBars, answer.swings.size());
   const double bottom = kBarTop + kBarRow * static_cast<double>(count) + 4;
   Canvas canvas(bottom + 42);
-  Panel panel{.title = fmt::format("{} against {}, {}", row.question.target.target, row.question.reference.target, how),
-              .svg = "",
-              .captions = {},
-              .table = {{{"assumption"}, {"low", true}, {"gives", true}, {"high", true}, {"gives", true}, {"source"}}, {}}};
+  Panel panel{
+      .title = fmt::format("{} against {}, {}", row.question.target.target, row.question.reference.target, how),
+      .svg = "",
+      .captions = {},
+      .table = {{{"assumption"}, {"low", true}, {"gives", true}, {"high", true}, {"gives", true}, {"source"}}, {}}};
   const Scale x = outcome_scale(answer);
   draw_tornado_frame(canvas, answer, x, bottom);
   draw_swings(canvas, answer, x, count);
@@ -138,7 +144,8 @@ DrawnPicture draw_tornado(const PictureInput& input) {
       if (drawn.panels.size() == kMostPanels)
         ++left_out;
       else
-        drawn.panels.push_back(tornado_panel(input, row, possession == Possession::owned ? "bought" : "rented", drawn.panels.size()));
+        drawn.panels.push_back(
+            tornado_panel(input, row, possession == Possession::owned ? "bought" : "rented", drawn.panels.size()));
     }
   }
   if (left_out > 0) drawn.left_out = fmt::format("{} more pairs; chokepoint cost has them", left_out);
@@ -153,8 +160,9 @@ const Register<Picture> tornado_picture{
     {.name = "tornado",
      .place = 4,
      .title = "What the dollars hang on",
-     .how_to_read = "Each bar shows how far one assumption alone moves the answer, from one end of its range to the other; "
-                    "the longest matters most. chokepoint cost replaces any of them.",
+     .how_to_read =
+         "Each bar shows how far one assumption alone moves the answer, from one end of its range to the other; "
+         "the longest matters most. chokepoint cost replaces any of them.",
      .draw = draw_tornado}};
 
 }  // namespace
