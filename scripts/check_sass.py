@@ -5,6 +5,7 @@ check_sass.py FILE..               objects or cubins: a table of what each kerne
 check_sass.py --build DIR          the objects of each hopper source in DIR/compile_commands.json, with their own rules
     --messages                     compiles them again instead, to cubins with -Xptxas=-v, and checks what ptxas says
     --only TEXT                    those whose path holds TEXT
+    --log FILE                     also what the build printed: the messages that need no -Xptxas=-v
 Rules for every kernel: no local memory (LDL, STL), no stack frame, no HMMA (the path of older GPUs), nothing that ptxas
 calls a serialised or ignored instruction. Rules of one source are in its comments, for kernels whose mangled name
 contains the word; products that ptxas serialised show as more WARPGROUP:
@@ -203,16 +204,25 @@ def check_files(paths):
     return said
 
 
+def bad_lines(path):
+    """What ptxas mentioned in a build's output and no kernel may be built with."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return [f"{path}: {line.strip()}" for line in file if BAD_MESSAGE.search(line)]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*")
     parser.add_argument("--build")
     parser.add_argument("--messages", action="store_true")
     parser.add_argument("--only", default="")
+    parser.add_argument("--log")
     flags = parser.parse_args()
     if bool(flags.files) == bool(flags.build):
         parser.error("name files, or a build folder with --build")
     said = check_build(flags.build, flags.only, flags.messages) if flags.build else check_files(flags.files)
+    if flags.log:
+        said += bad_lines(flags.log)
     for what in said:
         print("error:", what, file=sys.stderr)
     return 1 if said else 0

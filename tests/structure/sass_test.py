@@ -42,4 +42,9 @@ loose = check_planted("hopper_spills.cu", drop=["-Xptxas=-Werror"])
 assert loose.returncode == 1 and " STL" in loose.stderr and " LDL" in loose.stderr, "a planted spill was not noticed"
 serialised = check_planted("hopper_serialised.cu", drop=["-Xptxas=-Werror"])
 assert serialised.returncode == 1 and "serializ" in serialised.stderr, "serialised products were not noticed"
+with tempfile.NamedTemporaryFile("w", suffix=".log") as log:  # as a build would have printed it
+    log.write(serialised.stderr)
+    log.flush()
+    told = check("--build", build, "--only", "hopper/product_low", "--log", log.name)
+assert told.returncode == 1 and log.name in told.stderr, "a build's own message was not noticed"
 assert check("--build", build, "--messages").returncode == 0, "a kernel is not what it was written as"
