@@ -1,5 +1,5 @@
 // Instructions of sm_90a as the emulator has them, and the formulas of hopper/layout.hpp against it: what TMA writes is
-// what wgmma reads, what stmatrix writes is what a TMA store takes, and mistakes are named.
+// what wgmma reads, what stmatrix writes is what a TMA store takes.
 // clang-format off: the emulator comes first
 #include "tests/cuda_emulator/emulator.hpp"
 // clang-format on
@@ -27,18 +27,6 @@ void run(unsigned threads, const std::function<void()>& body, unsigned blocks = 
                  .reversed = reversed},
                 body);
 }
-
-// What a launch of `body` by one warpgroup complains about.
-std::string complaint(unsigned threads, const std::function<void()>& body, unsigned blocks = 1, unsigned cluster = 1) {
-  try {
-    run(threads, body, blocks, cluster);
-  } catch (const std::exception& e) {
-    return e.what();
-  }
-  return "";
-}
-
-#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 // Row-major values that differ, small enough for exact sums.
 std::vector<std::uint16_t> bf16_matrix(int rows, int columns, int seed) {
@@ -445,123 +433,6 @@ TEST(hopper_cluster, a_multicast_fills_both_blocks_and_both_give_the_stage_back)
   float expected = 0.0F;
   for (int i = 0; i < 64 * 64; ++i) expected += at(matrix, 64, i / 64, i % 64) * static_cast<float>(i / 1024 + 1);
   for (const float sum : seen) EXPECT_EQ(sum, expected);
-}
-
-// Mistakes.
-
-TEST(hopper_mistakes, a_wait_for_the_wrong_parity_is_a_deadlock_that_names_the_barrier) {
-  const std::string said = complaint(32, [] {
-    if (threadIdx.x == 0) mbarrier_init(barrier_number(0), 2);
-    __syncwarp();
-    if (threadIdx.x == 0) mbarrier_arrive(barrier_number(0));
-    mbarrier_wait(barrier_number(0), 0);
-  });
-  EXPECT_HAS(said, "deadlock");
-  EXPECT_HAS(said, "mbarrier at offset 0x20000 for parity 0: phase 0 lacks 1 of 2 arrivals and 0 bytes");
-}
-
-TEST(hopper_mistakes, bytes_that_never_come_are_a_deadlock_that_counts_them) {
-  const auto matrix = bf16_matrix(8, 64, 7);
-  const TensorMap map = emulated_tensor_map(
-      matrix_boxes(matrix.data(), TensorElement::bf16, {.rows = 8, .columns = 64}, {.rows = 8, .columns = 64}));
-  EXPECT_HAS(complaint(32, [&] { load({{&map, dynamic_shared(), 0, 0, 1040}}); }), "0 of 1 arrivals and 16 bytes");
-}
-
-TEST(hopper_mistakes, too_many_arrivals_and_unknown_barriers_are_named) {
-  EXPECT_HAS(complaint(32,
-                       [] {
-                         if (threadIdx.x == 0) {
-                           mbarrier_init(barrier_number(0), 3);
-                           mbarrier_arrive_expect_tx(barrier_number(0), 16);
-                           for (int i = 0; i < 3; ++i) mbarrier_arrive(barrier_number(0));
-                         }
-                       }),
-             "more than 3 arrivals");
-  EXPECT_HAS(complaint(32, [] { mbarrier_arrive(barrier_number(1)); }), "was never initialised");
-  EXPECT_HAS(complaint(32,
-                       [] {
-                         if (threadIdx.x != 0) return;
-                         mbarrier_init(barrier_number(0), 1);
-                         *barrier_number(0) = 0;
-                         mbarrier_arrive(barrier_number(0));
-                       }),
-             "was overwritten");
-}
-
-TEST(hopper_mistakes, a_store_or_product_of_unfenced_memory_is_named) {
-  const auto matrix = bf16_matrix(8, 64, 8);
-  const TensorMap map = emulated_tensor_map(
-      matrix_boxes(matrix.data(), TensorElement::bf16, {.rows = 8, .columns = 64}, {.rows = 8, .columns = 64}));
-  EXPECT_HAS(complaint(32,
-                       [&] {
-                         const std::uint32_t r[2] = {};
-                         stmatrix_x2(dynamic_shared() + 16 * (threadIdx.x % 16), r);
-                         __syncwarp();
-                         if (threadIdx.x == 0) tma_store_2d(&map, dynamic_shared(), 0, 0);
-                       }),
-             "without a fence_proxy_async");
-  const auto fill = [] { store_tile_16(dynamic_shared() + 16 * threadIdx.x, make_uint4(0, 0, 0, 0)); };
-  const auto send_by = [&](unsigned thread) {
-    if (threadIdx.x == thread) tma_store_2d(&map, dynamic_shared(), 0, 0);
-  };
-  EXPECT_HAS(complaint(32, [&] { fill(), __syncwarp(), send_by(0); }), "without a fence_proxy_async");
-  EXPECT_HAS(complaint(32, [&] { fill(), fence_proxy_async(), send_by(31); }), "without a barrier");
-  EXPECT_HAS(complaint(32,
-                       [&] {
-                         if (threadIdx.x != 0) return;
-                         tma_store_2d(&map, dynamic_shared(), 0, 0);
-                         tma_store_commit();
-                       }),
-             "returned with TMA stores in flight");
-}
-
-TEST(hopper_mistakes, products_without_arrival_or_commit_are_named) {
-  const auto multiply = [](bool arrive, bool commit) {
-    return complaint(128, [=] {
-      float d[4] = {};
-      if (arrive) warpgroup_arrive();
-      multiply_bf16<8>(d, k_major_descriptor(shared_address(dynamic_shared())),
-                       k_major_descriptor(shared_address(dynamic_shared())), false);
-      if (commit) warpgroup_commit();
-    });
-  };
-  EXPECT_HAS(multiply(false, true), "without a warpgroup_arrive");
-  EXPECT_HAS(multiply(true, false), "returned with products in flight");
-  EXPECT_HAS(multiply(true, true), "returned with products in flight");
-}
-
-TEST(hopper_mistakes, a_block_must_not_leave_while_its_peer_still_arrives) {
-  EXPECT_HAS(complaint(
-                 32,
-                 [] {
-                   if (threadIdx.x == 0) mbarrier_init(barrier_number(0), 1);
-                   cluster_sync();
-                   if (cluster_rank() == 0) return;
-                   for (int i = 0; i < 100; ++i) emulator::yield();
-                   if (threadIdx.x == 0) mbarrier_arrive_in(barrier_number(0), 0);
-                 },
-                 2, 2),
-             "has returned");
-}
-
-TEST(hopper_mistakes, registers_that_do_not_exist_are_a_deadlock) {
-  EXPECT_HAS(complaint(384,
-                       [] {
-                         if (threadIdx.x < 128)
-                           give_registers<104>();
-                         else
-                           take_registers<240>();
-                       }),
-             "setmaxnreg");
-  EXPECT_EQ(complaint(384,
-                      [] {
-                        if (threadIdx.x < 128)
-                          give_registers<24>();
-                        else
-                          take_registers<240>();
-                      }),
-            "");
-  EXPECT_HAS(complaint(128, [] { give_registers<20>(); }), "multiple of 8");
 }
 
 TEST(hopper_barriers, warps_may_count_at_a_barrier_without_waiting) {

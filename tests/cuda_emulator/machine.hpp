@@ -197,6 +197,8 @@ void suspend(Thread& thread);                 // gives the turn away; somebody e
 void wake(Thread& thread);
 void give_way();                              // all others that can go on do so first: who was told too early shows
 std::string place(const Thread& thread);
+inline unsigned count(dim3 d) { return d.x * d.y * d.z; }  // threads of a block or blocks of a grid
+std::string hex(unsigned bits);               // 0x0000ffff
 void require_full_warp(const char* name);
 // The lanes in `mask` meet at `name`, a string with one address; the last one computes for all.
 void collective(const char* name, unsigned mask, Complete complete, void* slot);
@@ -207,9 +209,9 @@ std::string hex_offset(std::uint64_t offset);
 std::uintptr_t number(const void* address);
 std::uintptr_t offset_in(const Block& block, const void* address);  // in its shared memory
 std::uint32_t permuted(std::uint32_t address, hopper::Swizzle swizzle);
-// Throws when a thread wrote there with stmatrix, and has not fenced since.
 // A thread meets others, or tells them that it was here: what it fenced is visible to them.
 void publish_fenced(const Thread& thread);
+// Throws when a thread wrote there, and has not fenced and then met others since.
 void require_fenced(const Block& block, std::uintptr_t begin, std::size_t bytes, const char* what);
 void thread_returned(Thread& thread);          // throws when it left something in flight
 std::string describe_mbarrier(const Thread& thread);
