@@ -136,6 +136,12 @@ struct Operation {
       [](Resource, double) { return std::optional<Shape>{}; };
 };
 
+// Some of a device's memory, which begins at a multiple of 16 bytes.
+struct DeviceBytes {
+  const void* at = nullptr;
+  std::size_t bytes = 0;
+};
+
 // One prepared way to compute one problem. Launches are repeatable: each run recomputes the whole output.
 class Launch {
  public:
@@ -144,6 +150,8 @@ class Launch {
   virtual Tensor& output() = 0;       // host view of the last run's output, fetched when it lives elsewhere
   // The same; only these rows need be those of the last run.
   virtual Tensor& output_rows(std::span<const std::int64_t> /*rows*/) { return output(); }
+  // The last run's output where it lies in the memory of its device; absent where that is the host's.
+  virtual std::optional<DeviceBytes> output_on_device() const { return std::nullopt; }
   // What the record should say about how it is computed: a library's algorithm, say.
   virtual std::vector<std::pair<std::string, std::string>> remarks() const { return {}; }
   virtual void poison() { output().poison(); }  // fills the output, where it lives, with values that show

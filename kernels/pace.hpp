@@ -59,6 +59,9 @@ struct Pace {
   ResourceClock* network_receive = nullptr;
 };
 
+inline constexpr ResourceClock* Pace::*kPaceClocks[] = {&Pace::compute,      &Pace::memory,       &Pace::link_send,
+                                                        &Pace::link_receive, &Pace::network_send, &Pace::network_receive};
+
 // The same for device code, by value; a null clock means that resource is not capped.
 struct DevicePace {
   DeviceClock* compute = nullptr;

@@ -9,31 +9,41 @@
 
 #include "harness/base/error.hpp"
 #include "harness/base/strings.hpp"
+#include "harness/device/copy_turns.hpp"
 
 namespace chokepoint {
 namespace {
 
 class OneByOne final : public LaunchTimer {
  public:
-  explicit OneByOne(std::vector<std::function<void()>> launches) : launches_(std::move(launches)) {}
+  struct Launches {
+    std::vector<std::function<void()>> all;
+    CopyTurns turns{all.size()};
+  };
+  explicit OneByOne(std::shared_ptr<Launches> launches) : launches_(std::move(launches)) { launches_->turns.join(); }
+
   int launches_per_sample() const override { return 1; }
-  void start_over() override { next_ = 0; }
-  const std::function<void()>& next() { return launches_[next_++ % launches_.size()]; }
+  void start_over() override { launches_->turns.start_over(); }
+  std::unique_ptr<LaunchTimer> beside() override { return std::make_unique<OneByOne>(launches_); }
+  const std::function<void()>& next() { return launches_->all[launches_->turns.next()]; }
 
  private:
-  std::vector<std::function<void()>> launches_;
-  std::size_t next_ = 0;
+  std::shared_ptr<Launches> launches_;
 };
 
 }  // namespace
 
 std::unique_ptr<LaunchTimer> Device::timer(std::vector<std::function<void()>> launches) {
-  return std::make_unique<OneByOne>(std::move(launches));
+  return std::make_unique<OneByOne>(std::make_shared<OneByOne::Launches>(std::move(launches)));
 }
 
 std::vector<double> Device::time_in_turn(std::span<LaunchTimer* const> order) {
   std::vector<double> times;
-  for (LaunchTimer* timer : order) times.push_back(time_s(dynamic_cast<OneByOne&>(*timer).next()));
+  for (LaunchTimer* timer : order) {
+    if (timer->before_sample) timer->before_sample(nullptr);
+    times.push_back(time_s(dynamic_cast<OneByOne&>(*timer).next()));
+    if (timer->after_sample) timer->after_sample(nullptr);
+  }
   return times;
 }
 
@@ -47,6 +57,12 @@ std::shared_ptr<void> Device::allocate(std::size_t bytes) {
 void Device::upload(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
 void Device::download(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
 void Device::set_bytes(void* to, int value, std::size_t bytes) { std::memset(to, value, bytes); }
+
+bool Device::same_bytes(const void* a, const void* b, std::size_t bytes) { return std::memcmp(a, b, bytes) == 0; }
+
+void Device::enqueue_copies(std::span<const DeviceCopy> copies, void*) {
+  for (const DeviceCopy& copy : copies) std::memcpy(copy.to, copy.from, copy.bytes);
+}
 
 std::unique_ptr<Restriction> Device::restrict_multiprocessors(int) {
   throw Error(Fault::unsupported, fmt::format("{} has no multiprocessors to leave out", facts().name),

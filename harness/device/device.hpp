@@ -28,6 +28,10 @@ struct DeviceFacts {
   Json more = Json::object();
 };
 
+// What is enqueued right before or right after a sample, outside of what is timed. `stream` is that of the sample; null
+// where nothing is enqueued.
+using BesideSample = std::function<void(void* stream)>;
+
 // One repeatable piece of work, as a device times it: launches over copies of one problem, taken in turn, so
 // that no cache flatters them.
 class LaunchTimer {
@@ -35,8 +39,19 @@ class LaunchTimer {
   virtual ~LaunchTimer() = default;
   // Launches between two readings of the clock: 1, or more where one is too short to be timed alone.
   virtual int launches_per_sample() const = 0;
-  // The next sample begins with the first launch again.
-  virtual void start_over() {}
+  // The next sample begins with the first launch again, whoever of those beside each other takes it.
+  virtual void start_over() = 0;
+  // Another timer of the same launches. All that are beside each other take turns through the copies (copy_turns.hpp).
+  virtual std::unique_ptr<LaunchTimer> beside() = 0;
+
+  BesideSample before_sample, after_sample;  // may be empty
+};
+
+// Some bytes within a device's memory; the two places do not overlap, and are aligned to 8 bytes.
+struct DeviceCopy {
+  void* to = nullptr;
+  const void* from = nullptr;
+  std::size_t bytes = 0;  // a multiple of 8
 };
 
 // Streams of a device that enqueues. `wire` has the higher priority: transfers start while kernels compute.
@@ -120,6 +135,12 @@ class Device {
   virtual void expect_repeats(std::span<const void* const> /*arrays*/) {}
   virtual void download(void* to, const void* from, std::size_t bytes);  // to the host; waits for launches
   virtual void set_bytes(void* to, int value, std::size_t bytes);        // as memset; waits for launches
+
+  // Whether two stretches of this device's memory, which begin at a multiple of 16 bytes, hold the same; waits for launches.
+  virtual bool same_bytes(const void* a, const void* b, std::size_t bytes);
+
+  // Short copies, in order with what else is enqueued on `stream`, not among each other; at once where that is null.
+  virtual void enqueue_copies(std::span<const DeviceCopy> copies, void* stream);
 
   // Where launches are enqueued (a cudaStream_t); null where nothing is.
   virtual void* stream(Lane) { return nullptr; }

@@ -1,5 +1,5 @@
-// What is one target of a group while it is measured? Its caps, its launches (one per copy of the problem), its samples,
-// and the record that becomes of them.
+// What is one target of a group while it is measured? Its caps, its launches (its own, or those it shares), its samples, and
+// the record that becomes of them.
 #pragma once
 
 #include <memory>
@@ -13,8 +13,7 @@
 #include "harness/model/record.hpp"
 #include "harness/model/stopping.hpp"
 #include "harness/run/in_turn.hpp"
-#include "harness/run/wire_lanes.hpp"
-#include "kernels/kernel.hpp"
+#include "harness/run/launch_set.hpp"
 
 namespace chokepoint {
 
@@ -26,8 +25,7 @@ struct Arm {
   std::vector<const Cap*> mechanisms;               // same order as plans; null for native ones
   std::vector<std::unique_ptr<InstalledCap>> caps;  // the same
   std::vector<CapRecord> cap_records;
-  WireLanes lanes;
-  std::vector<std::unique_ptr<Launch>> launches;
+  std::shared_ptr<LaunchSet> set;
   std::unique_ptr<LaunchTimer> timer;
   std::optional<StoppingRule> rule;
   double sampled_s = 0.0;

@@ -109,7 +109,7 @@ void conclude_record(Arm& arm, const LoadSeen& seen, const DeviceFacts& facts) {
   if (arm.energy) keep_energy(*arm.energy, !arm.target.is_host(), record.energy);
   record.basis = basis_of(arm, facts);
   record.status = Status::ok;
-  arm.lanes.note(record);
+  arm.set->lanes.note(record);
   for (CapRecord& cap : arm.cap_records) {
     cap.status = judge(cap);
     if (cap.status != CapStatus::held) invalidate(arm, cap_complaint(cap));

@@ -8,6 +8,8 @@
 
 namespace chokepoint {
 
+std::int64_t bytes_of_copy(const Problem& one);  // inputs and output
+
 std::int64_t copies_wanted(const Problem& one, const DeviceFacts& facts);
 
 }  // namespace chokepoint

@@ -23,10 +23,10 @@ constexpr std::size_t kMostBlocksAtOnce = 16;
 constexpr double kSlice_s = 0.03;  // of steady load between two looks at the energy meter
 constexpr std::size_t kMostInSlice = 1000;
 
-std::vector<std::function<void()>> runs_of(const Arm& arm) {
-  std::vector<std::function<void()>> runs;
-  for (const auto& launch : arm.launches) runs.push_back([&launch = *launch] { launch.run(); });
-  return runs;
+// Known only where outputs lie in a device's memory; there the answer costs less than fetching one of them.
+bool have_same_output(Device& device, const Launch& a, const Launch& b) {
+  const std::optional<DeviceBytes> of_a = a.output_on_device(), of_b = b.output_on_device();
+  return of_a && of_b && of_a->bytes == of_b->bytes && device.same_bytes(of_a->at, of_b->at, of_a->bytes);
 }
 
 // What the file says, where the kernel offers it here.
@@ -79,10 +79,8 @@ void GroupDriver::prepare() {
   device_.expect_repeats(repeated);
   choose_caps(kernel, group_.dtype, device_.facts(), prober_, arms_, left_out_);
   for (Arm& arm : arms_) install_caps(arm, device_);
-  for (Arm& arm : arms_) {
-    arm.lanes = WireLanes(device_, kernel.wire_multiprocessors(group_.shape), arm.caps);
-    arm.lanes.hold([&] { prepare_launches(kernel, arm, copies); });
-  }
+  sets_ = launch_sets(arms_, device_, kernel.wire_multiprocessors(group_.shape));
+  for (const auto& set : sets_) set->lanes.hold([&] { prepare_launches(kernel, *set, copies); });
   // Copy engines are kept at their rate by a thread of the host, which is to be left alone.
   if (std::none_of(arms_.begin(), arms_.end(), acts_on_the_device)) problem_source_.look_ahead();
 }
@@ -94,38 +92,43 @@ const TuningFile* GroupDriver::tuned_by() const {
   return file != nullptr && file->find(group_.shape, group_.dtype) != nullptr ? file : nullptr;
 }
 
-void GroupDriver::prepare_launches(const Kernel& kernel, Arm& arm, std::int64_t copies) const {
+void GroupDriver::prepare_launches(const Kernel& kernel, LaunchSet& set, std::int64_t copies) const {
   const TuningFile* tuned = tuned_by();
   const std::string configuration =
       tuned == nullptr ? "" : checked_configuration(*tuned, group_.shape, group_.dtype, device_);
   for (std::int64_t copy = 0; copy < copies; ++copy) {
     const auto clone = static_cast<std::size_t>(copy) - 1;
     const Problem& one = clone < clones_.size() ? *clones_[clone] : problem();
-    arm.launches.push_back(
+    set.launches.push_back(
         tuned == nullptr
-            ? kernel.prepare(one, device_, arm.pace)
-            : find_choices(group_.operation, group_.kernel)->prepare(one, device_, arm.pace, configuration));
+            ? kernel.prepare(one, device_, set.pace())
+            : find_choices(group_.operation, group_.kernel)->prepare(one, device_, set.pace(), configuration));
   }
 }
 
 void GroupDriver::verify() {
-  for (Arm& arm : arms_)
-    for (const auto& launch : arm.launches) {
-      launch->poison();
-      arm.lanes.hold_if_taken([&] {
-        launch->run();
-        check_output(arm, *launch, "before sampling");
+  for (const auto& set : sets_)
+    for (std::size_t i = 0; i < set->launches.size(); ++i) {
+      set->launches[i]->poison();
+      set->lanes.hold_if_taken([&] {
+        set->launches[i]->run();
+        check_output(*set, i, "before sampling");
       });
     }
-  for (Arm& arm : arms_)
-    hold_under(arm.caps, [&] { arm.lanes.hold_if_taken([&] { arm.timer = device_.timer(runs_of(arm)); }); });
+  for (const auto& set : sets_) set->make_timers(device_);
 }
 
-void GroupDriver::check_output(Arm& arm, Launch& launch, const char* when) const {
+// The worst of all launches counts, for every target they are of. All have the same inputs: an output with the very bits of
+// the first one, which was compared before it, is as right as that one.
+void GroupDriver::check_output(const LaunchSet& set, std::size_t i, const char* when) const {
+  Launch& launch = *set.launches[i];
+  if (i > 0 && have_same_output(device_, launch, *set.launches.front())) return;
   const Verification verification = compare(problem(), prepared_->answer, launch.output_rows(prepared_->answer.rows));
-  if (!arm.record.verification || !verification.passed ||
-      verification.row_error.value_or(INFINITY) > arm.record.verification->row_error.value_or(0.0))
-    arm.record.verification = verification;
+  for (Arm* arm : set.arms) {
+    std::optional<Verification>& worst = arm->record.verification;
+    if (!worst || !verification.passed || verification.row_error.value_or(INFINITY) > worst->row_error.value_or(0.0))
+      worst = verification;
+  }
   if (verification.passed) return;
   throw Error(Fault::wrong_result,
               verification.row_error
@@ -151,8 +154,9 @@ void GroupDriver::warm_up() {
 }
 
 void GroupDriver::engage() {
+  for (const auto& set : sets_)
+    for (const auto& launch : set->launches) launch->poison();
   for (Arm& arm : arms_) {
-    for (const auto& launch : arm.launches) launch->poison();
     arm.timer->start_over();  // the first samples are those of the first launches, which verify_output looks at
     SamplingPlan plan = group_.sampling;
     plan.budget_s *= static_cast<double>(arms_.size());
@@ -229,9 +233,12 @@ void GroupDriver::release() noexcept {
 }
 
 void GroupDriver::verify_output() {
-  for (Arm& arm : arms_)
-    for (std::size_t i = 0; i < std::min(arm.launches.size(), arm.rule->samples().size()); ++i)
-      check_output(arm, *arm.launches[i], "while sampling");
+  for (const auto& set : sets_) {
+    std::size_t samples = 0;
+    for (const Arm* arm : set->arms) samples += arm->rule->samples().size();
+    for (std::size_t i = 0; i < std::min(set->launches.size(), samples); ++i)
+      check_output(*set, i, "while sampling");
+  }
 }
 
 void GroupDriver::probe_after() {
@@ -247,9 +254,11 @@ void GroupDriver::conclude() {
       provenance["power_trace"] = to_json(*trace);
     if (arms_.size() > 1) arm.record.interleave_group = group_.name();
     provenance["step_s"] = step_times();
-    provenance["copies"] = arm.launches.size();
+    provenance["copies"] = arm.set->launches.size();
+    provenance["rotated_bytes"] = bytes_of_copy(problem()) * static_cast<std::int64_t>(arm.set->launches.size());
+    provenance["targets_sharing_launches"] = arm.set->arms.size();
     provenance["launches_per_sample"] = arm.timer->launches_per_sample();
-    for (const auto& [key, value] : arm.launches.front()->remarks()) provenance[key] = value;
+    for (const auto& [key, value] : arm.set->launches.front()->remarks()) provenance[key] = value;
     if (const TuningFile* tuned = tuned_by())
       provenance["configuration"] = tuned->find(group_.shape, group_.dtype)->configuration;
   }

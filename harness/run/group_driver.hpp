@@ -40,8 +40,8 @@ class GroupDriver {
   const Problem& problem() const { return *prepared_->problem; }
   Json step_times() const;
   const TuningFile* tuned_by() const;
-  void prepare_launches(const Kernel& kernel, Arm& arm, std::int64_t copies) const;
-  void check_output(Arm& arm, Launch& launch, const char* when) const;
+  void prepare_launches(const Kernel& kernel, LaunchSet& set, std::int64_t copies) const;
+  void check_output(const LaunchSet& set, std::size_t i, const char* when) const;
   LoadStep keep_busy(Arm& arm);
   std::vector<LaunchTimer*> in_turn(std::size_t blocks) const;
   std::vector<double> time_capped(std::size_t blocks) const;
@@ -64,6 +64,7 @@ class GroupDriver {
   std::optional<RecordedTrace> trace_;  // of all arms in turn
   std::shared_ptr<const PreparedProblem> prepared_;
   std::vector<std::unique_ptr<Problem>> clones_;
+  std::vector<std::shared_ptr<LaunchSet>> sets_;
   std::vector<std::pair<const char*, double>> steps_;  // in order, with seconds of wall time
   double step_start_s_ = 0.0;
   LoadSeen seen_;

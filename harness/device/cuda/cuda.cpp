@@ -14,6 +14,8 @@
 #include "harness/device/cuda/background_traffic.hpp"
 #include "harness/device/cuda/check.hpp"
 #include "harness/device/cuda/green_context.hpp"
+#include "harness/device/cuda/same_bytes.hpp"
+#include "harness/device/cuda/short_copies.hpp"
 #include "harness/device/cuda/timer.hpp"
 #include "harness/device/device.hpp"
 
@@ -102,7 +104,7 @@ class Cuda final : public Device {
   explicit Cuda(int index) : index_(index), facts_((check(cudaSetDevice(index)), facts_of(index))) {
     facts_.more["samples_behind_gate"] = gate_.holds();
     events_.after(kMostInOneBlock - 1);  // all of them: none is made while background traffic flows
-    gate_passed_.before(0);
+    turns_.after(0);
   }
 
   const DeviceFacts& facts() const override { return facts_; }
@@ -121,33 +123,40 @@ class Cuda final : public Device {
   }
 
   std::unique_ptr<LaunchTimer> timer(std::vector<std::function<void()>> launches) override {
-    return std::make_unique<CudaGraphTimer>(std::move(launches), places_.compute.stream);
+    return std::make_unique<CudaGraphTimer>(std::make_shared<TimedGraphs>(launches, places_.compute.stream));
   }
 
   std::vector<double> time_in_turn(std::span<LaunchTimer* const> order) override {
     std::vector<double> times;
     for (std::size_t first = 0; first < order.size(); first += kMostInOneBlock) {
       const auto block = order.subspan(first, std::min(kMostInOneBlock, order.size() - first));
+      cudaEvent_t last = nullptr;
       gate_.close();
       try {
-        cudaEvent_t turn = gate_passed_.before(0);
+        cudaEvent_t turn = turns_.before(0);
         cudaStream_t of_turn = compute_.get();
         check(cudaEventRecord(turn, of_turn));
         for (std::size_t i = 0; i < block.size(); ++i) {
           auto& timer = dynamic_cast<CudaGraphTimer&>(*block[i]);
           if (timer.stream() != of_turn) check(cudaStreamWaitEvent(timer.stream(), turn));
+          if (timer.before_sample) timer.before_sample(timer.stream());
           check(cudaEventRecord(events_.before(i), timer.stream()));
           timer.enqueue();
           check(cudaEventRecord(events_.after(i), timer.stream()));
           turn = events_.after(i);
           of_turn = timer.stream();
+          if (!timer.after_sample) continue;
+          timer.after_sample(of_turn);
+          turn = turns_.after(0);  // a wait is for the latest record at its time: one event does for all
+          check(cudaEventRecord(turn, of_turn));
         }
+        last = turn;
       } catch (...) {
         gate_.open();
         throw;
       }
       gate_.open();
-      check(cudaEventSynchronize(events_.after(block.size() - 1)));  // others may keep the device busy
+      check(cudaEventSynchronize(last));  // others may keep the device busy
       finish();
       for (std::size_t i = 0; i < block.size(); ++i)
         times.push_back(events_.elapsed_s(i) / block[i]->launches_per_sample());
@@ -193,6 +202,13 @@ class Cuda final : public Device {
     check(cudaStreamSynchronize(compute_.get()));
   }
 
+  bool same_bytes(const void* a, const void* b, std::size_t bytes) override {
+    finish();
+    return comparer_.same(a, b, bytes);
+  }
+
+  void enqueue_copies(std::span<const DeviceCopy> copies, void* stream) override { copy_shortly(copies, stream); }
+
   void* stream(Lane lane) override { return place(lane).stream; }
   int multiprocessors(Lane lane) const override { return place(lane).multiprocessors; }
   bool lanes_are_apart() const override { return places_.apart; }
@@ -222,7 +238,9 @@ class Cuda final : public Device {
   Stream compute_{false}, wire_{true};
   LanePlaces places_{.compute = {compute_.get(), facts_.workers}, .wire = {wire_.get(), facts_.workers}};
   Gate gate_{compute_.get()};
-  EventPairs events_, gate_passed_;
+  ByteComparer comparer_{compute_.get()};
+  EventPairs events_;  // around samples
+  EventPairs turns_;   // one: the gate was passed; what follows a sample is done
 };
 
 const Register<DeviceDriver> driver{

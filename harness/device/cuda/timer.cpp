@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <numeric>
 
 #include "harness/device/cuda/check.hpp"
 
@@ -42,36 +41,20 @@ double estimate_s(const std::function<void()>& launch, cudaStream_t stream) {
 
 }  // namespace
 
-int launches_per_sample(double launch_s) {
-  if (launch_s >= kShortLaunch_s) return 1;
-  return std::clamp(static_cast<int>(std::ceil(kShortLaunch_s / std::max(launch_s, 1e-7))), 1,
-                    kMostLaunchesPerSample);
-}
-
-std::vector<std::vector<std::size_t>> rotation(std::size_t launches, int per_sample, std::size_t most) {
-  const auto each = static_cast<std::size_t>(per_sample);
-  const std::size_t graphs = std::min(most, launches / std::gcd(launches, each));
-  std::vector<std::vector<std::size_t>> plan(graphs);
-  for (std::size_t g = 0; g < graphs; ++g)
-    for (std::size_t i = 0; i < each; ++i) plan[g].push_back((g * each + i) % launches);
-  return plan;
-}
-
-CudaGraphTimer::CudaGraphTimer(std::vector<std::function<void()>> launches, cudaStream_t stream)
-    : stream_(stream) {
+TimedGraphs::TimedGraphs(const std::vector<std::function<void()>>& launches, cudaStream_t on)
+    : stream(on), turns(launches.size()) {
   for (const auto& launch : launches) launch();  // what is set up on first use is not captured
   check(cudaStreamSynchronize(stream));
-  per_sample_ = chokepoint::launches_per_sample(estimate_s(launches.front(), stream));
-  for (const std::vector<std::size_t>& members : rotation(launches.size(), per_sample_)) {
-    graphs_.emplace_back(stream, [&] {
+  per_sample = launches_per_sample(estimate_s(launches.front(), stream));
+  for (const std::vector<std::size_t>& members : rotation(launches.size(), per_sample)) {
+    graphs.emplace_back(stream, [&] {
       for (std::size_t member : members) launches[member]();
     });
-    graphs_.back().upload();
+    graphs.back().upload();
   }
+  turns = CopyTurns(graphs.size());
   check(cudaStreamSynchronize(stream));
 }
-
-void CudaGraphTimer::enqueue() { graphs_[next_++ % graphs_.size()].launch(); }
 
 Gate::Gate(cudaStream_t stream) : stream_(stream) {
   check(cudaHostAlloc(reinterpret_cast<void**>(&flag_), sizeof(unsigned), cudaHostAllocMapped));

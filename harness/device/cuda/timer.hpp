@@ -5,40 +5,39 @@
 #include <cuda_runtime.h>
 
 #include <functional>
-#include <span>
+#include <memory>
+#include <utility>
 #include <vector>
 
+#include "harness/device/copy_turns.hpp"
 #include "harness/device/cuda/captured_graph.hpp"
 #include "harness/device/device.hpp"
+#include "harness/device/graph_plan.hpp"
 
 namespace chokepoint {
 
-// Below this a launch is timed in batches: event readings are good to about 0.5 us (CUDA Runtime API, event
-// management), 2 % of it.
-inline constexpr double kShortLaunch_s = 25e-6;
-inline constexpr int kMostLaunchesPerSample = 64;
+// Launches captured into graphs, which several timers may take in turn.
+struct TimedGraphs {
+  TimedGraphs(const std::vector<std::function<void()>>& launches, cudaStream_t stream);
 
-// Launches per sample for launches that take about `launch_s`.
-int launches_per_sample(double launch_s);
-
-// Which launches each of the graphs holds, so that replaying them in turn goes through `launches` evenly:
-// graph g holds launches (g * per_sample + i) mod `launches`. As few graphs as that takes, `most` at most.
-std::vector<std::vector<std::size_t>> rotation(std::size_t launches, int per_sample, std::size_t most = 64);
+  cudaStream_t stream;  // where they were captured, and run
+  int per_sample = 1;
+  std::vector<CapturedGraph> graphs;
+  CopyTurns turns;
+};
 
 class CudaGraphTimer final : public LaunchTimer {
  public:
-  CudaGraphTimer(std::vector<std::function<void()>> launches, cudaStream_t stream);
+  explicit CudaGraphTimer(std::shared_ptr<TimedGraphs> graphs) : graphs_(std::move(graphs)) { graphs_->turns.join(); }
 
-  int launches_per_sample() const override { return per_sample_; }
-  void start_over() override { next_ = 0; }
-  void enqueue();  // the next graph
-  cudaStream_t stream() const { return stream_; }  // where it was captured, and runs
+  int launches_per_sample() const override { return graphs_->per_sample; }
+  void start_over() override { graphs_->turns.start_over(); }
+  std::unique_ptr<LaunchTimer> beside() override { return std::make_unique<CudaGraphTimer>(graphs_); }
+  void enqueue() { graphs_->graphs[graphs_->turns.next()].launch(); }
+  cudaStream_t stream() const { return graphs_->stream; }
 
  private:
-  cudaStream_t stream_;
-  int per_sample_ = 1;
-  std::vector<CapturedGraph> graphs_;
-  std::size_t next_ = 0;
+  std::shared_ptr<TimedGraphs> graphs_;
 };
 
 // Holds a stream until the host opens it.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "harness/base/tensor.hpp"
@@ -53,6 +54,9 @@ class DeviceLaunch : public Launch {
       device_.download(host_.data() + begin, output_.as<std::byte>() + begin, (next - first) * static_cast<std::size_t>(row_bytes));
     }
     return host_;
+  }
+  std::optional<DeviceBytes> output_on_device() const final {
+    return DeviceBytes{output_.as<void>(), static_cast<std::size_t>(host_.bytes())};
   }
   // All bits set: NaN in every floating-point dtype.
   void poison() final { device_.set_bytes(output_.as<void>(), 0xff, static_cast<std::size_t>(host_.bytes())); }
