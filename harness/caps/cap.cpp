@@ -84,6 +84,12 @@ const Cap* find_cap(Resource resource, const std::string& device, bool kernel_pa
   return found.empty() ? nullptr : found.front();
 }
 
+double least_headroom(std::span<const Cap* const> caps) {
+  if (caps.empty()) return kPacingHeadroom;
+  const auto demands_less = [](const Cap* a, const Cap* b) { return a->least_headroom < b->least_headroom; };
+  return (*std::max_element(caps.begin(), caps.end(), demands_less))->least_headroom;
+}
+
 std::unique_ptr<InstalledCap> share_capped_by_clock(const CapPlan& plan, std::unique_ptr<TalliedClock> clock,
                                                     ResourceClock*& slot) {
   return std::make_unique<SharedClock>(plan.requested, std::move(clock), slot);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,9 @@ struct Cap {
   std::string needs;      // privileges or hardware, in words
   bool kernel_charges = true;  // false: works on kernels that do not charge the resource
   int preference = 0;          // of several that would do, the lower one is tried first
+  // Ceiling / rate without which it cannot hold the rate. 1 where any rate below the ceiling may be tried and probes
+  // say whether it holds: a lower rate would not make that easier.
+  double least_headroom = kPacingHeadroom;
   // Puts its clocks into `pace`, which must not outlive the result.
   std::function<std::unique_ptr<InstalledCap>(const CapPlan&, Device&, Pace& pace)> install;
   // Where the mechanism acts on the rate through something else (multiprocessors, traffic of others): finds the
@@ -83,6 +87,10 @@ std::vector<const Cap*> find_caps(Resource resource, const std::string& device, 
 
 // The first of them; null when there is none.
 const Cap* find_cap(Resource resource, const std::string& device, bool kernel_paces = true);
+
+// What a rate needs that one of these is to hold: the headroom of the most demanding, since the dilation is settled
+// before they are tried in turn, at the rates that follow from it. A clock's where there are none.
+double least_headroom(std::span<const Cap* const> caps);
 
 // Rate is charged / elapsed: for resources that all of a launch shares (compute, memory).
 std::unique_ptr<InstalledCap> share_capped_by_clock(const CapPlan& plan, std::unique_ptr<TalliedClock> clock,

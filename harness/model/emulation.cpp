@@ -19,8 +19,12 @@ bool is_native(const TargetDemands& target, double requested, double ceiling) {
          std::abs(requested / ceiling - 1.0) <= kNativeTolerance * (1.0 + kSlack) + kSlack;
 }
 
-bool is_paced(double requested, double ceiling) {
-  return requested * kPacingHeadroom <= ceiling * (1.0 + kSlack);
+double least_headroom(const TargetDemands& target, const Demand& demand) {
+  return target.same_silicon ? demand.least_headroom : std::max(demand.least_headroom, kPacingHeadroom);
+}
+
+bool is_held(double requested, double ceiling, double headroom) {
+  return requested * headroom <= ceiling * (1.0 + kSlack);
 }
 
 double ceiling_of(const TargetDemands& target, const Demand& demand,
@@ -38,12 +42,13 @@ std::string obstacle(std::span<const TargetDemands> targets,
   for (const TargetDemands& target : targets)
     for (const Demand& demand : target.demands) {
       const double ceiling = ceiling_of(target, demand, ceilings), requested = demand.target_rate / dilation;
-      if (!is_native(target, requested, ceiling) && !is_paced(requested, ceiling)) {
+      const double headroom = least_headroom(target, demand);
+      if (!is_native(target, requested, ceiling) && !is_held(requested, ceiling, headroom)) {
         const std::string unit = fmt::format("{}/s", unit_of(demand.resource));
         return fmt::format(
             "{} of {} would need {} at dilation {:.4g}, but this device delivers {} ({:.2f}x, {}x needed)",
             to_string(demand.resource), target.target, with_unit(requested, unit), dilation,
-            with_unit(ceiling, unit), ceiling / requested, kPacingHeadroom);
+            with_unit(ceiling, unit), ceiling / requested, headroom);
       }
     }
   return {};
@@ -63,12 +68,12 @@ EmulationPlan plan_emulation(std::span<const TargetDemands> targets,
     if (const std::string why = obstacle(targets, ceilings, plan.dilation); !why.empty())
       throw Error(Fault::unsupported, why, "raise --dilation, or leave it out");
   } else {
-    // The smallest d lies at 1 or where some resource becomes native or paced.
+    // The smallest d lies at 1 or where some resource becomes native or held.
     std::vector<double> candidates = {1.0};
     for (const TargetDemands& target : targets)
       for (const Demand& demand : target.demands) {
         const double ratio = demand.target_rate / ceiling_of(target, demand, ceilings);
-        for (double candidate : {ratio / (1.0 + kNativeTolerance), ratio * kPacingHeadroom})
+        for (double candidate : {ratio / (1.0 + kNativeTolerance), ratio * least_headroom(target, demand)})
           if (candidate > 1.0) candidates.push_back(candidate);
       }
     std::sort(candidates.begin(), candidates.end());
@@ -76,7 +81,7 @@ EmulationPlan plan_emulation(std::span<const TargetDemands> targets,
       return obstacle(targets, ceilings, candidate).empty();
     });
     if (found ==
-        candidates.end())  // the largest candidate paces everything, so this is about an empty ceiling
+        candidates.end())  // the largest candidate holds everything, so this is about an empty ceiling
       throw Error(Fault::unsupported, obstacle(targets, ceilings, candidates.back()), "choose other targets");
     plan.dilation = *found;
   }
@@ -85,7 +90,7 @@ EmulationPlan plan_emulation(std::span<const TargetDemands> targets,
     for (const Demand& demand : target.demands) {
       CapPlan cap{demand, demand.target_rate / plan.dilation, demand.latency_s * plan.dilation,
                   ceiling_of(target, demand, ceilings), false};
-      cap.native = !is_paced(cap.requested, cap.ceiling);
+      cap.native = is_native(target, cap.requested, cap.ceiling);
       caps.push_back(cap);
     }
   }

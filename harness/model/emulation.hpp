@@ -1,11 +1,11 @@
 // How slowly must this machine run to play another, and which caps does that take?
 //
 // Target rates R and host ceilings H give, per resource, either native (R/d within 5 % of H: the silicon
-// itself is the cap) or paced (R/d <= H/1.4: a clock needs headroom). The dilation d is the smallest value >=
-// 1 for which every resource in use is one or the other, for every target of a comparison at once: a common d
-// keeps what d distorts (launch costs, caches) out of their ratios. On other silicon (a CPU playing a GPU)
-// nothing is native: the host's kernel efficiency must not stand in for the target's, so every resource is
-// paced and binds in proportion.
+// itself is the cap) or held (R/d <= H / the headroom of what holds it: 1.4 for a clock, 1 for a part of the
+// multiprocessors). The dilation d is the smallest value >= 1 for which every resource in use is one or the
+// other, for every target of a comparison at once: a common d keeps what d distorts (launch costs, caches) out
+// of their ratios. On other silicon (a CPU playing a GPU) nothing is native: the host's kernel efficiency must
+// not stand in for the target's, so every resource has a clock's headroom at least and binds in proportion.
 #pragma once
 
 #include <optional>
@@ -27,6 +27,7 @@ struct Demand {
   double latency_s = 0.0;    // alpha on the target
   std::string rate_kind;     // of a profile's figure, or "override", or "ratio" to the host's own
   bool verified = true;
+  double least_headroom = kPacingHeadroom;  // ceiling / rate that whatever may hold it here needs
 };
 
 struct CapPlan {

@@ -10,10 +10,6 @@
 namespace chokepoint {
 namespace {
 
-std::vector<const Cap*> mechanisms_for(const Kernel& kernel, Resource resource, const DeviceFacts& facts) {
-  return find_caps(resource, facts.kind, kernel.charges(resource));
-}
-
 void choose_cap(const Kernel& kernel, Dtype dtype, const DeviceFacts& facts, Prober& prober, Arm& arm, CapPlan& plan) {
   arm.mechanisms.push_back(nullptr);
   if (plan.native) return;
@@ -24,6 +20,10 @@ void choose_cap(const Kernel& kernel, Dtype dtype, const DeviceFacts& facts, Pro
 }
 
 }  // namespace
+
+std::vector<const Cap*> mechanisms_for(const Kernel& kernel, Resource resource, const DeviceFacts& facts) {
+  return find_caps(resource, facts.kind, kernel.charges(resource));
+}
 
 // Why this kernel cannot play this target here; empty when it can.
 std::optional<std::string> cap_obstacle(const Kernel& kernel, const Target& target,

@@ -10,6 +10,9 @@
 
 namespace chokepoint {
 
+// The mechanisms that may hold a resource for this kernel here, in the order in which they are to be tried.
+std::vector<const Cap*> mechanisms_for(const Kernel& kernel, Resource resource, const DeviceFacts& facts);
+
 // Why this kernel cannot play this target here; empty when it can.
 std::optional<std::string> cap_obstacle(const Kernel& kernel, const Target& target, const std::vector<CapPlan>& plans,
                                         const DeviceFacts& facts);

@@ -32,8 +32,8 @@ std::vector<double> shares_of(double ceiling, std::span<const double> shares) {
 
 CapTrial try_cap(Prober& prober, const DeviceFacts& facts, const Cap& cap, const CapPlan& plan, Dtype dtype) {
   CapTrial trial{cap.mechanism, plan.requested, std::nullopt, {}};
-  if (cap.kernel_charges && plan.headroom() < kPacingHeadroom) {
-    trial.why = fmt::format("refused: {:.2f}x headroom, pacing needs {}x", plan.headroom(), kPacingHeadroom);
+  if (plan.headroom() < cap.least_headroom) {
+    trial.why = fmt::format("refused: {:.2f}x headroom, it needs {}x", plan.headroom(), cap.least_headroom);
     return trial;
   }
   try {

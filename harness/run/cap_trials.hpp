@@ -20,8 +20,8 @@ struct CapTrial {
 // Rates worth trying: of an H800's links and below on a GPU, shares of the ceiling elsewhere.
 std::vector<double> rates_to_try(Resource resource, double ceiling, const DeviceFacts& facts);
 
-// Every mechanism of the resource here at each of the rates. A clock above its headroom is refused as the plan of a
-// run would refuse it; interference is tried.
+// Every mechanism of the resource here at each of the rates. A rate that leaves it too little headroom is refused as the
+// plan of a run would refuse it.
 std::vector<CapTrial> try_caps(Prober& prober, const DeviceFacts& facts, Resource resource, Dtype dtype,
                                double ceiling, const std::vector<double>& rates);
 

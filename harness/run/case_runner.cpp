@@ -27,15 +27,24 @@ void rest_become(std::vector<Record>& records, Status status, const std::string&
     }
 }
 
+// With the headroom of what may hold them for this kernel.
+std::vector<Demand> held_demands(std::vector<Demand> demands, const Kernel& kernel, const DeviceFacts& facts) {
+  for (Demand& demand : demands)
+    demand.least_headroom = least_headroom(mechanisms_for(kernel, demand.resource, facts));
+  return demands;
+}
+
 EmulationPlan plan_of(const CaseGroup& group, const DeviceFacts& facts, const CaseContext& context,
                       const std::vector<Record>& records) {
   const PerResource<std::optional<double>> ceilings = context.ceilings.for_dtype(group.dtype);
   const Profile* host = profile_of_device(context.profiles, facts.name);
+  const Kernel& kernel = find_kernel(group.operation, group.kernel);
   std::vector<TargetDemands> demands;
   for (const Record& record : records) {
     const Target target = parse_target(record.target, context.profiles);
     if (!target.is_host())
-      demands.push_back({target.id, demands_of(target, record.work, group.dtype, host, ceilings),
+      demands.push_back({target.id,
+                         held_demands(demands_of(target, record.work, group.dtype, host, ceilings), kernel, facts),
                          target.profile->architecture == facts.architecture});
   }
   return plan_emulation(demands, ceilings, group.pinned_dilation);

@@ -1,6 +1,7 @@
 // attention by cuDNN: its fused kernels, found at run time. bf16, prefill and paged decode; paces nothing, so
 // it runs uncapped. Needs cuDNN 9.19 or later; which head sizes it takes depends on the GPU (Hopper: up to
-// 256, and MLA).
+// 256, and MLA). No engine of cuDNN 9.19 for it keeps to fewer SMs than the device has
+// (CUDNN_ATTR_ENGINEHEUR_SM_COUNT_TARGET): under a compute cap its blocks are as many as ever, on fewer SMs.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// How is a grouped product told to cuBLAS? The library found at run time, and its arrays, which need no GPU.
+// How is a grouped product told to cuBLAS? The library found at run time, its arrays, and the calls.
 //
 // cuBLAS thinks in columns: an expert's row-major output [rows, n] is its n x rows matrix C = A^T B, with A
 // the weight [n, k] as k x n and B the rows [rows, k] as k x rows. Experts without rows are left out.
@@ -11,11 +11,14 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "harness/base/error.hpp"
 #include "harness/base/library.hpp"
+#include "kernels/common/cuda/device_array.hpp"
 #include "kernels/common/cuda/gemm.hpp"
+#include "kernels/moe_layer/grouped_product.hpp"
 
 // Grouped products in bf16 came with cuBLAS 12.5.
 #if CUBLAS_VER_MAJOR < 12 || (CUBLAS_VER_MAJOR == 12 && CUBLAS_VER_MINOR < 5)
@@ -103,5 +106,49 @@ inline CublasGroups cublas_groups(const GemmTask& task, std::span<const std::int
   }
   return groups;
 }
+
+// Products of one handle follow each other, and may share the workspace.
+class CublasProduct final : public GroupedProduct {
+ public:
+  CublasProduct(Device& device, const Cublas& library, cublasHandle_t handle, CublasGroups groups,
+                DeviceArray workspace)
+      : library_(library),
+        handle_(handle),
+        all_multiprocessors_(device.facts().workers),
+        groups_(std::move(groups)),
+        a_(uploaded(device, groups_.a)),
+        b_(uploaded(device, groups_.b)),
+        c_(uploaded(device, groups_.c)),
+        workspace_(std::move(workspace)) {}
+
+  void enqueue(void* stream, int multiprocessors) const override {
+    check_cublas(library_.set_stream(handle_, static_cast<cudaStream_t>(stream)), "choosing a stream");
+    // A new stream takes the workspace away.
+    check_cublas(library_.set_workspace(handle_, workspace_.as<void>(), static_cast<std::size_t>(workspace_.bytes())),
+                 "giving it a workspace");
+    // 0 is the library's word for all of them.
+    check_cublas(library_.set_multiprocessors(handle_, multiprocessors < all_multiprocessors_ ? multiprocessors : 0),
+                 "saying how many multiprocessors there are");
+    const CublasGroups& g = groups_;
+    check_cublas(library_.multiply(handle_, g.a_operation.data(), g.b_operation.data(), g.m.data(), g.n.data(),
+                                   g.k.data(), g.alpha.data(), a_.as<const void*>(), CUDA_R_16BF, g.a_stride.data(),
+                                   b_.as<const void*>(), CUDA_R_16BF, g.b_stride.data(), g.beta.data(),
+                                   c_.as<void*>(), CUDA_R_16BF, g.c_stride.data(), g.count(), g.size.data(),
+                                   CUBLAS_COMPUTE_32F),
+                 "enqueuing a grouped product");
+  }
+
+ private:
+  template <class Pointer>
+  static DeviceArray uploaded(Device& device, const std::vector<Pointer>& pointers) {
+    return {device, pointers.data(), static_cast<std::int64_t>(pointers.size() * sizeof(Pointer))};
+  }
+
+  const Cublas& library_;
+  cublasHandle_t handle_;
+  int all_multiprocessors_;
+  CublasGroups groups_;
+  DeviceArray a_, b_, c_, workspace_;
+};
 
 }  // namespace chokepoint::moe

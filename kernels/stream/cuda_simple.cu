@@ -17,24 +17,24 @@ class StreamCuda final : public DeviceLaunch {
         elements_(problem.b().count()),
         pace_(device_pace(pace)),
         b_(device, problem.b()),
-        c_(device, problem.c()) {
-    const std::int64_t tiles = std::max<std::int64_t>(1, elements_ / 4 / kStreamTileVectors);
-    blocks_ = static_cast<unsigned>(std::min<std::int64_t>(tiles, 4 * device.facts().workers));
-  }
+        c_(device, problem.c()),
+        tiles_(std::max<std::int64_t>(1, elements_ / 4 / kStreamTileVectors)) {}
 
   void run() override {
+    // A green context may reach fewer multiprocessors than there are.
+    const std::int64_t blocks = std::min<std::int64_t>(tiles_, 4 * device().multiprocessors(Lane::compute));
     const StreamArrays arrays = {b_.as<float>(), triad_ ? c_.as<float>() : nullptr, output_data<float>(), elements_,
                                  kTriadFactor};
-    launch(triad_ ? stream_kernel<true> : stream_kernel<false>, dim3(blocks_), dim3(kStreamThreads), 0, stream(),
-           arrays, pace_);
+    launch(triad_ ? stream_kernel<true> : stream_kernel<false>, dim3(static_cast<unsigned>(blocks)),
+           dim3(kStreamThreads), 0, stream(), arrays, pace_);
   }
 
  private:
   bool triad_;
   std::int64_t elements_;
-  unsigned blocks_ = 1;
   DevicePace pace_;
   DeviceArray b_, c_;
+  std::int64_t tiles_;
 };
 
 const Register<Kernel> kernel{{

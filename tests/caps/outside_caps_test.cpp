@@ -34,6 +34,20 @@ TEST(find_cap, copy_engines_are_tried_before_multiprocessors) {
   EXPECT_TRUE(find_caps(Resource::memory, "cpu", false).empty());
 }
 
+TEST(least_headroom, clocks_need_some_and_what_acts_from_outside_needs_none) {
+  for (const Cap& cap : Registry<Cap>::instance().all())
+    EXPECT_EQ(cap.least_headroom, cap.kernel_charges ? kPacingHeadroom : 1.0) << registry_key(cap);
+}
+
+// Whichever of them holds in the end, the dilation was settled before.
+TEST(least_headroom, of_several_mechanisms_is_that_of_the_most_demanding_in_any_order) {
+  const Cap modest{.name = "modest", .least_headroom = 1.0}, demanding{.name = "demanding", .least_headroom = 1.2};
+  EXPECT_EQ(least_headroom(std::vector<const Cap*>{&modest, &demanding}), 1.2);
+  EXPECT_EQ(least_headroom(std::vector<const Cap*>{&demanding, &modest}), 1.2);
+  EXPECT_EQ(least_headroom(std::vector<const Cap*>{&modest}), 1.0);
+  EXPECT_EQ(least_headroom({}), kPacingHeadroom);
+}
+
 TEST(judge, a_coarse_mechanism_has_its_own_tolerance) {
   CapRecord cap;
   cap.mechanism = "green context, 64 of 132 SMs";

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "harness/base/error.hpp"
 
 namespace chokepoint {
@@ -57,6 +59,66 @@ TEST(emulation, the_gap_between_paced_and_native_is_skipped) {
   const EmulationPlan plan = plan_emulation({&target, 1}, ceilings(1, 1.2e9, 1));
   EXPECT_NEAR(plan.dilation, 1.4 / 1.2, 1e-12);
   EXPECT_FALSE(plan.caps[0][0].native);
+}
+
+// What a part of the multiprocessors, or interference, is to hold.
+Demand without_headroom(Resource resource, double rate) {
+  return {.resource = resource, .target_rate = rate, .least_headroom = 1.0};
+}
+
+TEST(emulation, what_needs_no_headroom_holds_any_rate_below_the_ceiling_without_dilation) {
+  for (const double share : {0.72, 0.8, 0.94}) {
+    const TargetDemands target{"t", {without_headroom(Resource::compute, share * 1e12)}};
+    const EmulationPlan plan = plan_emulation({&target, 1}, ceilings(1e12, 1, 1));
+    EXPECT_EQ(plan.dilation, 1.0) << share;
+    EXPECT_FALSE(plan.caps[0][0].native) << share;
+    EXPECT_DOUBLE_EQ(plan.caps[0][0].requested, share * 1e12);
+    const TargetDemands paced{"t", {demand(Resource::compute, share * 1e12)}};
+    EXPECT_NEAR(plan_emulation({&paced, 1}, ceilings(1e12, 1, 1)).dilation, 1.4 * share, 1e-12);
+  }
+}
+
+TEST(emulation, time_is_dilated_no_further_than_the_mechanism_needs) {
+  const TargetDemands target{"t", {{.resource = Resource::compute, .target_rate = 0.9e12, .least_headroom = 1.2}}};
+  EXPECT_NEAR(plan_emulation({&target, 1}, ceilings(1e12, 1, 1)).dilation, 0.9 * 1.2, 1e-12);
+}
+
+TEST(emulation, the_silicon_itself_is_the_cap_where_it_can_be_though_something_else_could_hold_the_rate) {
+  for (const double share : {0.96, 1.0, 1.04}) {
+    const TargetDemands target{"t", {without_headroom(Resource::compute, share * 1e12)}};
+    const EmulationPlan plan = plan_emulation({&target, 1}, ceilings(1e12, 1, 1));
+    EXPECT_EQ(plan.dilation, 1.0) << share;
+    EXPECT_TRUE(plan.caps[0][0].native) << share;
+  }
+}
+
+TEST(emulation, the_most_demanding_mechanism_decides_the_dilation_of_all) {
+  // A link at 0.9 of its ceiling takes d = 0.9 * 1.4 = 1.26; compute at 0.8 needs none, and is 0.8/1.26 then.
+  const TargetDemands a{"a", {without_headroom(Resource::compute, 0.8e12), demand(Resource::link, 0.9e9)}};
+  const TargetDemands b{"b", {without_headroom(Resource::compute, 0.8e12), demand(Resource::link, 0.5e9)}};
+  const std::vector<TargetDemands> both = {b, a};
+  const EmulationPlan plan = plan_emulation(both, ceilings(1e12, 1, 1e9));
+  EXPECT_NEAR(plan.dilation, 1.26, 1e-12);
+  for (const auto& caps : plan.caps) EXPECT_NEAR(caps[0].requested, 0.8e12 / 1.26, 1.0);
+  EXPECT_EQ(plan_emulation({&b, 1}, ceilings(1e12, 1, 1e9)).dilation, 1.0);
+}
+
+TEST(emulation, on_other_silicon_whatever_holds_a_rate_leaves_the_headroom_of_a_clock) {
+  const TargetDemands target{"t", {without_headroom(Resource::compute, 0.8e12)}, false};
+  const EmulationPlan plan = plan_emulation({&target, 1}, ceilings(1e12, 1, 1));
+  EXPECT_NEAR(plan.dilation, 1.12, 1e-12);
+  EXPECT_FALSE(plan.caps[0][0].native);
+}
+
+TEST(emulation, a_pinned_dilation_is_refused_with_the_headroom_of_what_is_to_hold_the_rate) {
+  const TargetDemands part{"t", {without_headroom(Resource::compute, 1.2e12)}};
+  const TargetDemands clock{"t", {demand(Resource::compute, 0.8e12)}};
+  for (const auto& [target, numbers] : {std::pair{&part, "(0.83x, 1x needed)"}, {&clock, "(1.25x, 1.4x needed)"}}) try {
+      plan_emulation({target, 1}, ceilings(1e12, 1, 1), 1.0);
+      ADD_FAILURE() << numbers;
+    } catch (const Error& error) {
+      EXPECT_NE(error.message().find(numbers), std::string::npos) << error.message();
+    }
 }
 
 TEST(emulation, latency_stretches_with_the_dilation) {

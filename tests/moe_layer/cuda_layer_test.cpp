@@ -191,6 +191,26 @@ TEST(moe_layer_cuda, products_have_what_a_wire_beside_them_leaves) {
   EXPECT_EQ(product_multiprocessors("tokens=8,hidden=16,intermediate=8,experts=8,top_k=2,overlap=1", false), 132);
 }
 
+// As a compute cap does that is put on when a launch is prepared already.
+TEST(moe_layer_cuda, products_are_told_how_many_multiprocessors_each_launch_reaches) {
+  struct Told final : GroupedProduct {
+    explicit Told(std::vector<int>& to) : seen(to) {}
+    void enqueue(void*, int multiprocessors) const override { seen.push_back(multiprocessors); }
+    std::vector<int>& seen;
+  };
+  const char* const kText = "tokens=8,hidden=16,intermediate=8,experts=8,top_k=2";
+  const MoeProblem problem(spec_of(complete_shape(find_operation("moe_layer"), parse_shape(kText)), Dtype::bf16), {});
+  EmulatedDevice device;
+  std::vector<int> seen;
+  const auto make = [&](auto&&...) { return std::make_unique<Told>(seen); };
+  CudaSimpleLaunch launch(problem, device, {}, LayerProducts{.make = make});
+  for (const int reached : {4, 2, 4}) {
+    device.reached = reached;
+    launch.run();
+  }
+  EXPECT_EQ(seen, (std::vector<int>{4, 4, 2, 2, 4, 4}));
+}
+
 TEST(moe_layer_cuda, a_wire_has_multiprocessors_of_its_own_where_it_runs_beside_products) {
   const auto wanted = [](const char* text) {
     return wire_multiprocessors(spec_of(complete_shape(find_operation("moe_layer"), parse_shape(text)), Dtype::bf16));

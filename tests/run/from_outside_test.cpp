@@ -355,5 +355,51 @@ TEST(from_outside, traffic_stops_when_sampling_throws) {
   EXPECT_EQ(gpu.traffic(), 0.0);
 }
 
+// The target's arithmetic is 0.8 of the device's: below it, and above 1/1.4 of it.
+Case with_a_little_arithmetic_to_spare() {
+  Case one;
+  one.flop_per_s *= 0.5 / 0.8;
+  one.ceilings.compute[Dtype::bf16] = one.flop_per_s;
+  return one;
+}
+
+TEST(from_outside, a_part_of_the_device_holds_a_rate_near_the_ceiling_without_dilation) {
+  const Case one = with_a_little_arithmetic_to_spare();
+  PlayedGpu gpu(one.flop_per_s, one.bytes_per_s);
+  const std::vector<Record> records = run_group(one.group, gpu, {one.profiles, one.ceilings});
+  const Record& record = records.at(1);
+  EXPECT_EQ(record.status, Status::ok) << record.reason;
+  EXPECT_EQ(record.dilation, 1.0);
+  EXPECT_EQ(record.basis, Basis::emulated);
+  EXPECT_EQ(record.caps.at(0).mechanism, "green context, 104 of 132 SMs");
+  EXPECT_NEAR(record.caps[0].headroom, 1.25, 1e-12);
+}
+
+TEST(from_outside, a_clock_dilates_for_the_same_rate_or_refuses_a_dilation_that_leaves_it_no_headroom) {
+  Case one = with_a_little_arithmetic_to_spare();
+  one.group.kernel = "from_outside_test_slow";  // charges compute and memory
+  PlayedGpu gpu(one.flop_per_s, one.bytes_per_s);
+  const std::vector<Record> records = run_group(one.group, gpu, {one.profiles, one.ceilings});
+  // Arithmetic has its headroom at 0.8 * 1.4 = 1.12, where memory is no longer native; that has its own at 1.4.
+  EXPECT_NEAR(records.at(1).dilation, 1.4, 1e-12);
+  one.group.pinned_dilation = 1.0;
+  const std::vector<Record> pinned = run_group(one.group, gpu, {one.profiles, one.ceilings});
+  EXPECT_EQ(pinned.at(1).status, Status::unsupported);
+  EXPECT_NE(pinned[1].reason.find("(1.25x, 1.4x needed)"), std::string::npos) << pinned[1].reason;
+}
+
+TEST(from_outside, interference_holds_a_rate_near_the_ceiling_without_dilation) {
+  Case one = with_memory_to_spare();
+  one.bytes_per_s /= 1.2;  // 1.25 times the target's memory
+  one.ceilings.rate[Resource::memory] = one.bytes_per_s;
+  PlayedGpu gpu(one.flop_per_s, one.bytes_per_s);
+  const std::vector<Record> records = run_group(one.group, gpu, {one.profiles, one.ceilings});
+  const Record& record = records.at(1);
+  EXPECT_EQ(record.status, Status::ok) << record.reason;
+  EXPECT_EQ(record.dilation, 1.0);
+  EXPECT_EQ(record.caps.at(1).status, CapStatus::held);
+  EXPECT_NEAR(record.caps[1].headroom, 1.25, 1e-12);
+}
+
 }  // namespace
 }  // namespace chokepoint

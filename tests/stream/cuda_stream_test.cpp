@@ -1,7 +1,7 @@
 // stream's device code: every element, and the charges, on the emulator.
-#include "tests/cuda_emulator/emulator.hpp"
-
-#include "kernels/stream/cuda_simple.cuh"
+#include "tests/kernels/host_cuda.hpp"
+// The emulator comes first.
+#include "kernels/stream/cuda_simple.cu"
 
 #include <gtest/gtest.h>
 
@@ -35,6 +35,20 @@ void expect_streamed(StreamPattern pattern, std::int64_t elements) {
 TEST(cuda_stream, copies_and_adds_every_element_once_and_charges_the_work) {
   for (std::int64_t elements : {1, 3, 4, 5, 1027, 8192, 8193, 40'001})
     for (StreamPattern pattern : {StreamPattern::copy, StreamPattern::triad}) expect_streamed(pattern, elements);
+}
+
+// Four blocks for each; there are sixteen tiles.
+TEST(cuda_stream, a_launch_fills_the_multiprocessors_that_it_reaches_when_it_is_enqueued) {
+  const StreamProblem problem(16 * 4 * kStreamTileVectors, StreamPattern::copy, {});
+  EmulatedDevice device;
+  const auto launch = find_kernel("stream", "cuda_simple").prepare(problem, device, {});
+  for (const int reached : {2, 1, 3}) {
+    device.reached = reached;
+    launch->poison();
+    launch->run();
+    EXPECT_EQ(gridDim.x, 4U * reached);
+    EXPECT_LE(errors_of(problem, launch->output()).worst, problem.tolerance());
+  }
 }
 
 }  // namespace

@@ -55,6 +55,7 @@ const Register<Cap> cuda_green_context_cap{
      .mechanism = "green context",
      .needs = "a driver for CUDA 12.5 or later; no privileges",
      .kernel_charges = false,
+     .least_headroom = 1.0,
      .install =
          [](const CapPlan& plan, Device& device, Pace&) -> std::unique_ptr<InstalledCap> {
        const int total = device.facts().workers;

@@ -48,6 +48,7 @@ const Register<Cap> cuda_multiprocessor_traffic_cap{
               "privileges",
      .kernel_charges = false,
      .preference = 1,
+     .least_headroom = 1.0,
      .install = [](const CapPlan& plan, Device& device, Pace&) -> std::unique_ptr<InstalledCap> {
        return std::make_unique<Copying>(device, plan.setting.value_or(plan.ceiling - plan.requested));
      },

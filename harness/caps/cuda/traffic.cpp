@@ -33,6 +33,7 @@ const Register<Cap> cuda_traffic_cap{
      .mechanism = "interference (copy engines)",
      .needs = "512 MiB of the GPU's memory and a core of the host; no privileges",
      .kernel_charges = false,
+     .least_headroom = 1.0,
      .install = [](const CapPlan& plan, Device& device, Pace&) -> std::unique_ptr<InstalledCap> {
        return std::make_unique<Interference>(device, plan.setting.value_or(plan.ceiling - plan.requested));
      },
