@@ -80,7 +80,8 @@ void GroupDriver::prepare() {
   choose_caps(kernel, group_.dtype, device_.facts(), prober_, arms_, left_out_);
   for (Arm& arm : arms_) install_caps(arm, device_);
   sets_ = launch_sets(arms_, device_, kernel.wire_multiprocessors(group_.shape));
-  for (const auto& set : sets_) set->lanes.hold([&] { prepare_launches(kernel, *set, copies); });
+  for (const auto& set : sets_)
+    set->hold([&] { prepare_launches(kernel, *set, copies); });
   // Copy engines are kept at their rate by a thread of the host, which is to be left alone.
   if (std::none_of(arms_.begin(), arms_.end(), acts_on_the_device)) problem_source_.look_ahead();
 }

@@ -20,6 +20,10 @@ bool take_turns(const Arm& a, const Arm& b) {
 
 const Pace& LaunchSet::pace() const { return clocks ? clocks->pace() : arms.front()->pace; }
 
+void LaunchSet::hold(const std::function<void()>& work) const {
+  hold_under(arms.front()->caps, [&] { lanes.hold(work); });
+}
+
 void LaunchSet::make_timers(Device& device) {
   std::vector<std::function<void()>> runs;
   for (const auto& launch : launches) runs.push_back([&one = *launch] { one.run(); });

@@ -3,6 +3,7 @@
 // enqueued, and have launches of their own.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -22,7 +23,9 @@ struct LaunchSet {
   std::vector<std::unique_ptr<Launch>> launches;  // one per copy of the problem
 
   const Pace& pace() const;  // what they charge
-  // A timer for each of its arms. Caps of arms and `lanes` are held while it is made.
+  // Runs `work`, which prepares launches, within what they will be timed in: caps from outside, lanes apart.
+  void hold(const std::function<void()>& work) const;
+  // A timer for each of its arms, within the same.
   void make_timers(Device& device);
 };
 

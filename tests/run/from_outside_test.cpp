@@ -2,6 +2,7 @@
 // by a part of them, which is given back on every way out, and its memory by traffic beside it, where that is enough.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 #include <stdexcept>
 #include <utility>
@@ -132,6 +133,8 @@ class PlayedGpu final : public Device {
     return std::make_unique<Flow>(*this, wanted);
   }
 
+  int multiprocessors(Lane) const override { return part_; }
+
   void launch(const Work& work) {
     const double flop_per_s = flop_per_s_ * part_ / kTotal * (traffic_ > 0.0 ? 1.0 - arithmetic_lost : 1.0);
     spent_s_ += std::max(work.flop / flop_per_s, work.memory_bytes / (bytes_per_s_ - traffic_));
@@ -143,6 +146,7 @@ class PlayedGpu final : public Device {
   double traffic() const { return traffic_; }
   int parts = 0;  // not given back yet
   std::vector<int> parts_of_timers;
+  std::vector<int> reached_when_prepared;  // by launches that note it
   int samples_until_fault = 0;
 
  private:
@@ -206,6 +210,16 @@ Kernel overlapping(Kernel kernel) {
 }
 
 const Register<Kernel> beside{overlapping(played("from_outside_test_overlapping", "matmul", Dtype::bf16))};
+Kernel noting(Kernel kernel) {
+  kernel.probes = false;
+  kernel.prepare = [prepare = kernel.prepare](const Problem& problem, Device& device, const Pace& pace) {
+    dynamic_cast<PlayedGpu&>(device).reached_when_prepared.push_back(device.multiprocessors(Lane::compute));
+    return prepare(problem, device, pace);
+  };
+  return kernel;
+}
+
+const Register<Kernel> plans{noting(played("from_outside_test_plans", "matmul", Dtype::bf16))};
 const Register<Kernel> slow{pacing(played("from_outside_test_slow", "matmul", Dtype::bf16, 0.4))};
 
 struct Case {
@@ -269,6 +283,18 @@ TEST(from_outside, a_wire_beside_products_gets_its_multiprocessors_from_what_the
   EXPECT_EQ(records[1].provenance.at("wire_multiprocessors"), 24);
   EXPECT_EQ(records[1].provenance.at("product_multiprocessors"), 40);
   EXPECT_EQ(gpu.parts, 0);
+}
+
+TEST(from_outside, launches_are_prepared_for_the_part_of_the_device_that_they_will_reach) {
+  Case one;
+  one.group.kernel = "from_outside_test_plans";
+  PlayedGpu gpu(one.flop_per_s, one.bytes_per_s);
+  const std::vector<Record> records = run_group(one.group, gpu, {one.profiles, one.ceilings});
+  EXPECT_EQ(records.at(1).status, Status::ok) << records.at(1).reason;
+  const std::vector<int>& reached = gpu.reached_when_prepared;  // copies for the host, then for the target
+  ASSERT_GT(reached.size(), 1U);
+  EXPECT_EQ(std::count(reached.begin(), reached.end(), kTotal), std::ssize(reached) / 2);
+  EXPECT_EQ(std::count(reached.begin(), reached.end(), 64), std::ssize(reached) / 2);
 }
 
 TEST(from_outside, a_part_is_given_back_when_sampling_throws) {
