@@ -45,6 +45,23 @@ void turn_all(PrivilegedKnobs& knobs) {
   knobs.set_nvlink_bandwidth_mode(3);
 }
 
+// Runs `program` in a process of its own, which leaves no core file and hangs no longer than 30 s, and returns its id.
+pid_t started(const std::function<void()>& program) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  const rlimit none{0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+  ::alarm(30);
+  program();
+  ::_exit(0);
+}
+
+int end_of(pid_t process) {
+  int status = 0;
+  ::waitpid(process, &status, 0);
+  return status;
+}
+
 PrivilegedConsent consent() { return *PrivilegedConsent::from_flag(true); }
 
 TEST(privileged, consent_comes_only_from_the_flag) {
@@ -108,6 +125,18 @@ TEST(privileged, a_refusal_names_the_remedy_and_leaves_nothing_to_put_back) {
   EXPECT_TRUE(script.calls().empty());
 }
 
+TEST(privileged, a_refused_knob_is_not_put_back) {
+  const std::string obstacle = "/tmp/chokepoint_obstacle." + std::to_string(::getpid());
+  const FakeNvmlScript script(std::string(kOneGpu) + "forbidden_while = " + obstacle + "\n");
+  {
+    PrivilegedKnobs knobs(consent());
+    std::ofstream(obstacle).put('x');
+    EXPECT_THROW(knobs.lock_sm_clock("GPU-a", 1200e6, 1200e6), Error);
+    ::unlink(obstacle.c_str());
+  }
+  EXPECT_TRUE(script.calls().empty());
+}
+
 TEST(privileged, a_limit_that_cannot_be_read_is_not_changed) {
   const FakeNvmlScript script("[gpu]\nuuid = GPU-a\nmissing = limit_w\n");
   EXPECT_THROW(PrivilegedKnobs(consent()).limit_power("GPU-a", 500.0), Error);
@@ -117,15 +146,17 @@ TEST(privileged, a_limit_that_cannot_be_read_is_not_changed) {
 TEST(privileged, what_the_driver_refuses_to_put_back_is_told_and_tried_again) {
   const std::string obstacle = "/tmp/chokepoint_obstacle." + std::to_string(::getpid());
   const FakeNvmlScript script(std::string(kOneGpu) + "forbidden_while = " + obstacle + "\n");
+  pid_t remover = -1;
   {
     PrivilegedKnobs knobs(consent());
     turn_all(knobs);
     std::ofstream(obstacle).put('x');
     EXPECT_THROW(knobs.put_back(), Error);
     EXPECT_EQ(script.calls(), kTurned);
-    ::unlink(obstacle.c_str());
+    remover = started([&] { ::usleep(300'000), ::unlink(obstacle.c_str()); });
   }
   EXPECT_EQ(script.calls(), turned_and_back());
+  end_of(remover);
 }
 
 // One process may have one keeper; zero when it has none.
@@ -164,23 +195,6 @@ TEST(privileged, a_keeper_that_was_killed_is_told_and_not_waited_for) {
     EXPECT_EQ(error.fault(), Fault::device);
     EXPECT_NE(error.remedy().find("nvidia-smi -rgc -rmc"), std::string::npos);
   }
-}
-
-// Runs `program` in a process of its own, which leaves no core file and hangs no longer than 30 s, and returns its id.
-pid_t started(const std::function<void()>& program) {
-  const pid_t child = ::fork();
-  if (child != 0) return child;
-  const rlimit none{0, 0};
-  ::setrlimit(RLIMIT_CORE, &none);
-  ::alarm(30);
-  program();
-  ::_exit(0);
-}
-
-int end_of(pid_t process) {
-  int status = 0;
-  ::waitpid(process, &status, 0);
-  return status;
 }
 
 // Adopts and buries, while it lives, keepers whose holder has ended.
