@@ -53,8 +53,10 @@ PrivilegedKnobs::PrivilegedKnobs(PrivilegedConsent) {
               "close other programs or raise the limit of processes");
 }
 
-// Waits for a keeper that puts back, but not forever for one that hangs in the driver.
+// Waits for a keeper that puts back, but not forever for one that hangs in the driver. Says so first, since closing is
+// not seen while a fork of this process holds the socket open; a fork's own copy, whose child the keeper is not, is mute.
 PrivilegedKnobs::~PrivilegedKnobs() {
+  if (::waitpid(keeper_, nullptr, WNOHANG) == 0) ::shutdown(socket_, SHUT_RDWR);
   ::close(socket_);
   constexpr int kMostWait_ms = 10'000;
   for (int waited_ms = 0; waited_ms < kMostWait_ms && ::waitpid(keeper_, nullptr, WNOHANG) == 0; ++waited_ms)

@@ -14,9 +14,11 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "harness/base/error.hpp"
@@ -295,9 +297,10 @@ TEST(privileged, a_kill_at_any_moment_leaves_nothing_turned) {
 TEST(privileged, forks_and_killed_children_leave_the_knobs_to_their_holder) {
   const FakeNvmlScript script(kOneGpu);
   {
-    PrivilegedKnobs knobs(consent());
-    turn_all(knobs);
+    auto knobs = std::make_unique<PrivilegedKnobs>(consent());
+    turn_all(*knobs);
     EXPECT_EQ(WEXITSTATUS(end_of(started([] { ::exit(3); }))), 3);
+    EXPECT_EQ(end_of(started([&] { knobs.reset(); })), 0);
     for (const int signal : {SIGTERM, SIGKILL})
       EXPECT_EQ(WTERMSIG(end_of(started([&] { raise_by_default(signal); }))), signal);
     EXPECT_EQ(script.calls(), kTurned);
@@ -305,26 +308,54 @@ TEST(privileged, forks_and_killed_children_leave_the_knobs_to_their_holder) {
   EXPECT_EQ(script.calls(), turned_and_back());
 }
 
-TEST(privileged, knobs_go_back_though_a_child_outlives_the_holder) {
+// A child that inherits everything and lives until this process wants it to end.
+class LongLivedChild {
+ public:
+  LongLivedChild() { EXPECT_EQ(::pipe(patience_), 0); }
+  ~LongLivedChild() { let_go(); }
+  pid_t start() const {
+    return started([this] {
+      ::close(patience_[1]);
+      char none;
+      [[maybe_unused]] const ssize_t got = ::read(patience_[0], &none, 1);
+    });
+  }
+  void let_go() {
+    for (int& end : patience_) ::close(std::exchange(end, -1));
+  }
+
+ private:
+  int patience_[2] = {-1, -1};
+};
+
+TEST(privileged, knobs_go_back_though_a_child_outlives_their_owner) {
+  const FakeNvmlScript script(kOneGpu);
+  LongLivedChild child;
+  pid_t its_id = 0;
+  {
+    PrivilegedKnobs knobs(consent());
+    turn_all(knobs);
+    its_id = child.start();
+  }
+  EXPECT_EQ(script.calls(), turned_and_back());
+  child.let_go();
+  EXPECT_EQ(end_of(its_id), 0);
+}
+
+TEST(privileged, knobs_go_back_though_a_child_outlives_a_holder_that_is_killed) {
   const Undertaker undertaker;
   const FakeNvmlScript script(kOneGpu);
-  int patience[2];  // the child lives until its other end is closed here
-  ASSERT_EQ(::pipe(patience), 0);
+  LongLivedChild child;
   const int status = end_of(started([&] {
     PrivilegedKnobs knobs(consent());
     turn_all(knobs);
-    started([&] {
-      ::close(patience[1]);
-      char none;
-      [[maybe_unused]] const ssize_t got = ::read(patience[0], &none, 1);
-    });
+    child.start();
     raise_by_default(SIGKILL);
   }));
   EXPECT_EQ(WTERMSIG(status), SIGKILL);
   for (int waited_ms = 0; waited_ms < 1000 && script.calls() != turned_and_back(); ++waited_ms) ::usleep(1000);
   EXPECT_EQ(script.calls(), turned_and_back());
-  ::close(patience[1]);
-  ::close(patience[0]);
+  child.let_go();
   EXPECT_TRUE(undertaker.all_are_gone_within_a_second());
 }
 
