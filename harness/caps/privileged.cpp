@@ -53,8 +53,8 @@ PrivilegedKnobs::PrivilegedKnobs(PrivilegedConsent) {
               "close other programs or raise the limit of processes");
 }
 
-// Waits for a keeper that puts back, but not forever for one that hangs in the driver. Says so first, since closing is
-// not seen while a fork of this process holds the socket open; a fork's own copy, whose child the keeper is not, is mute.
+// Waits for a keeper that puts back, but not forever for one that hangs in the driver. It is told first, since closing
+// is not seen while a fork of this process holds the socket open. A fork's copy, whose child it is not, tells nothing.
 PrivilegedKnobs::~PrivilegedKnobs() {
   if (::waitpid(keeper_, nullptr, WNOHANG) == 0) ::shutdown(socket_, SHUT_RDWR);
   ::close(socket_);
