@@ -1,16 +1,17 @@
-// How are knobs that only root may turn changed and put back on every way out? Guards held by the parent process:
-// they outlive a child that is killed, and SIGINT, SIGTERM, SIGHUP, SIGQUIT and exit() put everything back before
-// the process ends. A SIGKILL of the parent itself cannot be survived: `nvidia-smi -rgc -rmc` undoes that.
+// How are knobs that only root may turn changed, and put back on every way out? By a process of its own, the keeper
+// (privileged_keeper.hpp): it turns them when asked, and puts them back when asked or when the process that asked has
+// ended, whatever ended it. Nothing outlives the end of the container or machine, or a SIGKILL of the keeper itself:
+// `nvidia-smi -rgc -rmc` then unlocks the clocks.
 #pragma once
 
-#include <cstdint>
-#include <functional>
-#include <optional>
-#include <utility>
+#include <sys/types.h>
 
-#include "harness/meters/nvml.hpp"
+#include <optional>
+#include <string>
 
 namespace chokepoint {
+
+struct KnobRequest;
 
 // The user's word that clocks and limits may be changed. Only the flag --allow-privileged makes one.
 class PrivilegedConsent {
@@ -23,39 +24,35 @@ class PrivilegedConsent {
   PrivilegedConsent() = default;
 };
 
-// Puts one knob back when destroyed; moves, never copies.
-class PrivilegedGuard {
- public:
-  PrivilegedGuard(PrivilegedGuard&& other) noexcept : id_(std::exchange(other.id_, 0)) {}
-  PrivilegedGuard& operator=(PrivilegedGuard&& other) noexcept;
-  // A refusal goes to standard error: nothing may throw here.
-  ~PrivilegedGuard();
-
-  // Puts the knob back now. Throws Error{device} when the driver refuses.
-  void restore();
-
- private:
-  explicit PrivilegedGuard(std::uint64_t id) : id_(id) {}
-  friend class PrivilegedKnobs;
-  std::uint64_t id_;  // 0: holds nothing
-};
-
-// All throw Error{device} with a remedy when the driver refuses (no permission, not supported, out of range).
+// `gpu` is a bus id or UUID, as Nvml::find takes it. All throw Error{device} with a remedy when the driver refuses (no
+// permission, not supported, out of range); nothing is changed then.
 class PrivilegedKnobs {
  public:
-  PrivilegedKnobs(PrivilegedConsent consent, NvmlGpu gpu);
+  // Starts the keeper, by a fork: has to come before this process opens NVML or CUDA or starts a thread. Nothing is
+  // opened and nothing turned yet.
+  explicit PrivilegedKnobs(PrivilegedConsent consent);
+  // Puts back what is turned. A refusal goes to standard error: nothing may throw here.
+  ~PrivilegedKnobs();
+  PrivilegedKnobs(const PrivilegedKnobs&) = delete;
+  PrivilegedKnobs& operator=(const PrivilegedKnobs&) = delete;
 
-  // Restored by a reset: a lock that somebody set before is lost, since NVML does not tell it.
-  [[nodiscard]] PrivilegedGuard lock_sm_clock(double least_hz, double most_hz);
-  [[nodiscard]] PrivilegedGuard lock_memory_clock(double least_hz, double most_hz);
-  // Restored to what was set before.
-  [[nodiscard]] PrivilegedGuard limit_power(double w);
+  // To one clock or to a range, whose ends need not be clocks that the GPU supports: it then runs at what it supports
+  // between them. Put back by a reset: a lock that somebody set before is lost, since NVML does not tell it.
+  void lock_sm_clock(const std::string& gpu, double least_hz, double most_hz);
+  void lock_memory_clock(const std::string& gpu, double least_hz, double most_hz);
+  // Put back to what was set before.
+  void limit_power(const std::string& gpu, double w);
   // System-wide, see Nvml::nvlink_bandwidth_mode; refused while any process holds peer-to-peer mappings.
-  [[nodiscard]] PrivilegedGuard set_nvlink_bandwidth_mode(unsigned mode);
+  void set_nvlink_bandwidth_mode(unsigned mode);
+
+  // All of them, last first. What the driver refuses to put back is tried again when this is destroyed.
+  void put_back();
 
  private:
-  PrivilegedGuard hold(const std::function<void()>& turn, std::function<void()> put_back);
-  NvmlGpu gpu_;
+  void ask(const KnobRequest& request) const;
+
+  int socket_ = -1;  // to the keeper, which takes its closing for our end
+  pid_t keeper_ = -1;
 };
 
 }  // namespace chokepoint

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "harness/base/error.hpp"
 #include "harness/base/strings.hpp"
@@ -31,6 +32,43 @@ unsigned number_of(const std::string& mode) {
   return static_cast<unsigned>(found - modes.begin());
 }
 
+// "1200, 1215, 1185 or 1230 MHz", nearest first.
+std::string nearest_text(std::vector<double> clocks_hz, double to_hz) {
+  constexpr std::size_t kMost = 4;
+  std::stable_sort(clocks_hz.begin(), clocks_hz.end(),
+                   [&](double a, double b) { return std::abs(a - to_hz) < std::abs(b - to_hz); });
+  clocks_hz.resize(std::min(clocks_hz.size(), kMost));
+  std::string text;
+  for (std::size_t i = 0; i < clocks_hz.size(); ++i)
+    text += fmt::format("{}{:.0f}", i == 0 ? "" : i + 1 == clocks_hz.size() ? " or " : ", ", clocks_hz[i] * 1e-6);
+  return text + " MHz";
+}
+
+void require_supported(double hz, const std::vector<double>& clocks_hz, const char* flag, const std::string& by_whom) {
+  if (std::find(clocks_hz.begin(), clocks_hz.end(), hz) != clocks_hz.end()) return;
+  throw Error(Fault::config, fmt::format("{} is {} MHz, which {} does not support", flag, hz / 1e6, by_whom),
+              fmt::format("choose {}; `nvidia-smi -q -d SUPPORTED_CLOCKS` lists all", nearest_text(clocks_hz, hz)));
+}
+
+void check_clocks(const PrivilegedRequest& request, const NvmlGpu& gpu) {
+  const std::optional<std::vector<double>> memory_clocks_hz = gpu.supported_memory_clocks_hz();
+  if (!memory_clocks_hz || memory_clocks_hz->empty()) return;
+  const std::optional<double> memory_hz = request.memory_clock_hz, sm_hz = request.sm_clock_hz;
+  if (memory_hz) require_supported(*memory_hz, *memory_clocks_hz, "--lock-memory-clock", gpu.name());
+  if (!sm_hz) return;
+  const double beside_hz = memory_hz.value_or(std::ranges::max(*memory_clocks_hz));
+  if (const auto sm_clocks_hz = gpu.supported_sm_clocks_hz(beside_hz); sm_clocks_hz && !sm_clocks_hz->empty())
+    require_supported(*sm_hz, *sm_clocks_hz, "--lock-sm-clock",
+                      fmt::format("{} with its memory at {:.0f} MHz", gpu.name(), beside_hz * 1e-6));
+}
+
+void check_power_limit(double w, const NvmlGpu& gpu) {
+  const std::optional<NvmlGpu::PowerRange> range = gpu.power_limit_range();
+  if (range && (w < range->least_w || w > range->most_w))
+    throw Error(Fault::config, fmt::format("--power-limit is {} W, which {} does not take", w, gpu.name()),
+                fmt::format("choose {:.0f} to {:.0f} W", range->least_w, range->most_w));
+}
+
 }  // namespace
 
 const std::vector<std::string>& nvlink_modes() {
@@ -50,17 +88,25 @@ void check(const PrivilegedRequest& request, bool allow_privileged, const std::s
   if (request.nvlink_mode) number_of(*request.nvlink_mode);
 }
 
-std::vector<PrivilegedGuard> turn_knobs(const PrivilegedRequest& request, bool allow_privileged, const NvmlGpu& gpu) {
-  std::vector<PrivilegedGuard> guards;
-  if (request.empty()) return guards;
+std::unique_ptr<PrivilegedKnobs> knobs_for(const PrivilegedRequest& request, bool allow_privileged) {
+  if (request.empty()) return nullptr;
   const std::optional<PrivilegedConsent> consent = PrivilegedConsent::from_flag(allow_privileged);
   require_consent(consent.has_value());
-  PrivilegedKnobs knobs(*consent, gpu);
-  if (const auto hz = request.sm_clock_hz) guards.push_back(knobs.lock_sm_clock(*hz, *hz));
-  if (const auto hz = request.memory_clock_hz) guards.push_back(knobs.lock_memory_clock(*hz, *hz));
-  if (const auto w = request.power_limit_w) guards.push_back(knobs.limit_power(*w));
-  if (request.nvlink_mode) guards.push_back(knobs.set_nvlink_bandwidth_mode(number_of(*request.nvlink_mode)));
-  return guards;
+  return std::make_unique<PrivilegedKnobs>(*consent);
+}
+
+void check_on(const PrivilegedRequest& request, const NvmlGpu& gpu) {
+  check_clocks(request, gpu);
+  if (const auto w = request.power_limit_w) check_power_limit(*w, gpu);
+}
+
+void turn_knobs(const PrivilegedRequest& request, const NvmlGpu& gpu, PrivilegedKnobs& knobs) {
+  check_on(request, gpu);
+  const std::string id = gpu.bus_id();
+  if (const auto hz = request.sm_clock_hz) knobs.lock_sm_clock(id, *hz, *hz);
+  if (const auto hz = request.memory_clock_hz) knobs.lock_memory_clock(id, *hz, *hz);
+  if (const auto w = request.power_limit_w) knobs.limit_power(id, *w);
+  if (request.nvlink_mode) knobs.set_nvlink_bandwidth_mode(number_of(*request.nvlink_mode));
 }
 
 Json to_json(const PrivilegedRequest& request) {

@@ -1,13 +1,15 @@
-// Which knobs that only root may turn does a run ask for? Read from flags, refused without consent, turned on one GPU,
-// told in records.
+// Which knobs that only root may turn does a run ask for? Read from flags, refused without consent or where the GPU has
+// no such value, turned on one GPU, told in records.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "harness/base/json.hpp"
 #include "harness/caps/privileged.hpp"
+#include "harness/meters/nvml.hpp"
 
 namespace chokepoint {
 
@@ -25,10 +27,18 @@ const std::vector<std::string>& nvlink_modes();
 // of a device that is no GPU, or when a value makes no sense.
 void check(const PrivilegedRequest& request, bool allow_privileged, const std::string& device);
 
-// Turns what is asked for; the guards put it back. Throws Error{config} without consent, Error{device} when the driver
-// refuses; what was turned before the refusal is back by then.
-[[nodiscard]] std::vector<PrivilegedGuard> turn_knobs(const PrivilegedRequest& request, bool allow_privileged,
-                                                      const NvmlGpu& gpu);
+// Who will turn them: to be called before this process opens CUDA or NVML, see PrivilegedKnobs. Null when nothing is
+// asked for. Throws Error{config} without consent.
+std::unique_ptr<PrivilegedKnobs> knobs_for(const PrivilegedRequest& request, bool allow_privileged);
+
+// Throws Error{config}, with the nearest values that would do, when the GPU does not support a clock (an SM clock:
+// beside the memory clock that is asked for, else beside the highest) or a power limit. What NVML does not list is left
+// to the driver.
+void check_on(const PrivilegedRequest& request, const NvmlGpu& gpu);
+
+// Checks, then turns what is asked for. Throws as check_on, and Error{device} when the driver refuses; what was turned
+// before that goes back with `knobs`.
+void turn_knobs(const PrivilegedRequest& request, const NvmlGpu& gpu, PrivilegedKnobs& knobs);
 
 // Only what was asked for.
 Json to_json(const PrivilegedRequest& request);

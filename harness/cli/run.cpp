@@ -47,10 +47,8 @@ void require_same_knobs(const Store& store, const Json& asked) {
 }
 
 // The place on the bus names the board, as in GpuEnergy.
-std::vector<PrivilegedGuard> hold_knobs(const PrivilegedRequest& request, bool allow_privileged, const Device& device) {
-  if (request.empty()) return {};
-  const std::string bus_id = device.facts().more.at("pci_bus_id").get<std::string>();
-  return turn_knobs(request, allow_privileged, Nvml::open()->find(bus_id));
+NvmlGpu board_of(const Device& device) {
+  return Nvml::open()->find(device.facts().more.at("pci_bus_id").get<std::string>());
 }
 
 // One line that redraws itself on a terminal, one line per group elsewhere.
@@ -166,6 +164,7 @@ void run_suite_command(const RunFlags& flags, Session& session) {
   const std::string device_name = flags.suite.device.empty() ? suite.device : flags.suite.device;
   const PrivilegedRequest request = request_of(flags);
   check(request, flags.allow_privileged, device_name);
+  const std::unique_ptr<PrivilegedKnobs> knobs = knobs_for(request, flags.allow_privileged);  // before a GPU is opened
   const std::unique_ptr<Device> device = open_device(device_name);
   Store store(flags.out.empty() ? default_folder(suite, device_name) : flags.out, flags.resume);
   if (store.mended())
@@ -174,8 +173,7 @@ void run_suite_command(const RunFlags& flags, Session& session) {
         "the last record of {} was cut short; it is kept in records.jsonl.cut and its case runs again\n",
         store.folder());
   require_same_knobs(store, to_json(request));
-  // Held here, in the parent, until every child has ended.
-  const std::vector<PrivilegedGuard> knobs = hold_knobs(request, flags.allow_privileged, *device);
+  if (knobs) turn_knobs(request, board_of(*device), *knobs);
   if (store.environment())
     require_same_device(store.folder(), *store.environment(), device->facts(),
                         "resume on the same kind of machine, or choose another --out");
@@ -205,6 +203,7 @@ void run_suite_command(const RunFlags& flags, Session& session) {
     run_groups(groups, ceilings, device->facts(), settings, store,
                [&](const Progress& progress) { line(progress); });
   }
+  if (knobs) knobs->put_back();
   RecordSet set = read_records({store.folder()});
   session.exit_code = exit_code_of_records(set.records);
   fmt::print("{}", render_report(session.json ? "json" : "table", std::move(set),

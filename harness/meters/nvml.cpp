@@ -116,6 +116,20 @@ std::optional<double> scaled(const NvmlFunctions& api, const char* what, double 
 
 unsigned megahertz(double hz) { return static_cast<unsigned>(std::lround(hz * 1e-6)); }
 
+// Asked with no room for a list, NVML says how long it is.
+template <class Function, class... Before>
+std::optional<std::vector<double>> listed_clocks_hz(const NvmlFunctions& api, const char* what, Function* function,
+                                                    Before... before) {
+  unsigned count = 0;
+  const Code code = function ? function(before..., &count, nullptr) : nvml::kFunctionNotFound;
+  if (code != nvml::kInsufficientSize && !api.given(what, code)) return std::nullopt;
+  std::vector<unsigned> list_mhz(count);
+  if (count > 0) api.demand(what, function, before..., &count, list_mhz.data());
+  std::vector<double> list_hz;
+  for (const unsigned mhz : list_mhz) list_hz.push_back(mhz * 1e6);
+  return list_hz;
+}
+
 }  // namespace
 
 std::string NvmlGpu::uuid() const { return required_text(api(), handle_, "tell a GPU's UUID", api().uuid); }
@@ -183,6 +197,12 @@ std::optional<double> NvmlGpu::memory_clock_hz() const {
 std::optional<double> NvmlGpu::max_memory_clock_hz() const {
   return scaled(api(), "read the highest memory clock", 1e6, api().max_clock, handle_, nvml::kClockMemory);
 }
+std::optional<std::vector<double>> NvmlGpu::supported_memory_clocks_hz() const {
+  return listed_clocks_hz(api(), "list memory clocks", api().memory_clocks, handle_);
+}
+std::optional<std::vector<double>> NvmlGpu::supported_sm_clocks_hz(double memory_clock_hz) const {
+  return listed_clocks_hz(api(), "list SM clocks", api().sm_clocks, handle_, megahertz(memory_clock_hz));
+}
 std::optional<double> NvmlGpu::temperature_c() const {
   return scaled(api(), "read the temperature", 1.0, api().temperature, handle_, nvml::kTemperatureGpu);
 }
@@ -235,9 +255,8 @@ std::optional<bool> NvmlGpu::ecc_enabled() const {
 std::optional<int> NvmlGpu::compute_processes() const {
   std::array<ProcessInfo, 64> list{};
   unsigned count = list.size();
-  constexpr Code kInsufficientSize = 7;  // more than fit; `count` then says how many
   const Code code = api().processes ? api().processes(handle_, &count, list.data()) : nvml::kFunctionNotFound;
-  if (code != kInsufficientSize && !api().given("list the GPU's processes", code)) return std::nullopt;
+  if (code != nvml::kInsufficientSize && !api().given("list the GPU's processes", code)) return std::nullopt;
   return static_cast<int>(count);
 }
 

@@ -69,6 +69,9 @@ class NvmlGpu {
   std::optional<double> max_sm_clock_hz() const;
   std::optional<double> memory_clock_hz() const;
   std::optional<double> max_memory_clock_hz() const;
+  // Clocks that can be locked; those of SMs beside one of the memory's.
+  std::optional<std::vector<double>> supported_memory_clocks_hz() const;
+  std::optional<std::vector<double>> supported_sm_clocks_hz(double memory_clock_hz) const;
   std::optional<double> temperature_c() const;
 
   // Why clocks are below their maximum now, as NVML's bits; `throttle_words` names them.

@@ -60,6 +60,8 @@ NvmlFunctions::NvmlFunctions(Library from) : library(std::move(from)) {
   bind(field_values, "nvmlDeviceGetFieldValues");
   bind(clock, "nvmlDeviceGetClockInfo");
   bind(max_clock, "nvmlDeviceGetMaxClockInfo");
+  bind(memory_clocks, "nvmlDeviceGetSupportedMemoryClocks");
+  bind(sm_clocks, "nvmlDeviceGetSupportedGraphicsClocks");
   bind(temperature, "nvmlDeviceGetTemperature");
   bind(throttle, "nvmlDeviceGetCurrentClocksEventReasons");
   if (!throttle) bind(throttle, "nvmlDeviceGetCurrentClocksThrottleReasons");  // its name before driver 535

@@ -13,8 +13,8 @@ namespace nvml {
 
 using Handle = void*;
 using Code = int;
-inline constexpr Code kSuccess = 0, kInvalidArgument = 2, kNotSupported = 3, kFunctionNotFound = 13,
-                      kNoData = 21, kDeprecated = 26, kNotReady = 27;
+inline constexpr Code kSuccess = 0, kInvalidArgument = 2, kNotSupported = 3, kInsufficientSize = 7,
+                      kFunctionNotFound = 13, kNoData = 21, kDeprecated = 26, kNotReady = 27;
 inline constexpr int kClockSm = 1, kClockMemory = 2, kTemperatureGpu = 0;
 inline constexpr unsigned kFieldEnergy = 191, kFieldTotalEnergy = 83, kFieldPowerAverage = 185,
                           kFieldPowerInstant = 186;
@@ -73,6 +73,8 @@ struct NvmlFunctions {
   nvml::Code (*field_values)(nvml::Handle, int, nvml::FieldValue*) = nullptr;
   nvml::Code (*clock)(nvml::Handle, int, unsigned*) = nullptr;
   nvml::Code (*max_clock)(nvml::Handle, int, unsigned*) = nullptr;
+  nvml::Code (*memory_clocks)(nvml::Handle, unsigned*, unsigned*) = nullptr;
+  nvml::Code (*sm_clocks)(nvml::Handle, unsigned, unsigned*, unsigned*) = nullptr;
   nvml::Code (*temperature)(nvml::Handle, int, unsigned*) = nullptr;
   nvml::Code (*throttle)(nvml::Handle, unsigned long long*) = nullptr;
   nvml::Code (*power_limit)(nvml::Handle, unsigned*) = nullptr;

@@ -13,10 +13,13 @@
 //   noise = 0.01                  relative deviation of an instant reading; a counter tick has that much of a tick
 //   sm_mhz max_sm_mhz memory_mhz max_memory_mhz temperature_c throttle limit_w default_limit_w mig persistence
 //   ecc processes                 numbers
+//   memory_clocks = 2619 1593     supported ones, MHz
+//   sm_clocks = 1980 345 15       highest, lowest, step in MHz; sm_clocks@1593 = ... beside that clock of the memory
 //   value_type = 1                in which fields of power answer (NVML's numbers 0 to 6)
 //   missing = energy field186     words that are answered with "not supported"
 //   unknown = field186            fields that this driver has never heard of
 //   forbidden = 1                 set and reset calls need root
+//   forbidden_while = /tmp/file   the same while that file is there
 //   lost_after_s = 3              then every reading says that the GPU is lost
 #include <algorithm>
 #include <chrono>
@@ -239,8 +242,23 @@ int change(void* handle, const std::string& call) {
   int code;
   const Gpu* gpu = gpu_of(handle, call.substr(0, call.find(' ')).c_str(), code);
   if (!gpu) return code;
-  if (gpu->number("forbidden", 0.0) != 0.0) return kNoPermission;
+  if (gpu->number("forbidden", 0.0) != 0.0 || std::ifstream(gpu->text("forbidden_while", ""))) return kNoPermission;
   if (global.contains("log")) std::ofstream(global["log"], std::ios::app) << gpu->text("uuid", "") << ' ' << call << '\n';
+  return kSuccess;
+}
+
+std::vector<unsigned> numbers_in(const std::string& text) {
+  std::istringstream words(text);
+  std::vector<unsigned> numbers;
+  for (unsigned one; words >> one;) numbers.push_back(one);
+  return numbers;
+}
+
+int give_list(const std::vector<unsigned>& list, unsigned* count, unsigned* out) {
+  const unsigned room = *count;
+  *count = static_cast<unsigned>(list.size());
+  if (room < list.size()) return kInsufficientSize;
+  std::copy(list.begin(), list.end(), out);
   return kSuccess;
 }
 
@@ -360,6 +378,25 @@ int nvmlDeviceGetClockInfo(void* gpu, int type, unsigned* mhz) {
 }
 int nvmlDeviceGetMaxClockInfo(void* gpu, int type, unsigned* mhz) {
   return number_of(gpu, type == 2 ? "max_memory_mhz" : "max_sm_mhz", type == 2 ? 2619 : 1980, mhz);
+}
+int nvmlDeviceGetSupportedMemoryClocks(void* handle, unsigned* count, unsigned* mhz) {
+  const std::lock_guard lock(mutex);
+  int code;
+  const Gpu* gpu = gpu_of(handle, "memory_clocks", code);
+  return gpu ? give_list(numbers_in(gpu->text("memory_clocks", "2619 1593")), count, mhz) : code;
+}
+int nvmlDeviceGetSupportedGraphicsClocks(void* handle, unsigned memory_mhz, unsigned* count, unsigned* mhz) {
+  const std::lock_guard lock(mutex);
+  int code;
+  const Gpu* gpu = gpu_of(handle, "sm_clocks", code);
+  if (!gpu) return code;
+  const std::vector<unsigned> memory = numbers_in(gpu->text("memory_clocks", "2619 1593"));
+  if (std::find(memory.begin(), memory.end(), memory_mhz) == memory.end()) return kNotFound;
+  const std::string always = gpu->text("sm_clocks", "1980 345 15"), key = "sm_clocks@" + std::to_string(memory_mhz);
+  const std::vector<unsigned> range = numbers_in(gpu->text(key.c_str(), always.c_str()));
+  std::vector<unsigned> list;
+  for (unsigned clock = range.at(0); clock >= range.at(1); clock -= range.at(2)) list.push_back(clock);
+  return give_list(list, count, mhz);
 }
 int nvmlDeviceGetTemperature(void* gpu, int, unsigned* celsius) {
   return number_of(gpu, "temperature_c", 45, celsius);
