@@ -3,10 +3,13 @@
 # delivers and whether caps hold, runs the suites, and leaves the evidence in a folder. Needs no network. Never
 # touches clocks, power limits or modes.
 #   scripts/gpu.sh [--out DIR] [--budget 8m] [--device cuda:0] [--target ID[,ID]] [--only STAGE,..] [--skip STAGE,..] [--dry-run]
-# Stages: doctor bringup verify calibrate h800 kernels fidelity link energy quick tune sanitizer. With --target the suites h800-vs-h100 and quick
-# play these instead of their own.
+# Stages: doctor bringup verify faults ptx sanitizer calibrate selftest h800 kernels energy link fidelity quick tune. With
+# --target the suites h800-vs-h100 and quick play these instead of their own. DIR then holds folders that can be committed
+# under results/: <date>_<gpu>_checks, with the summary, and one for each suite.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+source scripts/gpu/program.sh
+source scripts/gpu/stages.sh
 
 out= budget=8m device=cuda:0 target= only= skip= dry_run=
 while [ $# -gt 0 ]; do
@@ -23,20 +26,27 @@ if ! [[ $budget =~ ^([1-9][0-9]*)(m|s)$ ]]; then
 fi
 budget_s=${BASH_REMATCH[1]}
 if [ "${BASH_REMATCH[2]}" = m ]; then budget_s=$((budget_s * 60)); fi
+if ! [[ $device =~ ^cuda:(0|[1-9][0-9]*)$ ]]; then
+  echo "error: --device is \"$device\"" >&2; echo "  fix: write cuda:0; stages of a CPU are scripts/run.sh and scripts/test.sh" >&2; exit 2
+fi
+card=$(card_of "${BASH_REMATCH[1]}") || exit 2
 
-# Stage, share of the budget in percent, what it does. Shares that a stage leaves go to those after it.
-plan="doctor 2 machine, instruments, libraries
+# Stage, share of the budget in percent, what it does. What a stage leaves goes to those after it.
+plan="doctor 2 machine, instruments, libraries, what the instruments are worth
 bringup 3 instructions of Hopper, from one box of memory to whole products; stops at the first that is wrong
-verify 16 every kernel against its reference, on odd, tiny, ragged and large shapes
-calibrate 14 ceilings, whether each cap holds, what a sample costs
-h800 20 suite h800-vs-h100: the same silicon behind a narrower link
-kernels 18 suite kernels: every kernel as it is, beside the libraries
-fidelity 7 suite fidelity: an H100, played by what is here or real
-link 8 suite link-sweep: slowdown against the rate of the link
-energy 9 joules per launch, counter and second opinion
-quick 6 suite quick
-tune 7 the fastest tiles and splits of own kernels for the shapes of suite kernels; the choices stay in the folder
-sanitizer 5 memcheck and racecheck on small cases, where compute-sanitizer is installed"
+verify 15 every kernel against its reference, on odd, tiny, ragged and large shapes
+faults 2 a kernel that faults costs its own case
+ptx 3 the PTX for other cards, compiled by the driver, on small cases
+sanitizer 7 memcheck and racecheck on small cases, where compute-sanitizer is installed
+calibrate 9 ceilings, and whether each cap holds
+selftest 4 rates that clocks deliver, what a sample costs
+h800 16 suite h800-vs-h100: the same silicon behind a narrower link
+kernels 14 suite kernels: every kernel as it is, beside the libraries
+energy 7 joules per launch, counter and second opinion
+link 6 suite link-sweep: slowdown against the rate of the link
+fidelity 5 suite fidelity: an H100, played by what is here or real
+quick 4 suite quick
+tune 3 the fastest tiles and splits of own kernels for the shapes of suite kernels; the choices stay in the folder"
 wanted() {
   if [ -n "$only" ]; then case ",$only," in *",$1,"*) return 0 ;; *) return 1 ;; esac; fi
   case ",$skip," in *",$1,"*) return 1 ;; esac
@@ -48,159 +58,82 @@ done
 total=0
 while read -r stage share _; do if wanted "$stage"; then total=$((total + share)); fi; done <<<"$plan"
 if [ "$total" -eq 0 ]; then echo "error: every stage is skipped" >&2; echo "  fix: name one with --only" >&2; exit 2; fi
-if [ -n "$dry_run" ]; then
-  while read -r stage share text; do
-    if wanted "$stage"; then printf '%-10s %4d s  %s\n' "$stage" $((budget_s * share / total)) "$text"; fi
-  done <<<"$plan"
-  exit 0
-fi
-
-# The program: built here, or brought along.
-program=
-for candidate in build/cuda/chokepoint offline/chokepoint; do
-  if [ -x "$candidate" ] && LD_LIBRARY_PATH="offline/lib:${LD_LIBRARY_PATH:-}" "$candidate" --version >/dev/null 2>&1; then
-    program=$PWD/$candidate
-    break
-  fi
-  if [ -x "$candidate" ] && [ -d offline/fallback ] &&
-    LD_LIBRARY_PATH="offline/lib:offline/fallback:${LD_LIBRARY_PATH:-}" "$candidate" --version >/dev/null 2>&1; then
-    program=$PWD/$candidate
-    export LD_LIBRARY_PATH="$PWD/offline/fallback:${LD_LIBRARY_PATH:-}"
-    break
-  fi
-done
-if [ -z "$program" ]; then
-  echo "no program that starts here: building" >&2
-  if ! { cmake --preset cuda -DBUILD_TESTING=OFF >/dev/null && cmake --build --preset cuda --target chokepoint hopper_stages >&2; }; then
-    echo "error: neither build/cuda/chokepoint nor offline/chokepoint starts here, and building failed" >&2
-    echo "  fix: run scripts/prepare_offline.sh where nvcc and the packages are, and bring offline/ along" >&2
-    exit 2
-  fi
-  program=$PWD/build/cuda/chokepoint
-fi
-export LD_LIBRARY_PATH="$PWD/offline/lib:${LD_LIBRARY_PATH:-}"
-export CHOKEPOINT_CONFIGS=$PWD/configs
-# Libraries that came with Python packages instead of the toolkit.
-if [ -z "${CHOKEPOINT_LIBRARY_PATH:-}" ]; then
-  folders=$(python3 - <<'P' 2>/dev/null
-import glob, os, site, sys
-found = []
-for root in {*site.getsitepackages(), *sys.path}:
-    for name in ("libcublasLt.so.*", "libcudnn.so.*", "libcudnn_graph.so.*", "libnccl.so.*"):
-        found += [os.path.dirname(path) for path in glob.glob(f"{root}/nvidia/**/{name}", recursive=True)]
-print(":".join(dict.fromkeys(found)))
-P
-  )
-  cuda=$(ls -d /usr/local/cuda*/lib64 2>/dev/null | tail -n 1)
-  export CHOKEPOINT_LIBRARY_PATH="${cuda:+$cuda${folders:+:}}$folders"
-fi
-
-gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader -i "${device#cuda:}" 2>/dev/null | head -n 1 | tr 'A-Z' 'a-z' |
-  grep -oE '(a|b|h|gb|gh|rtx ?|l)[0-9]+' | head -n 1 | tr -d ' ')
-gpu=${gpu:-gpu}
-out=${out:-out/$(date -u +%Y-%m-%d_%H%M%S)_$gpu}
-mkdir -p "$out"
-day=$(date -u +%Y-%m-%d)
 play=()
 if [ -n "$target" ]; then play=(--target "$target"); fi
 
-# suite NAME SECONDS [flags]: records under results/<date>_<gpu>_<suite>'s name; what the machine delivers is measured
-# by the first that needs it.
-suite() {
-  local name=$1 seconds=$2 known
-  shift 2
-  known=$(grep -cE '"(f32|bf16|fp8_e4m3)": [0-9]' "$out"/*/environment.json /dev/null 2>/dev/null |
-    sort -t: -k2 -nr | head -n 1 | grep -v ':0$' | cut -d: -f1)
-  "$program" run "$name" --device "$device" --out "$out/${day}_${gpu}_$name" --budget "${seconds}s" \
-    ${known:+--ceilings "$(dirname "$known")"} "$@"
-}
+# until_s SHARES: seconds from the start at which stages with these shares together have to be through.
+until_s() { echo $((budget_s * $1 / total)); }
+if [ -n "$dry_run" ]; then
+  shares=0
+  while read -r stage share text; do
+    if ! wanted "$stage"; then continue; fi
+    case "$stage" in h800 | quick) text+="${target:+ (--target $target)}" ;; esac
+    printf '%-10s %4d s  %s\n' "$stage" $(($(until_s $((shares + share))) - $(until_s "$shares"))) "$text"
+    shares=$((shares + share))
+  done <<<"$plan"
+  printf '%-10s %4d s  card %s\n' together "$budget_s" "$card"
+  exit 0
+fi
 
-run_stage() {  # run_stage NAME SECONDS
-  local seconds=$2
-  case "$1" in
-    doctor) "$program" doctor && "$program" list kernels ;;
-    bringup)
-      local stages
-      stages=$(dirname "$program")/hopper_stages
-      if [ ! -x "$stages" ]; then echo "$stages was not built: skipped"; return 77; fi
-      CUDA_VISIBLE_DEVICES=${device#cuda:} timeout "$((seconds + 60))" "$stages" ;;
-    verify)
-      local lists=(tests/device/*.txt) status=77 one list pids=()
-      for list in "${lists[@]}"; do  # side by side: the references are the host's work
-        "$program" verify_all "$list" --device "$device" >"$out/verify_$(basename "$list")" 2>&1 &
-        pids+=($!)
-      done
-      for pid in "${pids[@]}"; do  # a failure outlasts all else; 77 only where no list found anything to run
-        one=0
-        wait "$pid" || one=$?
-        case "$one" in
-          0) if [ "$status" -eq 77 ]; then status=0; fi ;;
-          77) ;;
-          *) status=$one ;;
-        esac
-      done
-      cat "$out"/verify_*.txt | grep -vE '^ok ' 
-      return "$status" ;;
-    calibrate)
-      local status=0
-      "$program" calibrate --device "$device" || status=$?
-      "$program" selftest --device "$device" || status=$?
-      return "$status" ;;
-    h800) suite h800-vs-h100 $((seconds * 7 / 10)) "${play[@]}" ;;
-    kernels) suite kernels $((seconds * 7 / 10)) ;;
-    fidelity) suite fidelity $((seconds * 7 / 10)) ;;
-    link) suite link-sweep $((seconds * 7 / 10)) ;;
-    energy) suite energy $((seconds * 7 / 10)) --energy quick ;;
-    quick) suite quick $((seconds * 7 / 10)) "${play[@]}" ;;
-    tune)  # they bind nobody: whoever trusts them copies them into configs/tuning
-      "$program" tune kernels --device "$device" --filter '*/hopper/*' --budget "$((seconds * 7 / 10))s" \
-        --out "$out/${day}_${gpu}_tune" --into "$out/tuning" ;;
-    sanitizer)
-      local tool
-      tool=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | tail -n 1)
-      if [ -z "$tool" ]; then echo "compute-sanitizer is not installed: skipped"; return 77; fi
-      local check
-      for check in memcheck racecheck; do
-        timeout $((seconds / 2 + 1)) "$tool" --tool "$check" --error-exitcode 9 "$program" verify_all --worker --device "$device" \
-          <tests/device/sanitizer.list | tee /dev/stderr | grep -qE '^(WRONG|FAILED)' && return 1
-        if [ "${PIPESTATUS[0]}" -ne 0 ]; then return 9; fi
-      done ;;
+program= build=
+find_program
+export LD_LIBRARY_PATH="$PWD/offline/lib:${LD_LIBRARY_PATH:-}"
+export CHOKEPOINT_CONFIGS=$PWD/configs
+export CHOKEPOINT_LIBRARY_PATH=${CHOKEPOINT_LIBRARY_PATH:-$(library_folders)}
+
+gpu_name=$(nvidia-smi --query-gpu=name --format=csv,noheader -i "$card" 2>/dev/null | head -n 1)
+gpu=$(tr 'A-Z' 'a-z' <<<"$gpu_name" | grep -oE '(a|b|h|gb|gh|rtx ?|l)[0-9]+' | head -n 1 | tr -d ' ')
+gpu=${gpu:-gpu}
+out=${out:-out/$(date -u +%Y-%m-%d_%H%M%S)_$gpu}
+day=$(date -u +%Y-%m-%d)
+checks=$out/${day}_${gpu}_checks
+if ! mkdir -p "$checks"; then echo "error: $checks cannot be made" >&2; echo "  fix: name another folder with --out" >&2; exit 2; fi
+
+# What a stage printed is evidence; a suite's evidence is its records, and its table lies beside them.
+printed_by() { case "$1" in h800 | kernels | energy | link | fidelity | quick | tune) echo "$out/$1.txt" ;; *) echo "$checks/$1.txt" ;; esac; }
+
+# verdict_of STAGE STATUS: for the table; the first error of a stage that failed stands in it.
+verdict_of() {
+  local first
+  case "$2" in
+    0) echo "ok" ;;
+    77) echo "nothing could run here: $(tail -n 1 "$out/$1.log" | cut -c1-160)" ;;
+    124 | 137 | 143) echo "stopped: its share of $budget was spent" ;;
+    *)
+      first=$(grep -hm 1 -E '^error: ' "$out/$1.log" "$(printed_by "$1")" 2>/dev/null | head -n 1)
+      echo "exit code $2${first:+: $first}; see $(printed_by "$1") and $out/$1.log" ;;
   esac
 }
 
 start=$SECONDS
-table=
-left_share=$total
-worst=0
+table= shares=0 worst=0
 while read -r stage share _ <&3; do
   if ! wanted "$stage"; then continue; fi
-  left_s=$((budget_s - (SECONDS - start)))
-  seconds=$((left_s > 0 ? left_s * share / left_share : 0))
-  left_share=$((left_share - share))
-  if [ "$left_s" -le 5 ]; then
-    table+=$(printf '%-10s %5s    %s' "$stage" - "not run: the budget of $budget was spent")$'\n'
+  shares=$((shares + share))
+  seconds=$(($(until_s "$shares") - (SECONDS - start)))
+  if [ "$seconds" -le 1 ]; then
+    table+=$(printf '%-10s %5s    %s' "$stage" - "not run: earlier stages left it no time of $budget")$'\n'
     continue
   fi
-  echo "== $stage (about $seconds s)" >&2
+  echo "== $stage (at most $seconds s)" >&2
   began=$SECONDS
-  export -f run_stage suite
-  export program device out day gpu
   set -m  # a process group each, so that a stage is ended with all that it started
-  ( run_stage "$stage" "$seconds" ) >"$out/$stage.txt" 2>"$out/$stage.log" &
+  ( run_stage "$stage" "$seconds" ) >"$(printed_by "$stage")" 2>"$out/$stage.log" &
   job=$!
-  ( sleep "$left_s"; kill -TERM -- "-$job" ) >/dev/null 2>&1 &
+  ( sleep "$seconds"; kill -TERM -- "-$job"; sleep 5; kill -KILL -- "-$job" ) >/dev/null 2>&1 &
   watchdog=$!
   set +m
   wait "$job" 2>/dev/null
   status=$?
   kill -TERM -- "-$watchdog" 2>/dev/null
-  case "$status" in
-    0) verdict=ok ;;
-    77) verdict="nothing could run here" ;;
-    *) verdict="exit code $status: see $out/$stage.txt and .log"; worst=1 ;;
-  esac
-  table+=$(printf '%-10s %5d s  %s' "$stage" $((SECONDS - began)) "$verdict")$'\n'
+  case "$status" in 0 | 77) ;; *) worst=1 ;; esac
+  if [ "$stage" = verify ] && [ -n "$(ls "$out"/verify_*.txt 2>/dev/null)" ]; then cat "$out"/verify_*.txt >"$checks/verify.txt"; fi
+  note=$(cat "$out"/{h800-vs-h100,link-sweep,"$stage"}.share 2>/dev/null | tail -n 1)
+  rm -f "$out"/*.share
+  table+=$(printf '%-10s %5d s  %s' "$stage" $((SECONDS - began)) "$(verdict_of "$stage" "$status")${note:+; $note}")$'\n'
 done 3<<<"$plan"
 
-printf '\n%s: %s, %d s\n%s' "$out" "$gpu" $((SECONDS - start)) "$table" | tee "$out/summary.txt"
+printf 'gpu: %s\nprogram: build %s\n%s: %d s of %s\n%s' "${gpu_name:-unknown}" "$build" "$out" $((SECONDS - start)) "$budget" "$table" |
+  tee "$checks/summary.txt"
+find "$checks" -name '*.txt' -empty -delete
 exit "$worst"

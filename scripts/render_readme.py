@@ -3,7 +3,9 @@
 
   <!-- claim:report results/DIR -->   table of the records in DIR, as `chokepoint report --format markdown` prints it
   <!-- claim:file results/FILE -->    the file as it is, as a block of text
-  <!-- claim:gpu results -->          which GPU kernels the records under results/ have seen run, and on what
+  <!-- claim:gpu results -->          per GPU kernel: cards, outcomes of its records, its cases of tests/device that were right, and sanitized
+  <!-- claim:suites results -->       per suite and card: which build, which targets, how its records came out
+  <!-- claim:not_run results -->      what has no evidence from a GPU under results/
   <!-- claim:ratios results/DIR -->   two targets case by case: times, throughput ratio with interval, break-even price, caps
   <!-- claim:sweep results/DIR -->    throughput of each case against that of the first target, one row per target
   <!-- claim:rates results/DIR -->    every ok case of uncapped kernels: time, rates, and the share of the best in the same run
@@ -20,6 +22,9 @@ import statistics
 import subprocess
 import sys
 
+sys.dont_write_bytecode = True
+import gpu_evidence  # noqa: E402  (beside this file; nothing is to be written there)
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MARKER = re.compile(r"(<!-- claim:(\w+) (\S+) -->\n).*?(<!-- /claim -->)", re.DOTALL)
 
@@ -29,35 +34,6 @@ def program():
     if not built:
         sys.exit("error: chokepoint is not built\n  fix: run scripts/run.sh or scripts/test.sh first")
     return max(built, key=lambda path: path.stat().st_mtime)
-
-
-def gpu_kernels():
-    """(operation, kernel) of every kernel for a GPU, from the sources: a build without CUDA knows none of them."""
-    for source in sorted((ROOT / "kernels").glob("*/*.cu")):
-        if "Register<Kernel>" in source.read_text(encoding="utf-8"):
-            yield source.parent.name, source.stem
-
-
-def gpu_runs(folder):
-    """A table: kernel, GPUs it has run on, records by outcome, largest error against its tolerance."""
-    seen = collections.defaultdict(list)
-    for file in sorted((ROOT / folder).glob("*/records.jsonl")):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
-            if record["device"]["kind"] == "cuda":
-                seen[record["operation"], record["kernel"]].append(record)
-    rows = ["| operation | kernel | has run on | records | largest error / tolerance |", "| --- | --- | --- | --- | --- |"]
-    for operation, kernel in gpu_kernels():
-        records = seen[operation, kernel]
-        ran = [r for r in records if r["status"] in ("ok", "invalid")]
-        devices = ", ".join(sorted({r["device"]["name"] for r in ran})) or "no GPU yet"
-        counts = collections.Counter(r["status"] for r in records)
-        outcome = ", ".join(f"{counts[s]} {s}" for s in ("ok", "invalid", "failed", "unsupported") if counts[s])
-        errors = [r["verification"]["row_error"] / r["verification"]["tolerance"] for r in ran
-                  if r["verification"] and r["verification"].get("row_error") is not None
-                  and r["verification"]["tolerance"] > 0]
-        rows.append(f"| {operation} | {kernel} | {devices} | {outcome} | {f'{max(errors):.2f}' if errors else ''} |")
-    return "\n".join(rows) + "\n"
 
 
 def records_of(folder):
@@ -261,7 +237,12 @@ def verdicts(names):
     return "\n".join(rows) + "\n"
 
 
-TABLES = {"verdicts": verdicts, "fidelity": fidelity, "gpu": gpu_runs, "ratios": ratios, "sweep": sweep, "rates": rates, "joules": joules}
+def evidence(table):
+    return lambda folder: table(gpu_evidence.Evidence(ROOT, folder))
+
+
+TABLES = {"verdicts": verdicts, "fidelity": fidelity, "gpu": evidence(gpu_evidence.kernel_table), "suites": evidence(gpu_evidence.suite_table),
+          "not_run": evidence(gpu_evidence.not_run), "ratios": ratios, "sweep": sweep, "rates": rates, "joules": joules}
 
 
 def rendered(kind, path):

@@ -10,9 +10,7 @@ namespace chokepoint {
 std::string remedy_for_gpu(int code) {
   switch (code) {
     case 2: return "make the shape smaller or free the GPU";
-    case 35:
-      return "no NVIDIA driver is loaded, or one older than this build's CUDA runtime; install or update it, or use "
-             "--device cpu";
+    case 35: return "`chokepoint doctor` says which driver is there and which is needed; --device cpu works without";
     case 34: return "this is the toolkit's stub, no driver; install the NVIDIA driver, or use --device cpu";
     case 100: return "no NVIDIA GPU is visible; check CUDA_VISIBLE_DEVICES, or use --device cpu";
     case 101: return "there is no GPU of that number; `chokepoint doctor` lists them";

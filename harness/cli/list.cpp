@@ -62,14 +62,20 @@ Listing operations(const Session&) {
   return listing;
 }
 
+// Empty where a kernel runs on all that its device can be.
+std::string architecture_text(const Kernel& kernel) {
+  if (kernel.least_sm == 0) return "";
+  return fmt::format("sm_{}{}", kernel.least_sm, kernel.exactly_that_sm ? "a only" : "+");
+}
+
 // The last column but one says on which GPUs committed records have seen a kernel for GPUs be right.
 Listing kernels(const Session& session) {
-  Listing listing{{"kernel", "device", "dtypes", "paces", "right on", "summary"}, {}};
+  Listing listing{{"kernel", "device", "needs", "dtypes", "paces", "right on", "summary"}, {}};
   const GpuEvidence evidence = gpu_evidence_in(session.configs + "/../results");
   for (const Kernel* kernel : sorted_parts<Kernel>()) {
     std::vector<std::string> paces;
     for (Resource resource : kernel->paces) paces.emplace_back(to_string(resource));
-    listing.rows.push_back({registry_key(*kernel), kernel->device, dtypes_text(kernel->dtypes),
+    listing.rows.push_back({registry_key(*kernel), kernel->device, architecture_text(*kernel), dtypes_text(kernel->dtypes),
                             paces.empty() ? "nothing" : joined(paces, " "),
                             gpu_evidence_text(*kernel, evidence), kernel->summary});
   }

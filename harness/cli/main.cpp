@@ -48,7 +48,7 @@ int run(int argc, char** argv) {
       "Runs attention, mixture-of-experts and matmul kernels under verified caps on compute, memory and\n"
       "interconnect, so that one machine behaves like a smaller one; reports throughput, per dollar and per "
       "watt."};
-  app.set_version_flag("--version", build_facts().version);
+  app.set_version_flag("--version", fmt::format("{}, git {}", build_facts().version, build_facts().git));
   app.add_option("--configs", session.configs, "folder with profiles, prices, models and suites")
       ->envname("CHOKEPOINT_CONFIGS")
       ->option_text("DIR");

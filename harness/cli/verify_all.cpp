@@ -140,34 +140,47 @@ std::vector<Line> read_lists(const std::vector<std::string>& files) {
   return lines;
 }
 
+CaseOutcome outcome_of(const std::string& answer) {
+  const std::size_t tab = answer.find('\t');
+  return {answer.substr(0, tab), tab == std::string::npos ? "" : answer.substr(tab + 1)};
+}
+
+// All outcomes in the order of the lines, each told as soon as it is known: whoever stops us keeps what there is.
+template <class Tell>
+void check_in_children(const std::vector<Line>& lines, const std::vector<std::string>& worker, Tell tell) {
+  std::size_t known = 0;
+  while (known < lines.size()) {
+    std::string input;
+    for (std::size_t i = known; i < lines.size(); ++i) input += text_of(lines[i]) + "\n";
+    bool faulted = false;
+    const ChildOutcome child =
+        run_child(worker, input, kPatience_s + kPatiencePerLine_s * static_cast<double>(lines.size() - known), {},
+                  [&](const std::string& answer) {
+                    const CaseOutcome outcome = outcome_of(answer);
+                    faulted = outcome.verdict == "FAILED";
+                    if (known < lines.size()) tell(lines[known++], outcome);
+                  });
+    if (known < lines.size() && !faulted)
+      tell(lines[known++],
+           CaseOutcome{"FAILED", child.trouble.empty() ? "the process ended without an answer" : child.trouble});
+  }
+}
+
 void verify_all(const VerifyAllFlags& flags, Session& session) {
   const std::vector<Line> lines = read_lists(flags.lists);
   const std::vector<std::string> worker = {session.program, "--configs", session.configs, "verify_all",
                                            "--worker",      "--device",  flags.device,
                                            "--launch-patience", fmt::format("{}", kLaunchPatience_s)};
   open_device(flags.device);  // one error where there is none, instead of one per case
-  std::vector<CaseOutcome> outcomes;
-  while (outcomes.size() < lines.size()) {
-    std::string input;
-    for (std::size_t i = outcomes.size(); i < lines.size(); ++i) input += text_of(lines[i]) + "\n";
-    const ChildOutcome child = run_child(
-        worker, input, kPatience_s + kPatiencePerLine_s * static_cast<double>(lines.size() - outcomes.size()));
-    const std::size_t before = outcomes.size();
-    for (const std::string& answer : child.lines) {
-      const std::size_t tab = answer.find('\t');
-      outcomes.push_back({answer.substr(0, tab), tab == std::string::npos ? "" : answer.substr(tab + 1)});
-    }
-    const bool cut_off = outcomes.size() == before || outcomes.back().verdict != "FAILED";
-    if (outcomes.size() < lines.size() && cut_off)
-      outcomes.push_back({"FAILED", child.trouble.empty() ? "the process ended without an answer" : child.trouble});
-  }
   std::map<std::string, int> count;
   Json json = Json::array();
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    ++count[outcomes[i].verdict];
-    json.push_back({{"case", text_of(lines[i])}, {"verdict", outcomes[i].verdict}, {"text", outcomes[i].text}});
-    if (!session.json) fmt::print("{:<8} {}: {}\n", outcomes[i].verdict, text_of(lines[i]), outcomes[i].text);
-  }
+  check_in_children(lines, worker, [&](const Line& line, const CaseOutcome& outcome) {
+    ++count[outcome.verdict];
+    json.push_back({{"case", text_of(line)}, {"verdict", outcome.verdict}, {"text", outcome.text}});
+    if (session.json) return;
+    fmt::print("{:<8} {}: {}\n", outcome.verdict, text_of(line), outcome.text);
+    std::fflush(stdout);
+  });
   if (session.json) print_json(json);
   fmt::print(stderr, "{} cases on {}: {} right, {} wrong, {} failed, {} skipped\n", lines.size(), flags.device,
              count["ok"], count["WRONG"], count["FAILED"], count["skipped"]);

@@ -12,6 +12,8 @@
 #include "harness/base/dtype.hpp"
 #include "harness/base/error.hpp"
 #include "harness/base/files.hpp"
+#include "harness/base/gpu_driver.hpp"
+#include "harness/base/gpu_error.hpp"
 #include "harness/base/json.hpp"
 #include "harness/base/parallel.hpp"
 #include "harness/base/random.hpp"
@@ -222,6 +224,29 @@ TEST(json, broken_text_never_crashes) {  // a small fuzz: mutations of a valid f
     } catch (const Error&) {
     }
   }
+}
+
+TEST(gpu_driver, a_missing_driver_an_old_one_and_no_gpu_are_three_lines_with_three_remedies) {
+  const GpuFault missing = fault_of_discovery(35, "insufficient", {.driver = 0, .runtime = 13020});
+  const GpuFault old = fault_of_discovery(35, "insufficient", {.driver = 12040, .runtime = 13020});
+  const GpuFault none = fault_of_discovery(100, "no device", {.driver = 13020, .runtime = 13020});
+  EXPECT_EQ(missing.what, "no NVIDIA driver is loaded, and this build needs one for CUDA 13.2");
+  EXPECT_EQ(old.what, "the NVIDIA driver is for CUDA 12.4, older than the 13.2 of this build");
+  EXPECT_EQ(none.what, "the NVIDIA driver is there and shows no GPU (100)");
+  EXPECT_EQ(missing.remedy.find("install the NVIDIA driver"), 0U);
+  EXPECT_EQ(old.remedy.find("update the driver to one for CUDA 13.2"), 0U);
+  EXPECT_EQ(none.remedy.find("check CUDA_VISIBLE_DEVICES"), 0U);
+  for (const GpuFault& fault : {missing, old, none}) {
+    EXPECT_NE(fault.remedy.find("--device cpu"), std::string::npos);
+    EXPECT_EQ((fault.what + fault.remedy).find('\n'), std::string::npos);
+  }
+}
+
+TEST(gpu_driver, other_codes_keep_their_text_number_and_remedy) {
+  const GpuFault fault = fault_of_discovery(803, "system has unsupported display driver", {.driver = 13020, .runtime = 13020});
+  EXPECT_EQ(fault.what, "CUDA: system has unsupported display driver (803)");
+  EXPECT_EQ(fault.remedy, remedy_for_gpu(803));
+  EXPECT_EQ(fault_of_discovery(35, "odd", {.driver = 13020, .runtime = 13000}).what, "CUDA: odd (35)");
 }
 
 TEST(files, an_append_after_a_cut_line_starts_a_new_line) {

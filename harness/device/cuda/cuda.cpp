@@ -8,8 +8,10 @@
 #include <chrono>
 #include <cstring>
 #include <map>
+#include <variant>
 
 #include "harness/base/error.hpp"
+#include "harness/base/gpu_driver.hpp"
 #include "harness/device/cuda/background_copies.hpp"
 #include "harness/device/cuda/background_traffic.hpp"
 #include "harness/device/cuda/check.hpp"
@@ -243,13 +245,30 @@ class Cuda final : public Device {
   EventPairs turns_;   // one: the gate was passed; what follows a sample is done
 };
 
+// The number of GPUs, or why there is none.
+std::variant<int, GpuFault> discovered() {
+  int count = 0;
+  const cudaError_t code = cudaGetDeviceCount(&count);
+  if (code == cudaSuccess) return count;
+  CudaVersions versions;
+  cudaDriverGetVersion(&versions.driver);
+  cudaRuntimeGetVersion(&versions.runtime);
+  return fault_of_discovery(code, cudaGetErrorString(code), versions);
+}
+
+std::unique_ptr<Device> open_gpu(int index) {
+  const auto found = discovered();
+  if (const GpuFault* fault = std::get_if<GpuFault>(&found)) throw Error(Fault::device, fault->what, fault->remedy);
+  return std::make_unique<Cuda>(index);
+}
+
 const Register<DeviceDriver> driver{
     {.name = "cuda",
-     .open = [](int index) -> std::unique_ptr<Device> { return std::make_unique<Cuda>(index); },
+     .open = open_gpu,
      .describe = []() -> std::string {
-       int count = 0;
-       if (const cudaError_t code = cudaGetDeviceCount(&count); code != cudaSuccess)
-         return fmt::format("{}; {}", cudaGetErrorString(code), remedy_for_gpu(code));
+       const auto found = discovered();
+       if (const GpuFault* fault = std::get_if<GpuFault>(&found)) return fault->what + "; " + fault->remedy;
+       const int count = std::get<int>(found);
        std::string text = fmt::format("{} device{}", count, count == 1 ? "" : "s");
        for (int i = 0; i < count; ++i) {
          const DeviceFacts facts = facts_of(i);
