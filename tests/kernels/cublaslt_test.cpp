@@ -169,6 +169,27 @@ TEST_F(Cublaslt, a_part_of_the_multiprocessors_has_a_choice_of_its_own_and_copie
   EXPECT_EQ(chosen_on(104), 2);
 }
 
+TEST(cublaslt_search, a_product_follows_the_multiprocessors_it_reaches_but_not_while_it_is_captured) {
+  CublasLtTaken taken;
+  std::vector<int> chosen_for;
+  const auto choose = [&](int reached) {
+    if (reached == 8) throw Error(Fault::unsupported, "none", "none");
+    chosen_for.push_back(reached);
+    return CublasLtChoice{.tried = reached};
+  };
+  taken.follow(132, true, choose);
+  taken.follow(132, true, choose);
+  taken.follow(104, false, choose);
+  EXPECT_EQ(taken.choice().tried, 132);
+  taken.follow(104, true, choose);
+  taken.follow(104, false, choose);
+  EXPECT_EQ(taken.choice().tried, 104);
+  EXPECT_EQ(taken.multiprocessors(), 104);
+  EXPECT_THROW(taken.follow(8, true, choose), Error);
+  EXPECT_EQ(taken.multiprocessors(), 104);
+  EXPECT_EQ(chosen_for, (std::vector<int>{132, 104}));
+}
+
 TEST_F(Cublaslt, is_told_of_fewer_multiprocessors_where_there_are) {
   CublasLtProduct product({.dtype = Dtype::bf16, .m = 16, .n = 32, .k = 64});
   EXPECT_EQ(of<std::int32_t>(product.product(), CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET), 0);

@@ -83,17 +83,18 @@ CublasLtMatmul::CublasLtMatmul(Device& device, const GemmTask& task, CublasLtPro
       task_(task),
       product_(std::move(product)),
       workspace_(shared_workspace(device, device.stream(Lane::compute))) {
-  choose(device.stream(Lane::compute));
+  follow(device.stream(Lane::compute));
 }
 
 void CublasLtMatmul::enqueue(void* stream) {
-  if (device_.multiprocessors(Lane::compute) != multiprocessors_ && !is_capturing(stream)) choose(stream);
-  check_cublaslt(try_to_enqueue(chosen_.taken.algorithm, stream), "enqueuing a product");
+  follow(stream);
+  check_cublaslt(try_to_enqueue(taken_.choice().taken.algorithm, stream), "enqueuing a product");
 }
 
 std::vector<std::pair<std::string, std::string>> CublasLtMatmul::remarks(std::string_view which) const {
   const std::string prefix = "cublaslt_" + std::string(which);
-  const CublasLtSuggestion& taken = chosen_.taken;
+  const CublasLtChoice& choice = taken_.choice();
+  const CublasLtSuggestion& taken = choice.taken;
   std::vector<std::pair<std::string, std::string>> all = {
       {prefix + "algorithm_id", configured(CUBLASLT_ALGO_CONFIG_ID)},
       {prefix + "tile_id", configured(CUBLASLT_ALGO_CONFIG_TILE_ID)},
@@ -102,10 +103,10 @@ std::vector<std::pair<std::string, std::string>> CublasLtMatmul::remarks(std::st
       {prefix + "heuristic_rank", fmt::format("{} of {}", taken.rank, taken.of)},
       {prefix + "workspace_bytes", fmt::format("{}", taken.workspace_bytes)},
       {prefix + "workspace_budget_bytes", fmt::format("{}", taken.budget_bytes)},
-      {prefix + "tried", fmt::format("{} of {}", chosen_.tried, chosen_.suggested)},
-      {prefix + "multiprocessors", fmt::format("{}", multiprocessors_)}};
-  if (chosen_.default_over_best)
-    all.emplace_back(prefix + "default_over_best", fmt::format("{:.3f}", *chosen_.default_over_best));
+      {prefix + "tried", fmt::format("{} of {}", choice.tried, choice.suggested)},
+      {prefix + "multiprocessors", fmt::format("{}", taken_.multiprocessors())}};
+  if (choice.default_over_best)
+    all.emplace_back(prefix + "default_over_best", fmt::format("{:.3f}", *choice.default_over_best));
   return all;
 }
 
@@ -114,13 +115,18 @@ cublasStatus_t CublasLtMatmul::try_to_enqueue(const cublasLtMatmulAlgo_t& algori
                           static_cast<cudaStream_t>(stream));
 }
 
-// For the multiprocessors that the lane reaches now. All of them is the library's default, and left to it.
-void CublasLtMatmul::choose(void* stream) {
+// All of the device's multiprocessors is the library's default, and left to it.
+CublasLtChoice CublasLtMatmul::choose(int multiprocessors, void* stream) {
   static CublasLtChoices choices;
+  product_.set_multiprocessors(multiprocessors < device_.facts().workers ? multiprocessors : 0);
+  return choices.known_or(cublaslt_key(task_, product_, current_device(), multiprocessors),
+                          [&] { return fastest(stream); });
+}
+
+void CublasLtMatmul::follow(void* stream) {
   const int reached = device_.multiprocessors(Lane::compute);
-  product_.set_multiprocessors(reached < device_.facts().workers ? reached : 0);
-  chosen_ = choices.known_or(cublaslt_key(task_, product_, current_device(), reached), [&] { return fastest(stream); });
-  multiprocessors_ = reached;
+  const bool may_time = reached == taken_.multiprocessors() || !is_capturing(stream);  // asked only where it matters
+  taken_.follow(reached, may_time, [&](int multiprocessors) { return choose(multiprocessors, stream); });
 }
 
 std::vector<cublasLtMatmulHeuristicResult_t> CublasLtMatmul::suggestions(std::size_t workspace_bytes) const {
@@ -177,7 +183,7 @@ std::string CublasLtMatmul::configured(cublasLtMatmulAlgoConfigAttributes_t attr
   std::int32_t value = 0;
   std::size_t written = 0;
   const cublasStatus_t status =
-      cublaslt().algorithm_get(&chosen_.taken.algorithm, attribute, &value, sizeof value, &written);
+      cublaslt().algorithm_get(&taken_.choice().taken.algorithm, attribute, &value, sizeof value, &written);
   return status == CUBLAS_STATUS_SUCCESS && written == sizeof value ? std::to_string(value) : "unknown";
 }
 

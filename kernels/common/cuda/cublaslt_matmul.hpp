@@ -36,15 +36,15 @@ class CublasLtMatmul {
   std::optional<double> time_s(const cublasLtMatmulAlgo_t& algorithm, void* stream) const;
   std::vector<cublasLtMatmulHeuristicResult_t> suggestions(std::size_t workspace_bytes) const;
   CublasLtChoice fastest(void* stream) const;
-  void choose(void* stream);
+  CublasLtChoice choose(int multiprocessors, void* stream);
+  void follow(void* stream);
   std::string configured(cublasLtMatmulAlgoConfigAttributes_t attribute) const;
 
   Device& device_;
   GemmTask task_;
   CublasLtProduct product_;
   std::shared_ptr<void> workspace_;
-  int multiprocessors_ = 0;  // that the choice was made for
-  CublasLtChoice chosen_;
+  CublasLtTaken taken_;
 };
 
 std::pair<std::string, std::string> cublaslt_version_remark();

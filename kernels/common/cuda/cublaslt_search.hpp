@@ -152,4 +152,23 @@ class CublasLtChoices {
   std::map<CublasLtKey, CublasLtChoice> known_;
 };
 
+// What one product takes now, for the multiprocessors that its lane reached when that was chosen.
+class CublasLtTaken {
+ public:
+  // Chooses for `reached`, unless that is what the choice is for, or nothing may be timed now; then it stays. A choice
+  // that throws leaves the one before.
+  void follow(int reached, bool may_time, const std::function<CublasLtChoice(int reached)>& choose) {
+    if (reached == multiprocessors_ || !may_time) return;
+    choice_ = choose(reached);
+    multiprocessors_ = reached;
+  }
+
+  const CublasLtChoice& choice() const { return choice_; }
+  int multiprocessors() const { return multiprocessors_; }
+
+ private:
+  int multiprocessors_ = 0;
+  CublasLtChoice choice_;
+};
+
 }  // namespace chokepoint
