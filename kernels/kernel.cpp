@@ -90,7 +90,7 @@ Shape complete_shape(const Operation& operation, const Shape& shape) {
       if (std::find(field.words.begin(), field.words.end(), word) == field.words.end())
         throw Error(Fault::config, fmt::format("{}: {} is \"{}\"", operation.name, field.name, word),
                     suggestion(word, field.words));
-      complete.set(field.name, word);
+      if (!field.unsaid_fallback || word != field.words.front()) complete.set(field.name, word);
       continue;
     }
     if (!given && !field.fallback && field.fallback_field.empty())
@@ -109,7 +109,7 @@ Shape complete_shape(const Operation& operation, const Shape& shape) {
                   fmt::format("{}: {} is {}, outside {} to {}", operation.name, field.name, value, field.least,
                               field.most),
                   fmt::format("change it: {}", field.meaning));
-    complete.set(field.name, value);
+    if (!field.unsaid_fallback || value != field.fallback) complete.set(field.name, value);
   }
   operation.check(complete);
   return complete;

@@ -37,6 +37,9 @@ struct ShapeField {
   std::vector<std::string> words = {};  // allowed words; the first is the fallback
   // Where the fallback is not one number but the value of another field, which stands before this one.
   std::string fallback_field = {};
+  // A complete shape has this field only where its value is not the fallback, given or not: for fields that came after
+  // records did, whose shapes keep their text. Ask `has` first.
+  bool unsaid_fallback = false;
 };
 
 // A shape: values by field name. Complete and within range once `complete_shape` has returned it.
@@ -191,7 +194,7 @@ const Operation& find_operation(const std::string& name);                       
 const Kernel& find_kernel(const std::string& operation, const std::string& name);    // throws Error{config}
 std::vector<const Kernel*> kernels_of(const std::string& operation);                 // by name
 
-// Fills in fallbacks and checks names, ranges, words and `check`. Throws Error{config} naming the field.
+// Fills in fallbacks that are said and checks names, ranges, words and `check`. Throws Error{config} naming the field.
 Shape complete_shape(const Operation& operation, const Shape& shape);
 
 // "m=64,n=128,b_layout=nk"; throws Error{config}.

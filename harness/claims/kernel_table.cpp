@@ -18,11 +18,21 @@ auto rank(const KernelRow& row) {
   return std::tuple(measured(row) ? static_cast<int>(row.grade) : 2, row.in_place, -row.priority);
 }
 
-// Every field of `wanted` is in `shape` with the same value.
-bool includes(const Shape& shape, const Shape& wanted) {
+// A field that a shape has only where its value is not the usual one (kernel.hpp): without it, another is meant.
+bool is_another_kernel(const KernelRow& row, const Shape& wanted) {
+  const Operation* operation = Registry<Operation>::instance().find(row.operation);
+  if (operation == nullptr) return false;
+  return std::any_of(operation->fields.begin(), operation->fields.end(), [&](const ShapeField& field) {
+    return field.unsaid_fallback && row.shape.has(field.name) && !wanted.has(field.name);
+  });
+}
+
+// Every field of `wanted` is in the row's shape with the same value.
+bool includes(const KernelRow& row, const Shape& wanted) {
+  if (is_another_kernel(row, wanted)) return false;
   return std::all_of(wanted.values().begin(), wanted.values().end(), [&](const auto& field) {
-    const auto found = shape.values().find(field.first);
-    return found != shape.values().end() && found->second == field.second;
+    const auto found = row.shape.values().find(field.first);
+    return found != row.shape.values().end() && found->second == field.second;
   });
 }
 
@@ -77,7 +87,7 @@ std::optional<KernelRow> KernelTable::fastest_published(const KernelRow& row) co
     const KernelRow& old = is_replaced ? replacements_[*replacement_of_[i]].published : rows_[i];
     const std::optional<double> old_s = time_s_of(old);
     if (measured(old) || old.in_place || !old_s || !same_kernel(old, row.operation, row.dtype) ||
-        !includes(row.shape, old.shape))
+        !includes(row, old.shape))
       continue;
     if (!fastest || *old_s < *time_s_of(*fastest)) fastest = old;
   }
@@ -95,7 +105,7 @@ std::optional<KernelRow> KernelTable::between_published(const KernelRow& row) co
         there.set(size, row.shape[size]);
         sizes.emplace_back(size);
       }
-    if (sizes.empty() || !includes(row.shape, there)) continue;
+    if (sizes.empty() || !includes(row, there)) continue;
     KernelRow expected = old;
     expected.shape = there;
     expected.value = between(row.operation, there, row.dtype, sizes).time_s;
@@ -128,7 +138,7 @@ void KernelTable::add_measured(const KernelRow& row, MeasuredUse use) {
   bool placed = false;
   for (std::size_t i = 0; i < rows_.size(); ++i) {
     KernelRow& old = rows_[i];
-    if (!same_kernel(old, row.operation, row.dtype) || old.in_place || !includes(row.shape, old.shape))
+    if (!same_kernel(old, row.operation, row.dtype) || old.in_place || !includes(row, old.shape))
       continue;
     const std::optional<double> old_s = time_s_of(old);
     if (!old_s) continue;
@@ -158,7 +168,7 @@ void KernelTable::note_replacement(std::size_t index, const KernelRow& row, doub
 const KernelRow* KernelTable::find(std::string_view operation, const Shape& fields, Dtype dtype) const {
   const KernelRow* best = nullptr;
   for (const KernelRow& row : rows_)
-    if (same_kernel(row, operation, dtype) && includes(row.shape, fields) &&
+    if (same_kernel(row, operation, dtype) && includes(row, fields) &&
         (best == nullptr || rank(row) < rank(*best)))
       best = &row;
   return best;
@@ -180,7 +190,7 @@ std::vector<std::int64_t> KernelTable::points_of(std::string_view operation, con
                                                  const std::string& field) const {
   std::map<bool, std::vector<std::int64_t>> points;
   for (const KernelRow& row : rows_)
-    if (same_kernel(row, operation, dtype) && includes(row.shape, fields) && row.shape.has(field) &&
+    if (same_kernel(row, operation, dtype) && includes(row, fields) && row.shape.has(field) &&
         time_s_of(row))
       points[row.in_place].push_back(row.shape[field]);
   std::vector<std::int64_t>& taken = points[!points.contains(false)];

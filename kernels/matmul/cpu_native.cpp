@@ -12,6 +12,7 @@ const Register<Kernel> kernel{{
     .summary = "packed panels and SIMD micro-kernels on all cores",
     .dtypes = {Dtype::f32, Dtype::bf16, Dtype::fp8_e4m3},
     .paces = {Resource::compute, Resource::memory},
+    .unsupported = scaling_obstacle,
     .prepare = [](const Problem& any, Device&, const Pace& pace) -> std::unique_ptr<Launch> {
       const auto& problem = dynamic_cast<const MatmulProblem&>(any);
       return matmul_launch(problem, [&problem, pace](Tensor& output) {

@@ -3,20 +3,16 @@
 #include <cstddef>
 #include <vector>
 
-#include "kernels/common/gemm_quantise.hpp"
 #include "kernels/matmul/matmul.hpp"
 
 namespace chokepoint {
 namespace {
 
-std::int64_t blocks(std::int64_t length) { return (length + gemm::kScaleBlock - 1) / gemm::kScaleBlock; }
-
-// The stored value at [row, col] of a matrix with `cols` columns, times its scale, one per block_rows x 128.
-double value_at(const Tensor& stored, const Tensor& scales, std::int64_t block_rows, std::int64_t row,
-                std::int64_t col, std::int64_t cols) {
-  const double value = stored.at(row * cols + col);
-  return scales.empty() ? value
-                        : value * scales.at(row / block_rows * blocks(cols) + col / gemm::kScaleBlock);
+// The stored value at [row, col], times the scale of its block.
+double value_at(const Tensor& stored, const Tensor& scales, const gemm::ScaleBlock& block, std::int64_t row,
+                std::int64_t col) {
+  const double value = stored.at(row * stored.dims()[1] + col);
+  return scales.empty() ? value : value * scales.at(row / block.rows * scales.dims()[1] + col / block.cols);
 }
 
 // What column j of the output costs: an even share of everything, in whole bytes that add up to the work's.
@@ -33,14 +29,13 @@ void multiply(const MatmulProblem& problem, const Pace& pace, Tensor& output) {
   std::vector<double> a(static_cast<std::size_t>(m * k)), column(static_cast<std::size_t>(k));
   for (std::int64_t i = 0; i < m; ++i)
     for (std::int64_t p = 0; p < k; ++p)
-      a[static_cast<std::size_t>(i * k + p)] = value_at(problem.a(), problem.a_scale(), 1, i, p, k);
+      a[static_cast<std::size_t>(i * k + p)] = value_at(problem.a(), problem.a_scale(), problem.a_block(), i, p);
   PacedLoop loop(pace, 8);
   for (std::int64_t j = 0; j < n; ++j) {
     loop.begin(charge_of(problem, j));
     for (std::int64_t p = 0; p < k; ++p)
       column[static_cast<std::size_t>(p)] =
-          nk ? value_at(problem.b(), problem.b_scale(), gemm::kScaleBlock, j, p, k)
-             : value_at(problem.b(), problem.b_scale(), gemm::kScaleBlock, p, j, n);
+          value_at(problem.b(), problem.b_scale(), problem.b_block(), nk ? j : p, nk ? p : j);
     for (std::int64_t i = 0; i < m; ++i) {
       double sum = 0.0;
       for (std::int64_t p = 0; p < k; ++p)
@@ -57,6 +52,7 @@ const Register<Kernel> kernel{{
     .summary = "three plain loops on one thread",
     .dtypes = {Dtype::f32, Dtype::bf16, Dtype::fp8_e4m3},
     .paces = {Resource::compute, Resource::memory},
+    .unsupported = scaling_obstacle,
     .prepare = [](const Problem& any, Device&, const Pace& pace) -> std::unique_ptr<Launch> {
       const auto& problem = dynamic_cast<const MatmulProblem&>(any);
       return matmul_launch(problem, [&problem, pace](Tensor& output) { multiply(problem, pace, output); });

@@ -1,6 +1,6 @@
-// matmul by cuBLASLt, found at run time: f32 without TF32, bf16, and fp8 with the scales of DeepSeek-V3
-// (sm_90). Its heuristic's suggestions are timed on first use of a shape, and the fastest is kept. Paces
-// nothing, so it runs uncapped.
+// matmul by cuBLASLt, found at run time: f32 without TF32, bf16, and fp8 with one scale for each operand, or (sm_90)
+// one per 128 of k, or the 1x128 and 128x128 of DeepSeek-V3. Its heuristic's suggestions are timed on first use of a
+// shape, and the fastest is kept. Paces nothing, so it runs uncapped.
 #include <fmt/format.h>
 
 #include <optional>
@@ -30,9 +30,9 @@ class MatmulCublasLt final : public DeviceLaunch {
                         .c_dtype = problem.output_dtype()};
     CublasLtProduct described(task);
     if (problem.dtype() == Dtype::fp8_e4m3) {
-      w_scale_ = upload(cublaslt_w_scales(problem.b_scale()));
-      x_scale_ = upload(cublaslt_x_scales(problem.a_scale()));
-      described.set_scales(w_scale_.as<float>(), x_scale_.as<float>());
+      w_scale_ = upload(cublaslt_w_scales(problem));
+      x_scale_ = upload(cublaslt_x_scales(problem));
+      described.set_scales(problem.scaling(), w_scale_.as<float>(), x_scale_.as<float>());
     }
     product_.emplace(device, task, std::move(described));
   }
@@ -74,11 +74,7 @@ const Register<Kernel> kernel{{
     .unsupported = cublaslt_unsupported,
     .prepare = [](const Problem& any, Device& device, const Pace&) -> std::unique_ptr<Launch> {
       const auto& problem = dynamic_cast<const MatmulProblem&>(any);
-      const Shape shape = {{"m", problem.m()},
-                           {"n", problem.n()},
-                           {"k", problem.k()},
-                           {"b_layout", problem.b_layout() == BLayout::nk ? "nk" : "kn"}};
-      if (const auto reason = cublaslt_unsupported(shape, problem.dtype()))
+      if (const auto reason = cublaslt_unsupported(problem.shape(), problem.dtype()))
         throw Error(Fault::unsupported, "matmul/cublaslt: " + *reason, "choose another kernel or dtype");
       return std::make_unique<MatmulCublasLt>(problem, device);
     },

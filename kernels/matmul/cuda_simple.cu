@@ -1,6 +1,7 @@
 // matmul on a GPU by the products of kernels/common/cuda/gemm.hpp: tensor cores through mma.sync for bf16 and
 // fp8, true f32 multiply-adds for f32. Charges memory and compute tile by tile. Meets the compute bound of
-// mma.sync (about 60 % of wgmma's on Hopper); at small m, the memory bound.
+// mma.sync (about 60 % of wgmma's on Hopper); at small m, the memory bound. Does not do: fp8 with other scales than
+// those of 1x128 and 128x128.
 #include "kernels/common/cuda/device_array.hpp"
 #include "kernels/common/cuda/gemm.hpp"
 #include "kernels/matmul/matmul.hpp"
@@ -56,6 +57,7 @@ const Register<Kernel> kernel{{
     .dtypes = {Dtype::f32, Dtype::bf16, Dtype::fp8_e4m3},
     .paces = {Resource::compute, Resource::memory},
     .least_sm = 80,
+    .unsupported = not_scaled_by_blocks,
     .prepare = [](const Problem& problem, Device& device, const Pace& pace) -> std::unique_ptr<Launch> {
       return std::make_unique<MatmulCuda>(dynamic_cast<const MatmulProblem&>(problem), device, pace);
     },

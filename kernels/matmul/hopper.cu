@@ -5,7 +5,7 @@
 // tile suits a shape: product_plan.cpp. Charges memory and compute tile by tile, from a warp of its own. Bound: compute
 // for large shapes, memory for few rows. Rows whose pitch is no multiple of 16 bytes are copied within each launch
 // first, and a fp8 B that is [k, n] is turned; such an output is written without TMA. A's scales are laid out k first
-// when a launch is prepared, as cuBLASLt wants them too; that is not timed. Does not do: f32.
+// when a launch is prepared, as cuBLASLt wants them too; that is not timed. Does not do: f32, fp8 with other scales.
 #include <fmt/format.h>
 
 #include <optional>
@@ -114,7 +114,8 @@ class MatmulHopper final : public DeviceLaunch {
   std::optional<hopper::Product> product_;
 };
 
-std::optional<std::string> unsupported(const Shape& shape, Dtype) {
+std::optional<std::string> unsupported(const Shape& shape, Dtype dtype) {
+  if (const auto reason = not_scaled_by_blocks(shape, dtype)) return reason;
   return hopper::product_obstacle(shape["m"], shape["n"], shape["k"]);
 }
 

@@ -6,19 +6,23 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 #include <utility>
 
 #include "harness/base/error.hpp"
 #include "harness/base/parallel.hpp"
 #include "harness/base/random.hpp"
-#include "kernels/common/gemm_quantise.hpp"
 
 namespace chokepoint {
 namespace {
 
 using gemm::kScaleBlock;
+using gemm::ScaleBlock;
 
-std::int64_t blocks(std::int64_t length) { return (length + kScaleBlock - 1) / kScaleBlock; }
+std::int64_t parts(std::int64_t length, std::int64_t part) { return (length + part - 1) / part; }
+
+// In the order of Scaling.
+const std::vector<std::string> kScalingWords = {"128x128", "1x128", "tensor"};
 
 BLayout layout_of(const Shape& shape) { return shape.word("b_layout") == "nk" ? BLayout::nk : BLayout::kn; }
 
@@ -58,31 +62,39 @@ const Register<Operation> operation{{
                {.name = "k", .meaning = "length of the sums (input features)"},
                {.name = "b_layout",
                 .meaning = "how b is stored: [n, k] or [k, n], row-major",
-                .words = {"nk", "kn"}}},
+                .words = {"nk", "kn"}},
+               {.name = "scaling",
+                .meaning = "which values share a scale in fp8: blocks of b, with 1x128 of a along k; 1x128 of both; or "
+                           "all of an operand",
+                .words = kScalingWords,
+                .unsaid_fallback = true}},
     .dtypes = {Dtype::f32, Dtype::bf16, Dtype::fp8_e4m3},
     .check = check_size,
     .make =
         [](const Shape& shape, Dtype dtype, const InputSpec& inputs) {
+          if (const auto reason = scaling_obstacle(shape, dtype))
+            throw Error(Fault::config, "matmul: " + *reason, "leave scaling out, or take fp8_e4m3");
           return std::make_unique<MatmulProblem>(shape["m"], shape["n"], shape["k"], layout_of(shape), dtype,
-                                                 inputs);
+                                                 inputs, scaling_of(shape));
         },
-    .work = [](const Shape& shape,
-               Dtype dtype) { return matmul_work(shape["m"], shape["n"], shape["k"], dtype); },
+    .work =
+        [](const Shape& shape, Dtype dtype) {
+          return matmul_work(shape["m"], shape["n"], shape["k"], dtype, scaling_of(shape));
+        },
     .probe = probe,
 }};
 
 // Fills `stored`; for fp8, draws in f32 and quantises, and `scales` becomes what it was divided by.
-void draw(Tensor& stored, Tensor& scales, const char* scale_role, std::int64_t block_rows,
-          const InputSpec& inputs) {
+void draw(Tensor& stored, Tensor& scales, const char* scale_role, const ScaleBlock& block, const InputSpec& inputs) {
   if (stored.dtype() != Dtype::fp8_e4m3) return fill(stored, inputs.distribution, inputs.seed);
   const std::int64_t rows = stored.dims()[0], cols = stored.dims()[1];
-  scales = Tensor(scale_role, {(rows + block_rows - 1) / block_rows, blocks(cols)}, Dtype::f32,
+  scales = Tensor(scale_role, {parts(rows, block.rows), parts(cols, block.cols)}, Dtype::f32,
                   fmt::format("[rows / {}, columns / {}] of {}, rounded up: a stored value v at [i, j] means "
                               "v * {}[i / {}, j / {}]",
-                              block_rows, kScaleBlock, stored.role(), scale_role, block_rows, kScaleBlock));
+                              block.rows, block.cols, stored.role(), scale_role, block.rows, block.cols));
   Tensor drawn(stored.role(), stored.dims(), Dtype::f32);
   fill(drawn, inputs.distribution, inputs.seed);
-  gemm::quantise_fp8(drawn, block_rows, kScaleBlock, stored, scales);
+  gemm::quantise_fp8(drawn, block.rows, block.cols, stored, scales);
 }
 
 class MatmulLaunch final : public Launch {
@@ -101,27 +113,75 @@ class MatmulLaunch final : public Launch {
 
 }  // namespace
 
-Work matmul_work(std::int64_t m, std::int64_t n, std::int64_t k, Dtype dtype) {
+Scaling scaling_of(const Shape& shape) {
+  if (!shape.has("scaling")) return Scaling::blocks;
+  const auto word = std::find(kScalingWords.begin(), kScalingWords.end(), shape.word("scaling"));
+  return static_cast<Scaling>(word - kScalingWords.begin());
+}
+
+std::optional<std::string> scaling_obstacle(const Shape& shape, Dtype dtype) {
+  if (dtype == Dtype::fp8_e4m3 || scaling_of(shape) == Scaling::blocks) return std::nullopt;
+  return fmt::format("scaling is {}, and {} has no scales", shape.word("scaling"), to_string(dtype));
+}
+
+std::optional<std::string> not_scaled_by_blocks(const Shape& shape, Dtype dtype) {
+  if (dtype != Dtype::fp8_e4m3) return scaling_obstacle(shape, dtype);
+  if (scaling_of(shape) == Scaling::blocks) return std::nullopt;
+  return fmt::format("scaling is {}: this kernel knows scales of 1x128 of a and 128x128 of b alone",
+                     shape.word("scaling"));
+}
+
+Work matmul_work(std::int64_t m, std::int64_t n, std::int64_t k, Dtype dtype, Scaling scaling) {
   const auto rows = static_cast<double>(m), cols = static_cast<double>(n), length = static_cast<double>(k);
   const auto stored = static_cast<double>(bytes_of(dtype));
   Work work{.flop = 2.0 * rows * cols * length,
             .memory_bytes =
                 stored * (rows * length + cols * length) + (dtype == Dtype::f32 ? 4.0 : 2.0) * rows * cols};
-  if (dtype == Dtype::fp8_e4m3) work.memory_bytes += 4.0 * static_cast<double>((m + blocks(n)) * blocks(k));
+  if (dtype != Dtype::fp8_e4m3) return work;
+  const std::int64_t steps = parts(k, kScaleBlock);
+  const std::int64_t scales = scaling == Scaling::tensor    ? 2
+                              : scaling == Scaling::vectors ? (m + n) * steps
+                                                            : (m + parts(n, kScaleBlock)) * steps;
+  work.memory_bytes += 4.0 * static_cast<double>(scales);
   return work;
 }
 
 MatmulProblem::MatmulProblem(std::int64_t m, std::int64_t n, std::int64_t k, BLayout b_layout, Dtype dtype,
-                             const InputSpec& inputs)
-    : m_(m), n_(n), k_(k), b_layout_(b_layout), dtype_(dtype), a_("a", {m, k}, dtype, "[m, k] row-major") {
+                             const InputSpec& inputs, Scaling scaling)
+    : m_(m),
+      n_(n),
+      k_(k),
+      b_layout_(b_layout),
+      dtype_(dtype),
+      scaling_(scaling),
+      a_("a", {m, k}, dtype, "[m, k] row-major") {
   b_ = b_layout == BLayout::nk
            ? Tensor("b", {n, k}, dtype, "[n, k] row-major: row j holds the weights of output column j")
            : Tensor("b", {k, n}, dtype, "[k, n] row-major");
-  draw(a_, a_scale_, "a_scale", 1, inputs);
-  draw(b_, b_scale_, "b_scale", kScaleBlock, inputs);
+  draw(a_, a_scale_, "a_scale", a_block(), inputs);
+  draw(b_, b_scale_, "b_scale", b_block(), inputs);
 }
 
-Work MatmulProblem::work() const { return matmul_work(m_, n_, k_, dtype_); }
+ScaleBlock MatmulProblem::a_block() const {
+  return scaling_ == Scaling::tensor ? ScaleBlock{m_, k_} : ScaleBlock{1, kScaleBlock};
+}
+
+ScaleBlock MatmulProblem::b_block() const {
+  const bool nk = b_layout_ == BLayout::nk;
+  if (scaling_ == Scaling::blocks) return {kScaleBlock, kScaleBlock};
+  if (scaling_ == Scaling::vectors) return nk ? ScaleBlock{1, kScaleBlock} : ScaleBlock{kScaleBlock, 1};
+  return nk ? ScaleBlock{n_, k_} : ScaleBlock{k_, n_};
+}
+
+Shape MatmulProblem::shape() const {
+  return complete_shape(find_operation("matmul"), {{"m", m_},
+                                                   {"n", n_},
+                                                   {"k", k_},
+                                                   {"b_layout", b_layout_ == BLayout::nk ? "nk" : "kn"},
+                                                   {"scaling", kScalingWords[static_cast<std::size_t>(scaling_)]}});
+}
+
+Work MatmulProblem::work() const { return matmul_work(m_, n_, k_, dtype_, scaling_); }
 
 std::vector<const Tensor*> MatmulProblem::inputs() const {
   if (dtype_ == Dtype::fp8_e4m3) return {&a_, &b_, &a_scale_, &b_scale_};
@@ -132,8 +192,9 @@ gemm::Matrix MatmulProblem::a_matrix() const {
   gemm::Matrix a{.data = a_.data(), .dtype = dtype_, .rows = m_, .cols = k_, .row_stride = k_};
   if (dtype_ == Dtype::fp8_e4m3) {
     a.scale = a_scale_.as<float>().data();
-    a.scale_cols = kScaleBlock;
-    a.scale_row_stride = blocks(k_);
+    a.scale_rows = a_block().rows;
+    a.scale_cols = a_block().cols;
+    a.scale_row_stride = a_scale_.dims()[1];
   }
   return a;
 }
@@ -145,9 +206,10 @@ gemm::Matrix MatmulProblem::b_matrix() const {
   b.col_stride = nk ? k_ : 1;
   if (dtype_ == Dtype::fp8_e4m3) {
     b.scale = b_scale_.as<float>().data();
-    b.scale_rows = b.scale_cols = kScaleBlock;
-    b.scale_row_stride = nk ? 1 : blocks(n_);
-    b.scale_col_stride = nk ? blocks(k_) : 1;
+    b.scale_rows = nk ? b_block().cols : b_block().rows;
+    b.scale_cols = nk ? b_block().rows : b_block().cols;
+    b.scale_row_stride = nk ? 1 : b_scale_.dims()[1];
+    b.scale_col_stride = nk ? b_scale_.dims()[1] : 1;
   }
   return b;
 }
@@ -157,13 +219,14 @@ gemm::Matrix MatmulProblem::b_matrix() const {
 std::vector<double> MatmulProblem::reference(std::span<const std::int64_t> rows) const {
   constexpr std::int64_t kSideBySide = 16, kRowsAtATime = 64;
   const bool fp8 = dtype_ == Dtype::fp8_e4m3, nk = b_layout_ == BLayout::nk;
+  const ScaleBlock of_a = a_block(), of_b = b_block();
   const auto a_value = [&](std::int64_t i, std::int64_t p) {
-    return a_.at(i * k_ + p) * (fp8 ? a_scale_.at(i * blocks(k_) + p / kScaleBlock) : 1.0);
+    return a_.at(i * k_ + p) * (fp8 ? a_scale_.at(i / of_a.rows * a_scale_.dims()[1] + p / of_a.cols) : 1.0);
   };
   const auto b_value = [&](std::int64_t p, std::int64_t j) {
     const std::int64_t row = nk ? j : p, col = nk ? p : j, cols = nk ? k_ : n_;
     return b_.at(row * cols + col) *
-           (fp8 ? b_scale_.at(row / kScaleBlock * blocks(cols) + col / kScaleBlock) : 1.0);
+           (fp8 ? b_scale_.at(row / of_b.rows * b_scale_.dims()[1] + col / of_b.cols) : 1.0);
   };
   const auto count = static_cast<std::int64_t>(rows.size());
   std::vector<double> result(static_cast<std::size_t>(count * n_));
@@ -202,11 +265,16 @@ std::vector<double> MatmulProblem::reference(std::span<const std::int64_t> rows)
 // rounded up to 4. Two more u round the products of a short sum. bf16 output (8 significant bits) rounds by
 // at most 2^-8 of |ref|, less than 2^-8 of the metric's denominator. fp8 allows what Hopper's tensor cores do
 // besides: sums of 128 kept to 14 bits (kernels that truncate so are correct kernels of this dtype): 2^-10 of
-// rms per deviation, 4 deviations.
+// rms per deviation, 4 deviations. Where scales change every 128 of k, sums cannot go on longer. One scale for all
+// of an operand lets them: "periodically promoted" is all that is said of cuBLASLt's (CUBLASLT_MATMUL_DESC_FAST_ACCUM),
+// so a sum may stay in 14 bits to its end. Each step of 32 then rounds a partial sum of about sqrt(p) d by 2^-13 of it:
+// 2^-13 sqrt(k) / 8 of rms per deviation, more than 2^-10 beyond k = 4096.
 double MatmulProblem::tolerance() const {
-  const double sums = 0x1p-24 * (4.0 * std::sqrt(static_cast<double>(k_)) + 2.0);
+  const double root = std::sqrt(static_cast<double>(k_)), sums = 0x1p-24 * (4.0 * root + 2.0);
   if (dtype_ == Dtype::f32) return sums;
-  return sums + (dtype_ == Dtype::bf16 ? 0x1p-8 : 0x1p-8 + 0x1p-8);
+  if (dtype_ == Dtype::bf16) return sums + 0x1p-8;
+  const double deviation = scaling_ == Scaling::tensor ? std::max(0x1p-10, 0x1p-16 * root) : 0x1p-10;
+  return sums + 0x1p-8 + 4.0 * deviation;
 }
 
 std::unique_ptr<Launch> matmul_launch(const MatmulProblem& problem, std::function<void(Tensor&)> run) {

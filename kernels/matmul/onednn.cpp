@@ -36,8 +36,9 @@ const OneDnn& onednn() {
   return found;
 }
 
-std::optional<std::string> unsupported(const Shape&, Dtype dtype) {
+std::optional<std::string> unsupported(const Shape& shape, Dtype dtype) {
   if (dtype != Dtype::f32) return "dnnl_sgemm multiplies f32 only";
+  if (const auto reason = scaling_obstacle(shape, dtype)) return reason;
   if (onednn().sgemm == nullptr)
     return "libdnnl.so.3 or .so.2 is not installed (Debian, Ubuntu: apt-get install libdnnl3 or libdnnl2)";
   return std::nullopt;

@@ -36,6 +36,7 @@ const OpenBlas& openblas() {
 
 std::optional<std::string> unsupported(const Shape& shape, Dtype dtype) {
   if (dtype != Dtype::f32) return "cblas_sgemm multiplies f32 only";
+  if (const auto reason = scaling_obstacle(shape, dtype)) return reason;
   if (openblas().sgemm == nullptr || openblas().set_threads == nullptr)
     return "libopenblas.so.0 is not installed (Debian, Ubuntu: apt-get install libopenblas0)";
   for (const char* field : {"m", "n", "k"})

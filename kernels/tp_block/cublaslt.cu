@@ -30,7 +30,7 @@ class CublasLtBlockProduct final : public Product {
   }
 
  private:
-  CublasLtMatmul product_;
+  mutable CublasLtMatmul product_;  // may choose anew where multiprocessors are others
 };
 
 const Register<Kernel> kernel{{

@@ -133,6 +133,36 @@ TEST(kernel_table, between_rows_time_is_linear_and_outside_it_is_held_or_grows_i
   EXPECT_NEAR(us(64, 32768), 2 * us(64, 16384), 1e-6);
 }
 
+const Register<Operation> scaled_product{
+    {.name = "kernel_table_test",
+     .fields = {{.name = "m"},
+                {.name = "b_layout", .words = {"nk", "kn"}},
+                {.name = "scaling", .words = {"128x128", "tensor"}, .unsaid_fallback = true}}}};
+
+// Published rows of fp8 products are of the usual scales, and do not say so.
+TEST(kernel_table, a_record_of_unusual_scales_is_another_kernel) {
+  const auto row_of = [](const Shape& shape, Grade grade, double value) {
+    return KernelRow{.operation = "kernel_table_test",
+                     .shape = shape,
+                     .dtype = Dtype::fp8_e4m3,
+                     .value = value,
+                     .unit = "s",
+                     .machine = "h800-sxm",
+                     .grade = grade};
+  };
+  const Shape published = {{"m", std::int64_t{4}}};
+  Shape usual = published;
+  usual.set("b_layout", "nk");
+  Shape unusual = usual;
+  unusual.set("scaling", "tensor");
+  KernelTable table("h800-sxm", {{.rows = {row_of(published, Grade::c, 3.0)}}});
+  table.add_measured(row_of(unusual, Grade::a, 1.0));
+  EXPECT_EQ(table.time_s("kernel_table_test", published, Dtype::fp8_e4m3), 3.0);
+  table.add_measured(row_of(usual, Grade::a, 2.0));
+  EXPECT_EQ(table.time_s("kernel_table_test", published, Dtype::fp8_e4m3), 2.0);
+  EXPECT_EQ(table.time_s("kernel_table_test", unusual, Dtype::fp8_e4m3), 1.0);
+}
+
 TEST(kernel_table, a_missing_row_is_named) {
   const KernelTable table("h800-sxm", shipped_kernel_files());
   const std::string fault = error_of([&] { table.at("matmul", product(1, 2, 3), Dtype::bf16); });

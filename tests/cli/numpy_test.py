@@ -253,6 +253,18 @@ class Matmul(unittest.TestCase):
         self.assertLess(relative_errors(dump["reference"], truth).max(), 1e-9)
         self.assertLess(relative_errors(dump["output"], truth).max(), 2.0 ** -7)
 
+    def test_fp8_with_other_scales(self):
+        for scaling, layout in (("tensor", "nk"), ("tensor", "kn"), ("1x128", "nk"), ("1x128", "kn")):
+            dump = Dump("matmul", f"m=5,n=200,k=300,scaling={scaling},b_layout={layout}", "fp8_e4m3", "cpu_native")
+            a_scale, b_scale = dump["a_scale"], dump["b_scale"]
+            b = dump["b"] if layout == "nk" else dump["b"].T
+            if scaling == "1x128":
+                a_scale = a_scale.repeat(128, axis=1)[:, :300]
+                b_scale = (b_scale if layout == "nk" else b_scale.T).repeat(128, axis=1)[:, :300]
+            truth = (dump["a"] * a_scale) @ (b * b_scale).T
+            self.assertLess(relative_errors(dump["reference"], truth).max(), 1e-9)
+            self.assertLess(relative_errors(dump["output"], truth).max(), 2.0 ** -7)
+
     def test_both_layouts_of_b(self):
         for layout in ("nk", "kn"):
             dump = Dump("matmul", "m=7,n=31,k=45,b_layout=" + layout, "f32", "cpu_native")

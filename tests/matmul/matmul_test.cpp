@@ -25,7 +25,13 @@ std::vector<std::int64_t> all_rows(const Problem& problem) {
   return rows;
 }
 
+Shape scaled(Shape shape, const std::string& scaling) {
+  shape.set("scaling", scaling);
+  return shape;
+}
+
 constexpr Dtype kDtypes[] = {Dtype::f32, Dtype::bf16, Dtype::fp8_e4m3};
+constexpr Scaling kScalings[] = {Scaling::blocks, Scaling::vectors, Scaling::tensor};
 
 // ---- Work and shapes ----
 
@@ -35,6 +41,18 @@ TEST(matmul, work_counts_every_array_once) {
   EXPECT_EQ(f32.memory_bytes, 4 * (3 * 7 + 5 * 7 + 3 * 5));
   EXPECT_EQ(bf16.memory_bytes, 2 * (3 * 7 + 5 * 7 + 3 * 5));
   EXPECT_EQ(f32.tokens, 0);
+}
+
+TEST(matmul, scales_are_read_once) {
+  const auto bytes_of_scales = [](Scaling scaling) {
+    return matmul_work(5, 260, 131, Dtype::fp8_e4m3, scaling).memory_bytes -
+           (5.0 * 131 + 260.0 * 131 + 2.0 * 5 * 260);
+  };
+  EXPECT_EQ(bytes_of_scales(Scaling::blocks), 4.0 * (5 * 2 + 3 * 2));
+  EXPECT_EQ(bytes_of_scales(Scaling::vectors), 4.0 * (5 * 2 + 260 * 2));
+  EXPECT_EQ(bytes_of_scales(Scaling::tensor), 4.0 * 2);
+  EXPECT_EQ(matmul_work(5, 260, 131, Dtype::bf16, Scaling::tensor).memory_bytes,
+            matmul_work(5, 260, 131, Dtype::bf16).memory_bytes);
 }
 
 // DeepGEMM's formula M K + N K + 2 M N, for its row 64 x 2112 x 7168, plus f32 scales: 64 x 56 and 17 x 56.
@@ -52,6 +70,56 @@ TEST(matmul, work_is_the_bytes_of_the_arrays_that_exist) {
       EXPECT_EQ(prepared.problem->work().memory_bytes, bytes) << to_string(dtype) << layout;
       EXPECT_EQ(find_operation("matmul").work(prepared.shape, dtype).memory_bytes, bytes);
     }
+  for (const Scaling scaling : kScalings)
+    for (const BLayout layout : {BLayout::nk, BLayout::kn}) {
+      const MatmulProblem problem(5, 260, 131, layout, Dtype::fp8_e4m3, {}, scaling);
+      double bytes = 2.0 * 5 * 260;
+      for (const Tensor* input : problem.inputs()) bytes += static_cast<double>(input->bytes());
+      EXPECT_EQ(problem.work().memory_bytes, bytes) << problem.shape().text();
+      EXPECT_EQ(find_operation("matmul").work(problem.shape(), Dtype::fp8_e4m3).memory_bytes, bytes);
+    }
+}
+
+// A shape's text is part of a case's identity: records from before there was a choice have to stay comparable.
+TEST(matmul, the_usual_scaling_is_not_in_a_shapes_text_whether_it_was_given_or_not) {
+  const Operation& operation = find_operation("matmul");
+  const Shape plain = complete_shape(operation, parse_shape("m=4,n=5,k=6"));
+  EXPECT_EQ(plain.text(), "b_layout=nk,k=6,m=4,n=5");
+  EXPECT_EQ(complete_shape(operation, parse_shape("m=4,n=5,k=6,scaling=128x128")), plain);
+  EXPECT_EQ(complete_shape(operation, parse_shape("m=4,n=5,k=6,scaling=1x128")).text(),
+            "b_layout=nk,k=6,m=4,n=5,scaling=1x128");
+  for (const Scaling scaling : kScalings) {
+    const MatmulProblem problem(4, 5, 6, BLayout::nk, Dtype::fp8_e4m3, {}, scaling);
+    EXPECT_EQ(scaling_of(problem.shape()), scaling);
+    EXPECT_EQ(complete_shape(operation, problem.shape()), problem.shape());
+  }
+  const std::string fault = error_text([&] { complete_shape(operation, scaled(plain, "tensors")); });
+  EXPECT_NE(fault.find("scaling is \"tensors\""), std::string::npos);
+}
+
+TEST(matmul, a_number_may_leave_its_fallback_unsaid_too) {
+  const Operation made_up{.name = "made_up", .fields = {{.name = "depth", .fallback = 2, .unsaid_fallback = true}}};
+  EXPECT_EQ(complete_shape(made_up, {}).text(), "");
+  EXPECT_EQ(complete_shape(made_up, {{"depth", 2}}).text(), "");
+  EXPECT_EQ(complete_shape(made_up, {{"depth", 3}}).text(), "depth=3");
+  EXPECT_NE(error_text([&] { complete_shape(made_up, {{"depth", 0}}); }).find("depth is 0"), std::string::npos);
+}
+
+TEST(matmul, only_fp8_has_scales_to_choose) {
+  const Operation& operation = find_operation("matmul");
+  const Shape shape = complete_shape(operation, scaled(shape_of(4, 5, 6), "tensor"));
+  const std::string fault = error_text([&] { operation.make(shape, Dtype::bf16, {}); });
+  EXPECT_NE(fault.find("scaling is tensor, and bf16 has no scales"), std::string::npos);
+  for (const char* name : {"cpu_native", "cpu_reference", "openblas", "onednn"}) {
+    const auto reason = find_kernel("matmul", name).unsupported(shape, Dtype::f32);
+    ASSERT_TRUE(reason.has_value()) << name;
+    EXPECT_NE(reason->find("f32 has no scales"), std::string::npos) << *reason;
+  }
+  for (const char* name : {"cpu_native", "cpu_reference"})
+    EXPECT_EQ(find_kernel("matmul", name).unsupported(shape, Dtype::fp8_e4m3), std::nullopt);
+  EXPECT_EQ(*not_scaled_by_blocks(shape, Dtype::fp8_e4m3),
+            "scaling is tensor: this kernel knows scales of 1x128 of a and 128x128 of b alone");
+  EXPECT_EQ(not_scaled_by_blocks(shape_of(4, 5, 6), Dtype::fp8_e4m3), std::nullopt);
 }
 
 TEST(matmul, sizes_that_cannot_be_counted_are_refused) {
@@ -107,6 +175,41 @@ TEST(matmul, each_fp8_block_is_scaled_to_the_largest_code) {
     }
 }
 
+TEST(matmul, scales_lie_along_k_or_are_one_for_each_operand) {
+  using Dims = std::vector<std::int64_t>;
+  for (const BLayout layout : {BLayout::nk, BLayout::kn}) {
+    const MatmulProblem vectors(5, 260, 131, layout, Dtype::fp8_e4m3, {}, Scaling::vectors),
+        tensor(5, 260, 131, layout, Dtype::fp8_e4m3, {}, Scaling::tensor);
+    EXPECT_EQ(vectors.a_scale().dims(), (Dims{5, 2}));
+    EXPECT_EQ(vectors.b_scale().dims(), layout == BLayout::nk ? (Dims{260, 2}) : (Dims{2, 260}));
+    EXPECT_EQ(tensor.a_scale().dims(), (Dims{1, 1}));
+    EXPECT_EQ(tensor.b_scale().dims(), (Dims{1, 1}));
+  }
+}
+
+// The largest of every block is 448 times its scale, whichever values share one.
+TEST(matmul, the_largest_code_of_each_block_is_the_largest_there_is) {
+  for (const Scaling scaling : kScalings)
+    for (const BLayout layout : {BLayout::nk, BLayout::kn}) {
+      const MatmulProblem problem(3, 131, 260, layout, Dtype::fp8_e4m3, {.seed = 5}, scaling);
+      const std::int64_t rows = problem.b().dims()[0], cols = problem.b().dims()[1];
+      Tensor drawn("b", {rows, cols}, Dtype::f32);
+      fill(drawn, "normal", 5);
+      std::vector<double> largest(static_cast<std::size_t>(problem.b_scale().count()), 0.0), of_drawn = largest;
+      for (std::int64_t i = 0; i < rows; ++i)
+        for (std::int64_t j = 0; j < cols; ++j) {
+          const auto block = static_cast<std::size_t>(i / problem.b_block().rows * problem.b_scale().dims()[1] +
+                                                      j / problem.b_block().cols);
+          largest[block] = std::max(largest[block], std::abs(problem.b().at(i * cols + j)));
+          of_drawn[block] = std::max(of_drawn[block], std::abs(drawn.at(i * cols + j)));
+        }
+      for (std::size_t block = 0; block < largest.size(); ++block) {
+        EXPECT_EQ(largest[block], 448.0);
+        EXPECT_FLOAT_EQ(problem.b_scale().as<float>()[block], static_cast<float>(of_drawn[block]) / 448.0F);
+      }
+    }
+}
+
 TEST(matmul, zeros_quantise_to_zeros_with_a_scale) {
   const MatmulProblem problem(2, 3, 4, BLayout::nk, Dtype::fp8_e4m3, {.distribution = "zeros"});
   EXPECT_FLOAT_EQ(static_cast<float>(problem.a_scale().at(0)), 1e-4F / 448.0F);
@@ -132,19 +235,24 @@ double defined(const MatmulProblem& problem, std::int64_t i, std::int64_t j) {
   const std::int64_t n = problem.n(), k = problem.k(), k_blocks = (k + 127) / 128, n_blocks = (n + 127) / 128;
   double sum = 0.0;
   for (std::int64_t p = 0; p < k; ++p) {
-    const double a_scale = fp8 ? problem.a_scale().at(i * k_blocks + p / 128) : 1.0;
-    const double b_scale = !fp8 ? 1.0
-                           : nk ? problem.b_scale().at(j / 128 * k_blocks + p / 128)
-                                : problem.b_scale().at(p / 128 * n_blocks + j / 128);
+    const bool one = problem.scaling() == Scaling::tensor;
+    const std::int64_t wide = problem.scaling() == Scaling::vectors ? 1 : 128, across = wide == 1 ? n : n_blocks;
+    const double a_scale = !fp8 ? 1.0 : one ? problem.a_scale().at(0) : problem.a_scale().at(i * k_blocks + p / 128);
+    const double b_scale = !fp8  ? 1.0
+                           : one ? problem.b_scale().at(0)
+                           : nk  ? problem.b_scale().at(j / wide * k_blocks + p / 128)
+                                 : problem.b_scale().at(p / 128 * across + j / wide);
     sum += problem.a().at(i * k + p) * a_scale * problem.b().at(nk ? j * k + p : p * n + j) * b_scale;
   }
   return sum;
 }
 
 TEST(matmul, the_reference_is_the_definition_for_any_rows) {
-  for (const Dtype dtype : kDtypes)
+  for (const auto& [dtype, scaling] :
+       {std::pair{Dtype::f32, Scaling::blocks}, {Dtype::bf16, Scaling::blocks}, {Dtype::fp8_e4m3, Scaling::blocks},
+        {Dtype::fp8_e4m3, Scaling::vectors}, {Dtype::fp8_e4m3, Scaling::tensor}})
     for (const BLayout layout : {BLayout::nk, BLayout::kn}) {
-      const MatmulProblem problem(140, 149, 263, layout, dtype, {.seed = 3});
+      const MatmulProblem problem(140, 149, 263, layout, dtype, {.seed = 3}, scaling);
       const std::vector<std::int64_t> rows = {139, 0, 77, 77};
       const std::vector<double> reference = problem.reference(rows);
       ASSERT_EQ(reference.size(), rows.size() * 149);
@@ -194,6 +302,23 @@ TEST_P(EveryKernel, matches_the_reference_on_tiny_prime_and_ragged_shapes) {
         }
       }
   if (compared == 0) GTEST_SKIP() << *kernel.unsupported(shape_of(1, 1, 1), Dtype::f32);
+}
+
+TEST_P(EveryKernel, matches_the_reference_whichever_values_share_a_scale) {
+  const Kernel& kernel = find_kernel("matmul", GetParam());
+  for (const char* scaling : {"tensor", "1x128"})
+    for (const char* layout : {"nk", "kn"})
+      for (const auto& [m, n, k] : kCases) {
+        const Shape shape = scaled(shape_of(m, n, k, layout), scaling);
+        if (const auto reason = kernel.unsupported(shape, Dtype::fp8_e4m3)) GTEST_SKIP() << *reason;
+        Prepared prepared("matmul", kernel.name, shape, Dtype::fp8_e4m3, {}, {.seed = 21, .distribution = "normal"});
+        EXPECT_LE(prepared.error(), prepared.problem->tolerance()) << shape.text();
+        EXPECT_LE(prepared.error(), MatmulProblem(m, n, k, BLayout::nk, Dtype::bf16, {}).tolerance())
+            << "sums are f32: " << shape.text();
+        const Work booked = charged("matmul", kernel.name, shape, Dtype::fp8_e4m3), due = prepared.problem->work();
+        EXPECT_EQ(booked.memory_bytes, due.memory_bytes) << shape.text();
+        EXPECT_EQ(booked.flop, due.flop) << shape.text();
+      }
 }
 
 TEST_P(EveryKernel, writes_zeros_for_zeros_and_the_whole_output_on_every_run) {
@@ -268,8 +393,9 @@ double error_when(const MatmulProblem& problem,
 
 TEST(matmul, the_tolerance_catches_a_wrong_element_and_a_dropped_block) {
   constexpr std::int64_t kN = 32, kK = 16384, kDropped = 128;
-  for (const Dtype dtype : kDtypes) {
-    const MatmulProblem problem(8, kN, kK, BLayout::nk, dtype, {});
+  for (const auto& [dtype, scaling] : {std::pair{Dtype::f32, Scaling::blocks}, {Dtype::bf16, Scaling::blocks},
+                                       {Dtype::fp8_e4m3, Scaling::blocks}, {Dtype::fp8_e4m3, Scaling::tensor}}) {
+    const MatmulProblem problem(8, kN, kK, BLayout::nk, dtype, {}, scaling);
     const std::vector<double> right = problem.reference(all_rows(problem));
     const auto neighbour = [&](std::int64_t i, std::int64_t j, double value) {
       return i == 3 && j == 30 ? right[3 * kN + 31] : value;
@@ -277,7 +403,10 @@ TEST(matmul, the_tolerance_catches_a_wrong_element_and_a_dropped_block) {
     EXPECT_GT(error_when(problem, neighbour), problem.tolerance());
     double tail = 0.0;  // the last 128 products of the first element
     for (std::int64_t p = kK - kDropped; p < kK; ++p) tail += problem.a().at(p) * problem.b().at(p);
-    if (dtype == Dtype::fp8_e4m3) tail *= problem.a_scale().at(127) * problem.b_scale().at(127);
+    if (dtype == Dtype::fp8_e4m3) {
+      const std::int64_t last = scaling == Scaling::tensor ? 0 : 127;
+      tail *= problem.a_scale().at(last) * problem.b_scale().at(last);
+    }
     const auto dropped = [&](std::int64_t i, std::int64_t j, double value) {
       return i == 0 && j == 0 ? value - tail : value;
     };
@@ -293,6 +422,13 @@ TEST(matmul, the_tolerance_grows_with_the_root_of_k_and_stays_small) {
   EXPECT_LT(tolerance(16384, Dtype::f32), 5e-5);
   EXPECT_LT(tolerance(16384, Dtype::bf16), 4.1e-3);
   EXPECT_LT(tolerance(16384, Dtype::fp8_e4m3), 8e-3);
+  const auto of_scaling = [](std::int64_t k, Scaling scaling) {
+    return MatmulProblem(1, 1, k, BLayout::nk, Dtype::fp8_e4m3, {}, scaling).tolerance();
+  };
+  EXPECT_EQ(of_scaling(16384, Scaling::vectors), of_scaling(16384, Scaling::blocks));
+  EXPECT_EQ(of_scaling(4096, Scaling::tensor), of_scaling(4096, Scaling::blocks));
+  EXPECT_NEAR(of_scaling(16384, Scaling::tensor) - of_scaling(16384, Scaling::blocks), 0x1p-8, 1e-12)
+      << "sums that stay in 14 bits for 16384 of k: 4 x 2^-9 of rms, not 4 x 2^-10";
 }
 
 }  // namespace

@@ -234,6 +234,8 @@ TEST(compare, what_may_explain_a_change_stands_beside_it) {
   base[0].records[0].provenance["cublaslt_algorithm_id"] = "66";
   now[0].records[0].provenance["cublaslt_algorithm_id"] = "70";
   now[0].records[0].provenance["git"] = "fff";  // that is what is compared
+  base[0].records[0].provenance["cublaslt_up_default_over_best"] = "1.031";
+  now[0].records[0].provenance["cublaslt_up_default_over_best"] = "1.034";
   EXPECT_EQ(compare_runs(base, now, {}).cases[0].remarks,
             std::vector<std::string>{"cublaslt_algorithm_id: 66, now 70"});
 }

@@ -1,9 +1,9 @@
 // How is a product told to cuBLASLt? The library found at run time, descriptors, the call; without a GPU.
 //
 // cuBLASLt thinks in columns: our row-major output [m, n] is its n x m matrix D = op(W) X. W is our b: [n, k]
-// is k x n to it, taken transposed; [k, n] is n x k, taken as it is. X is our a, k x m. fp8: W has a scale
-// per 128 x 128 block, X one per 128 of k (cuBLAS 13.1 header, cublasLtMatmulMatrixScale_t). Scales lie as
-// they want them: of W, [n / 128, k / 128] with rows padded to 4; of X, [k / 128, m].
+// is k x n to it, taken transposed; [k, n] is n x k, taken as it is. X is our a, k x m. fp8: each has one scale, or
+// one per 128 of k, or W one per 128 x 128 block (cuBLAS 13.1 header, cublasLtMatmulMatrixScale_t). Scales lie as
+// they want them: of blocks, [n / 128, k / 128] with rows padded to 4; per 128 of k, [k / 128, n] or [k / 128, m].
 #pragma once
 
 #include <cublasLt.h>
@@ -14,10 +14,12 @@
 #include <memory>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include "harness/base/error.hpp"
 #include "harness/base/library.hpp"
 #include "kernels/common/cuda/gemm.hpp"
+#include "kernels/common/gemm_quantise.hpp"
 
 namespace chokepoint {
 
@@ -112,13 +114,41 @@ class CublasLtProduct {
   }
 
   // Device pointers to scales in cuBLASLt's order.
-  void set_scales([[maybe_unused]] const float* of_w, [[maybe_unused]] const float* of_x) {
-#if CHOKEPOINT_CUBLASLT_BLOCK_SCALES
-    set(CUBLASLT_MATMUL_DESC_A_SCALE_MODE, CUBLASLT_MATMUL_MATRIX_SCALE_BLK128x128_32F);
-    set(CUBLASLT_MATMUL_DESC_B_SCALE_MODE, CUBLASLT_MATMUL_MATRIX_SCALE_VEC128_32F);
+  void set_scales(gemm::Scaling scaling, const float* of_w, const float* of_x) {
     set(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, of_w);
     set(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, of_x);
+    if (scaling == gemm::Scaling::tensor) return;  // what a pointer means by default, in old libraries too
+#if CHOKEPOINT_CUBLASLT_BLOCK_SCALES
+    set(CUBLASLT_MATMUL_DESC_A_SCALE_MODE, scaling == gemm::Scaling::blocks
+                                               ? CUBLASLT_MATMUL_MATRIX_SCALE_BLK128x128_32F
+                                               : CUBLASLT_MATMUL_MATRIX_SCALE_VEC128_32F);
+    set(CUBLASLT_MATMUL_DESC_B_SCALE_MODE, CUBLASLT_MATMUL_MATRIX_SCALE_VEC128_32F);
 #endif
+  }
+
+  // How many of the device's multiprocessors the library may count on; 0: all.
+  void set_multiprocessors(std::int32_t count) { set(CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, count); }
+
+  // All that the library is told and that its answers can depend on, in numbers; arrays by whether there are any. Read
+  // back from the descriptors, so that nothing is told to it that is not here.
+  std::vector<std::uint64_t> told() const {
+    std::vector<std::uint64_t> all;
+    for (const auto attribute :
+         {CUBLASLT_MATMUL_DESC_COMPUTE_TYPE, CUBLASLT_MATMUL_DESC_SCALE_TYPE, CUBLASLT_MATMUL_DESC_POINTER_MODE,
+          CUBLASLT_MATMUL_DESC_TRANSA, CUBLASLT_MATMUL_DESC_TRANSB, CUBLASLT_MATMUL_DESC_EPILOGUE,
+          CUBLASLT_MATMUL_DESC_FAST_ACCUM, CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET})
+      all.push_back(product_value(attribute));
+    for (const auto attribute : {CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER})
+      all.push_back(product_value(attribute) != 0 ? 1 : 0);
+#if CHOKEPOINT_CUBLASLT_BLOCK_SCALES
+    for (const auto attribute : {CUBLASLT_MATMUL_DESC_A_SCALE_MODE, CUBLASLT_MATMUL_DESC_B_SCALE_MODE})
+      all.push_back(product_value(attribute));
+#endif
+    for (const cublasLtMatrixLayout_t matrix : {w(), x(), d()})
+      for (const auto attribute : {CUBLASLT_MATRIX_LAYOUT_TYPE, CUBLASLT_MATRIX_LAYOUT_ORDER,
+                                   CUBLASLT_MATRIX_LAYOUT_ROWS, CUBLASLT_MATRIX_LAYOUT_COLS, CUBLASLT_MATRIX_LAYOUT_LD})
+        all.push_back(layout_value(matrix, attribute));
+    return all;
   }
 
   cublasLtMatmulDesc_t product() const { return product_.get(); }
@@ -146,6 +176,24 @@ class CublasLtProduct {
   void set(cublasLtMatmulDescAttributes_t attribute, Value value) {
     check_cublaslt(cublaslt().product_set(product_.get(), attribute, &value, sizeof value),
                    "describing a product");
+  }
+
+  // Of whatever width, at most 8 bytes; what an older library does not know is its default, 0.
+  std::uint64_t product_value(cublasLtMatmulDescAttributes_t attribute) const {
+    std::uint64_t value = 0;
+    std::size_t written = 0;
+    const cublasStatus_t status = cublaslt().product_get(product_.get(), attribute, nullptr, 0, &written);
+    if (status == CUBLAS_STATUS_SUCCESS && written <= sizeof value)
+      cublaslt().product_get(product_.get(), attribute, &value, written, &written);
+    return value;
+  }
+  static std::uint64_t layout_value(cublasLtMatrixLayout_t matrix, cublasLtMatrixLayoutAttribute_t attribute) {
+    std::uint64_t value = 0;
+    std::size_t written = 0;
+    const cublasStatus_t status = cublaslt().layout_get(matrix, attribute, nullptr, 0, &written);
+    if (status == CUBLAS_STATUS_SUCCESS && written <= sizeof value)
+      cublaslt().layout_get(matrix, attribute, &value, written, &written);
+    return value;
   }
 
   Owned<cublasLtMatmulDesc_t> product_{nullptr, nullptr};

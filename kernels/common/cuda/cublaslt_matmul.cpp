@@ -1,21 +1,16 @@
 #include "kernels/common/cuda/cublaslt_matmul.hpp"
 
 #include <cuda_runtime.h>
+#include <fmt/format.h>
 
-#include <limits>
 #include <map>
 #include <mutex>
-#include <tuple>
 
 #include "harness/device/cuda/check.hpp"
 #include "harness/device/device.hpp"
 
 namespace chokepoint {
 namespace {
-
-// cuBLAS documentation: 32 MiB for Hopper at least.
-constexpr std::size_t kWorkspaceBytes = std::size_t{64} << 20;
-constexpr int kSuggestions = 8, kTimedLaunches = 5;
 
 int current_device() {
   int device = 0;
@@ -31,6 +26,12 @@ cublasLtHandle_t handle() {
   cublasLtHandle_t& made = handles[current_device()];
   if (made == nullptr) check_cublaslt(cublaslt().create(&made), "opening the library");
   return made;
+}
+
+bool is_capturing(void* stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(static_cast<cudaStream_t>(stream), &status));
+  return status != cudaStreamCaptureStatusNone;
 }
 
 // Products of one stream follow each other, so they share it.
@@ -78,23 +79,35 @@ class Stopwatch {
 }  // namespace
 
 CublasLtMatmul::CublasLtMatmul(Device& device, const GemmTask& task, CublasLtProduct product)
-    : task_(task),
+    : device_(device),
+      task_(task),
       product_(std::move(product)),
-      workspace_(shared_workspace(device, device.stream(Lane::compute))),
-      chosen_(known_or_fastest(device.stream(Lane::compute))) {}
+      workspace_(shared_workspace(device, device.stream(Lane::compute))) {
+  follow(device.stream(Lane::compute));
+}
 
-void CublasLtMatmul::enqueue(void* stream) const {
-  check_cublaslt(try_to_enqueue(chosen_.algorithm, stream), "enqueuing a product");
+void CublasLtMatmul::enqueue(void* stream) {
+  follow(stream);
+  check_cublaslt(try_to_enqueue(taken_.choice().taken.algorithm, stream), "enqueuing a product");
 }
 
 std::vector<std::pair<std::string, std::string>> CublasLtMatmul::remarks(std::string_view which) const {
   const std::string prefix = "cublaslt_" + std::string(which);
-  return {{prefix + "algorithm_id", configured(CUBLASLT_ALGO_CONFIG_ID)},
-          {prefix + "tile_id", configured(CUBLASLT_ALGO_CONFIG_TILE_ID)},
-          {prefix + "stages_id", configured(CUBLASLT_ALGO_CONFIG_STAGES_ID)},
-          {prefix + "split_k", configured(CUBLASLT_ALGO_CONFIG_SPLITK_NUM)},
-          {prefix + "heuristic_rank",
-           std::to_string(chosen_.rank) + " of " + std::to_string(chosen_.suggestions)}};
+  const CublasLtChoice& choice = taken_.choice();
+  const CublasLtSuggestion& taken = choice.taken;
+  std::vector<std::pair<std::string, std::string>> all = {
+      {prefix + "algorithm_id", configured(CUBLASLT_ALGO_CONFIG_ID)},
+      {prefix + "tile_id", configured(CUBLASLT_ALGO_CONFIG_TILE_ID)},
+      {prefix + "stages_id", configured(CUBLASLT_ALGO_CONFIG_STAGES_ID)},
+      {prefix + "split_k", configured(CUBLASLT_ALGO_CONFIG_SPLITK_NUM)},
+      {prefix + "heuristic_rank", fmt::format("{} of {}", taken.rank, taken.of)},
+      {prefix + "workspace_bytes", fmt::format("{}", taken.workspace_bytes)},
+      {prefix + "workspace_budget_bytes", fmt::format("{}", taken.budget_bytes)},
+      {prefix + "tried", fmt::format("{} of {}", choice.tried, choice.suggested)},
+      {prefix + "multiprocessors", fmt::format("{}", taken_.multiprocessors())}};
+  if (choice.default_over_best)
+    all.emplace_back(prefix + "default_over_best", fmt::format("{:.3f}", *choice.default_over_best));
+  return all;
 }
 
 cublasStatus_t CublasLtMatmul::try_to_enqueue(const cublasLtMatmulAlgo_t& algorithm, void* stream) const {
@@ -102,68 +115,75 @@ cublasStatus_t CublasLtMatmul::try_to_enqueue(const cublasLtMatmulAlgo_t& algori
                           static_cast<cudaStream_t>(stream));
 }
 
-// Copies of a problem take the same algorithm.
-CublasLtMatmul::Algorithm CublasLtMatmul::known_or_fastest(void* stream) const {
-  using Key = std::tuple<int, Dtype, Dtype, GemmLayout, std::int64_t, std::int64_t, std::int64_t>;
-  static std::mutex mutex;
-  static std::map<Key, Algorithm> known;
-  const Key key{current_device(), task_.dtype, task_.c_dtype, task_.b_layout, task_.m, task_.n, task_.k};
-  const std::scoped_lock lock(mutex);
-  const auto found = known.find(key);
-  return found != known.end() ? found->second : known[key] = fastest(stream);
+// All of the device's multiprocessors is the library's default, and left to it.
+CublasLtChoice CublasLtMatmul::choose(int multiprocessors, void* stream) {
+  static CublasLtChoices choices;
+  product_.set_multiprocessors(multiprocessors < device_.facts().workers ? multiprocessors : 0);
+  return choices.known_or(cublaslt_key(task_, product_, current_device(), multiprocessors),
+                          [&] { return fastest(stream); });
 }
 
-std::vector<cublasLtMatmulHeuristicResult_t> CublasLtMatmul::suggestions() const {
+void CublasLtMatmul::follow(void* stream) {
+  const int reached = device_.multiprocessors(Lane::compute);
+  const bool may_time = reached == taken_.multiprocessors() || !is_capturing(stream);  // asked only where it matters
+  taken_.follow(reached, may_time, [&](int multiprocessors) { return choose(multiprocessors, stream); });
+}
+
+std::vector<cublasLtMatmulHeuristicResult_t> CublasLtMatmul::suggestions(std::size_t workspace_bytes) const {
   cublasLtMatmulPreference_t made = nullptr;
   check_cublaslt(cublaslt().preference_create(&made), "creating a preference");
   const std::unique_ptr<std::remove_pointer_t<cublasLtMatmulPreference_t>,
                         cublasStatus_t (*)(cublasLtMatmulPreference_t)>
       preference(made, cublaslt().preference_destroy);
-  check_cublaslt(cublaslt().preference_set(made, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kWorkspaceBytes,
-                                           sizeof kWorkspaceBytes),
+  check_cublaslt(cublaslt().preference_set(made, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes,
+                                           sizeof workspace_bytes),
                  "offering a workspace");
   std::vector<cublasLtMatmulHeuristicResult_t> results(kSuggestions);
   int count = 0;
   const cublasStatus_t status =
       cublaslt().suggest(handle(), product_.product(), product_.w(), product_.x(), product_.d(), product_.d(),
                          made, kSuggestions, results.data(), &count);
-  if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && count == 0))
-    throw Error(Fault::unsupported, "cuBLASLt has no algorithm for this shape on this GPU",
-                "choose another kernel, dtype or shape");
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED) return {};
   check_cublaslt(status, "asking for algorithms");
   results.resize(static_cast<std::size_t>(count));
   return results;
 }
 
-CublasLtMatmul::Algorithm CublasLtMatmul::fastest(void* stream) const {
-  const std::vector<cublasLtMatmulHeuristicResult_t> results = suggestions();
-  Stopwatch stopwatch(stream);
-  float least = std::numeric_limits<float>::infinity();
-  Algorithm best;
-  best.suggestions = static_cast<int>(results.size());
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    if (results[i].state != CUBLAS_STATUS_SUCCESS) continue;
-    if (try_to_enqueue(results[i].algo, stream) != CUBLAS_STATUS_SUCCESS) continue;
-    const float ms = stopwatch.ms([&] {
-      for (int launch = 0; launch < kTimedLaunches; ++launch)
-        check_cublaslt(try_to_enqueue(results[i].algo, stream), "trying an algorithm");
-    });
-    if (ms >= least) continue;
-    least = ms;
-    best.algorithm = results[i].algo;
-    best.rank = static_cast<int>(i) + 1;
-  }
-  if (best.rank == 0)
+CublasLtChoice CublasLtMatmul::fastest(void* stream) const {
+  std::vector<std::vector<cublasLtMatmulHeuristicResult_t>> answers;
+  for (const std::size_t budget : kWorkspaceBudgets) answers.push_back(suggestions(budget));
+  const std::vector<CublasLtSuggestion> all = distinct_suggestions(answers);
+  if (all.empty())
+    throw Error(Fault::unsupported, "cuBLASLt has no algorithm for this shape on this GPU",
+                "choose another kernel, dtype or shape");
+  const auto timed = [&](const CublasLtSuggestion& one) { return time_s(one.algorithm, stream); };
+  const auto chosen = fastest_suggestion(all, timed, [&] { return device_.now_s(); }, kMostSearch_s);
+  if (!chosen)
     throw Error(Fault::unsupported, "none of the algorithms that cuBLASLt suggests runs",
                 "choose another kernel, dtype or shape");
-  return best;
+  return *chosen;
+}
+
+std::optional<double> CublasLtMatmul::time_s(const cublasLtMatmulAlgo_t& algorithm, void* stream) const {
+  if (try_to_enqueue(algorithm, stream) != CUBLAS_STATUS_SUCCESS) return std::nullopt;  // loads its code, too
+  Stopwatch stopwatch(stream);
+  const auto seconds_of = [&](int launches) {
+    const float ms = stopwatch.ms([&] {
+      for (int launch = 0; launch < launches; ++launch)
+        check_cublaslt(try_to_enqueue(algorithm, stream), "trying an algorithm");
+    });
+    return ms * 1e-3 / launches;
+  };
+  const double one_s = seconds_of(1);
+  const int launches = timed_launches(one_s);
+  return launches == 1 ? one_s : seconds_of(launches);
 }
 
 std::string CublasLtMatmul::configured(cublasLtMatmulAlgoConfigAttributes_t attribute) const {
   std::int32_t value = 0;
   std::size_t written = 0;
   const cublasStatus_t status =
-      cublaslt().algorithm_get(&chosen_.algorithm, attribute, &value, sizeof value, &written);
+      cublaslt().algorithm_get(&taken_.choice().taken.algorithm, attribute, &value, sizeof value, &written);
   return status == CUBLAS_STATUS_SUCCESS && written == sizeof value ? std::to_string(value) : "unknown";
 }
 

@@ -1,13 +1,15 @@
 // How does a product of cuBLASLt run? Bound to memory, by the fastest algorithm that the library suggests.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "kernels/common/cuda/cublaslt.hpp"
+#include "kernels/common/cuda/cublaslt_search.hpp"
 #include "kernels/common/cuda/gemm.hpp"
 #include "kernels/kernel.hpp"
 
@@ -21,29 +23,28 @@ class CublasLtMatmul {
   CublasLtMatmul(Device& device, const GemmTask& task, CublasLtProduct product);
 
   // Products share a workspace, so they have to follow each other: on the device's stream for computing,
-  // which may have changed since (a restriction has its own). Allocates nothing and does not wait.
-  void enqueue(void* stream) const;
+  // which may have changed since (a restriction has its own). Where that reaches another number of multiprocessors
+  // than the choice was made for, suggestions are timed anew before, unless the stream is being captured: whoever
+  // captures runs a launch first. Otherwise allocates nothing and does not wait.
+  void enqueue(void* stream);
 
-  // For the record: "cublaslt_<which>algorithm_id" and its like.
+  // For the record: "cublaslt_<which>algorithm_id" and its like, as the last launch had it.
   std::vector<std::pair<std::string, std::string>> remarks(std::string_view which = "") const;
 
  private:
-  // A suggestion, and its place in the heuristic's order, from 1.
-  struct Algorithm {
-    cublasLtMatmulAlgo_t algorithm = {};
-    int rank = 0, suggestions = 0;
-  };
-
   cublasStatus_t try_to_enqueue(const cublasLtMatmulAlgo_t& algorithm, void* stream) const;
-  std::vector<cublasLtMatmulHeuristicResult_t> suggestions() const;
-  Algorithm fastest(void* stream) const;
-  Algorithm known_or_fastest(void* stream) const;
+  std::optional<double> time_s(const cublasLtMatmulAlgo_t& algorithm, void* stream) const;
+  std::vector<cublasLtMatmulHeuristicResult_t> suggestions(std::size_t workspace_bytes) const;
+  CublasLtChoice fastest(void* stream) const;
+  CublasLtChoice choose(int multiprocessors, void* stream);
+  void follow(void* stream);
   std::string configured(cublasLtMatmulAlgoConfigAttributes_t attribute) const;
 
+  Device& device_;
   GemmTask task_;
   CublasLtProduct product_;
   std::shared_ptr<void> workspace_;
-  Algorithm chosen_;
+  CublasLtTaken taken_;
 };
 
 std::pair<std::string, std::string> cublaslt_version_remark();
