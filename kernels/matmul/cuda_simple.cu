@@ -33,7 +33,10 @@ class MatmulCuda final : public DeviceLaunch {
     give_workspace();
   }
 
-  void run() override { cuda_gemm(task_, stream()); }
+  void run() override {
+    task_.multiprocessors = device().multiprocessors(Lane::compute);  // a green context may reach fewer than there are
+    cuda_gemm(task_, stream());
+  }
 
  private:
   void give_workspace() {
