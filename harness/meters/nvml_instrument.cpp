@@ -33,6 +33,20 @@ std::optional<double> NvmlInstrument::memory_power_w() {
   return power ? std::optional(power->w) : std::nullopt;
 }
 
+Readings NvmlInstrument::state() {
+  return {{"temperature_c", gpu_.temperature_c()},
+          {"sm_clock_hz", gpu_.sm_clock_hz()},
+          {"memory_clock_hz", gpu_.memory_clock_hz()}};
+}
+
+Readings NvmlInstrument::slowed_s() {
+  const NvmlGpu::SlowedS slowed = gpu_.slowed_s();
+  return {{"power_cap", slowed.power_cap},
+          {"sw_thermal", slowed.sw_thermal},
+          {"hw_thermal", slowed.hw_thermal},
+          {"hw_power_brake", slowed.hw_power_brake}};
+}
+
 double NvmlInstrument::now_s() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -96,11 +110,10 @@ std::vector<EnergyCondition> energy_conditions(const NvmlGpu& gpu) {
           no_thermal_slowdown(gpu), energy_counter(gpu)};
 }
 
-Json to_json(const std::vector<EnergyCondition>& conditions) {
-  Json json = Json::object();
-  for (const EnergyCondition& condition : conditions)
-    json[condition.name] = condition.holds ? Json(*condition.holds) : Json(nullptr);
-  return json;
+Conditions by_name(const std::vector<EnergyCondition>& conditions) {
+  Conditions named;
+  for (const EnergyCondition& condition : conditions) named[condition.name] = condition.holds;
+  return named;
 }
 
 }  // namespace chokepoint

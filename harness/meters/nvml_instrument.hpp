@@ -11,7 +11,7 @@
 
 namespace chokepoint {
 
-class NvmlInstrument final : public PowerInstrument {
+class NvmlInstrument : public PowerInstrument {
  public:
   // Throws Error{unsupported} when MIG is on: the board's counter then counts every instance.
   explicit NvmlInstrument(NvmlGpu gpu);
@@ -20,7 +20,8 @@ class NvmlInstrument final : public PowerInstrument {
   std::optional<InstantPower> instant_power() override;
   std::optional<double> average_power_w() override;
   std::optional<double> memory_power_w() override;
-  std::optional<double> temperature_c() override { return gpu_.temperature_c(); }
+  Readings state() override;
+  Readings slowed_s() override;
   double now_s() override;
   void sleep_s(double seconds) override;
 
@@ -36,6 +37,6 @@ struct EnergyCondition {
   std::string text;  // what was found, with the remedy when it does not hold
 };
 std::vector<EnergyCondition> energy_conditions(const NvmlGpu& gpu);
-Json to_json(const std::vector<EnergyCondition>& conditions);  // {"mig_off": true, "alone": null, ...}
+Conditions by_name(const std::vector<EnergyCondition>& conditions);
 
 }  // namespace chokepoint
