@@ -70,7 +70,7 @@ struct EnergyMeasurement {
   std::optional<double> memory_power_w;
   Readings before, after;  // state of the board right before the first load and right after the last
   Readings slowed_s;       // in the loads, lead-in and lead-out included
-  Conditions conditions;   // named by whoever opened the instrument
+  Answers conditions;   // named by whoever opened the instrument
   std::optional<double> duty;  // smallest over the trials
   double window_s = 0.0;       // shortest
   InstrumentFacts instrument;

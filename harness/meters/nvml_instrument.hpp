@@ -30,13 +30,13 @@ class NvmlInstrument : public PowerInstrument {
 };
 
 // A condition of trustworthy energy: mig_off, persistence_on, alone, power_limit_default, no_thermal_slowdown,
-// energy_counter. `holds` is absent where the GPU does not say.
+// energy_counter. `holds` is absent where the GPU does not say, or cannot be asked.
 struct EnergyCondition {
   std::string name;
   std::optional<bool> holds;
   std::string text;  // what was found, with the remedy when it does not hold
 };
 std::vector<EnergyCondition> energy_conditions(const NvmlGpu& gpu);
-Conditions by_name(const std::vector<EnergyCondition>& conditions);
+Answers by_name(const std::vector<EnergyCondition>& conditions);
 
 }  // namespace chokepoint

@@ -14,7 +14,7 @@ Json named_json(const std::map<std::string, std::optional<Value>>& named) {
 }  // namespace
 
 Json readings_json(const Readings& readings) { return named_json(readings); }
-Json conditions_json(const Conditions& conditions) { return named_json(conditions); }
+Json answers_json(const Answers& answers) { return named_json(answers); }
 
 Readings readings_from(Fields& fields, const std::string& key) {
   Readings readings;
@@ -23,11 +23,11 @@ Readings readings_from(Fields& fields, const std::string& key) {
   return readings;
 }
 
-Conditions conditions_from(Fields& fields, const std::string& key) {
-  Conditions conditions;
+Answers answers_from(Fields& fields, const std::string& key) {
+  Answers answers;
   if (std::optional<Fields> inner = fields.maybe_object(key))
-    for (const std::string& name : inner->keys()) conditions[name] = inner->maybe_boolean(name);
-  return conditions;
+    for (const std::string& name : inner->keys()) answers[name] = inner->maybe_boolean(name);
+  return answers;
 }
 
 }  // namespace chokepoint

@@ -185,7 +185,7 @@ Json energy_json(const Energy& energy) {
           {"flags", energy.flags},
           {"systematic_parts", readings_json(energy.systematic_parts)},
           {"instrument", readings_json(energy.instrument)},
-          {"conditions", conditions_json(energy.conditions)},
+          {"conditions", answers_json(energy.conditions)},
           {"duty", or_null(energy.duty)},
           {"before", readings_json(energy.before)},
           {"after", readings_json(energy.after)},
@@ -221,7 +221,7 @@ Energy energy_from(Fields fields) {
   energy.flags = fields.maybe_texts("flags");
   energy.systematic_parts = readings_from(fields, "systematic_parts");
   energy.instrument = readings_from(fields, "instrument");
-  energy.conditions = conditions_from(fields, "conditions");
+  energy.conditions = answers_from(fields, "conditions");
   energy.duty = fields.maybe_number("duty");
   energy.before = readings_from(fields, "before");
   energy.after = readings_from(fields, "after");

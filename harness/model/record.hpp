@@ -92,7 +92,7 @@ struct Energy {
   // How it was measured, so that whoever doubts a figure need not ask. Empty in records from before they were kept.
   Readings systematic_parts;   // gain, alignment, lag, sampling; relative. One card's ratios are free of the gain
   Readings instrument;         // those of InstrumentFacts
-  Conditions conditions;       // those of energy_conditions, before the load
+  Answers conditions;       // those of energy_conditions, before the load
   std::optional<double> duty;  // smallest busy share of a window
   Readings before, after;      // temperature_c, sm_clock_hz, memory_clock_hz, right before and after the load
   Readings slowed_s;           // in the loads, by reason: power_cap, sw_thermal, hw_thermal, hw_power_brake

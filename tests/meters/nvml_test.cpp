@@ -162,9 +162,22 @@ TEST(nvml, conditions_that_do_not_hold_come_with_their_remedy) {
     EXPECT_EQ(condition.holds, condition.name == "energy_counter" ? std::optional(true) : std::nullopt) << condition.name;
 }
 
+TEST(nvml, labels_and_conditions_that_cannot_be_read_are_absent_and_no_error) {
+  const FakeNvmlScript script("clock = script\n[gpu]\nlost_after_s = 1\n");
+  ScriptedNvml board(Nvml::open()->by_index(0));
+  board.sleep_s(2.0);
+  for (const Readings& readings : {board.state(), board.slowed_s()}) {
+    EXPECT_GE(readings.size(), 3U);
+    for (const auto& [name, value] : readings) EXPECT_FALSE(value.has_value()) << name;
+  }
+  for (const EnergyCondition& condition : energy_conditions(Nvml::open()->by_index(0)))
+    EXPECT_EQ(condition.holds, std::nullopt) << condition.name;
+  EXPECT_THROW(board.energy_j(), Error);
+}
+
 TEST(nvml, conditions_go_into_json_with_what_is_unknown_as_null) {
   const FakeNvmlScript script("[gpu]\nprocesses = 2\nmissing = mig\n");
-  EXPECT_EQ(conditions_json(by_name(energy_conditions(Nvml::open()->by_index(0)))).dump(),
+  EXPECT_EQ(answers_json(by_name(energy_conditions(Nvml::open()->by_index(0)))).dump(),
             R"({"alone":false,"energy_counter":true,"mig_off":null,"no_thermal_slowdown":true,"persistence_on":true,)"
             R"("power_limit_default":true})");
 }
