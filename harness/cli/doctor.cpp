@@ -7,11 +7,14 @@
 #include "harness/base/error.hpp"
 #include "harness/base/library.hpp"
 #include "harness/base/parallel.hpp"
+#include "harness/base/strings.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/device/device.hpp"
 #include "harness/meters/meter.hpp"
 #include "harness/model/suite.hpp"
 #include "harness/run/environment.hpp"
+#include "harness/run/gpu_energy.hpp"
+#include "harness/run/probe.hpp"
 #include "harness/track/history.hpp"
 #include "kernels/kernel.hpp"
 
@@ -52,7 +55,36 @@ std::string configs_text(const std::string& configs) {
   }
 }
 
-void examine(Session& session) {
+// Under a load of some seconds: what the records' joules rest on.
+InstrumentFacts probe_instrument_of(const std::string& device_name) {
+  const std::unique_ptr<Device> device = open_device(device_name);
+  Prober prober(*device);
+  GpuEnergy gpu(device->facts());
+  // Prepared before the probe's clock runs.
+  const auto load = gpu.why_not().empty() ? prober.load() : nullptr;
+  return gpu.probe([&] {
+    if (!load) throw Error(Fault::unsupported, fmt::format("no kernel here loads {}", device_name), "see `list kernels`");
+    const auto [launches, busy_s] = load();
+    return LoadStep{launches, busy_s};
+  });
+}
+
+struct ProbedInstrument {
+  std::optional<InstrumentFacts> facts;
+  std::string text;  // why there are none, or a line for each reading
+};
+
+ProbedInstrument probed_instrument(const std::string& device_name) {
+  try {
+    const InstrumentFacts facts = probe_instrument_of(device_name);
+    return {facts, text_of(facts)};
+  } catch (const Error& error) {
+    if (error.fault() == Fault::config) throw;  // no such device
+    return {std::nullopt, error.what()};
+  }
+}
+
+void examine(const std::string& probed, Session& session) {
   const BuildFacts build = build_facts();
   std::vector<Finding> findings = {
       {"version", fmt::format("{}, git {}, {}, {}", build.version, build.git, build.compiler, build.flags)}};
@@ -68,11 +100,17 @@ void examine(Session& session) {
   findings.push_back({"workers", fmt::format("{} (CHOKEPOINT_THREADS changes that)", parallel_workers())});
   findings.push_back({"configs", configs_text(session.configs)});
   findings.push_back({"output", folder_text()});
+  std::optional<ProbedInstrument> instrument;
+  if (!probed.empty()) instrument = probed_instrument(probed);
   if (session.json) {
     Json json = Json::object();
     for (const Finding& finding : findings) json[finding.subject] = finding.text;
+    if (instrument) json["instrument"] = instrument->facts ? readings_json(readings_of(*instrument->facts)) : Json(nullptr);
+    if (instrument && !instrument->facts) json["instrument_trouble"] = instrument->text;
     return print_json(json);
   }
+  if (instrument)
+    for (const std::string& line : split(instrument->text, '\n')) findings.push_back({"instrument", line});
   for (const Finding& finding : findings) fmt::print("{:<10} {}\n", finding.subject, finding.text);
 }
 
@@ -80,7 +118,12 @@ const Register<Command> doctor_command{
     {.name = "doctor",
      .place = 8,
      .summary = "machine, permissions, instruments: one line each, with the remedy",
-     .add = [](CLI::App& app, Session& session) { app.callback([&session] { examine(session); }); }}};
+     .add = [](CLI::App& app, Session& session) {
+       auto probed = std::make_shared<std::string>();
+       app.add_option("--probe", *probed, "load this GPU for some seconds too: tick, lag and read latency of its power instrument")
+           ->option_text("cuda:N");
+       app.callback([probed, &session] { examine(*probed, session); });
+     }}};
 
 }  // namespace
 }  // namespace chokepoint

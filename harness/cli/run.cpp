@@ -181,7 +181,6 @@ void run_suite_command(const RunFlags& flags, Session& session) {
     require_same_device(flags.ceilings, read_json(flags.ceilings + "/environment.json").value, device->facts(),
                         "leave out --ceilings, or name a run on this kind of machine");
   const auto [ceilings, ceilings_from] = ceilings_for(dtypes_with_caps(groups), *device, store, flags.ceilings);
-  const BuildFacts build = build_facts();
   if (!store.environment()) {
     Json environment = environment_of(*device, session.argv);
     environment["suite"] = {{"id", suite.id}, {"sha256", suite.hash}};
@@ -192,11 +191,8 @@ void run_suite_command(const RunFlags& flags, Session& session) {
   }
   if (!flags.timeout.empty()) settings.timeout_s = parse_duration_s(flags.timeout);
   settings.run_id = sha256_hex(utc_now() + store.folder() + std::to_string(::getpid())).substr(0, 12);
-  settings.provenance = {{"version", build.version},
-                         {"git", build.git},
-                         {"suite", suite.id},
-                         {"suite_hash", suite.hash},
-                         {"argv", session.argv}};
+  settings.provenance = program_provenance(device->facts());
+  settings.provenance.update({{"suite", suite.id}, {"suite_hash", suite.hash}, {"argv", session.argv}});
   if (!request.empty()) settings.provenance["privileged"] = to_json(request);
   {
     ProgressLine line;

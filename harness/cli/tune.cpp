@@ -91,9 +91,9 @@ struct TunedShape {
 class TuneSession {
  public:
   TuneSession(Device& device, Store& store, const Session& session) : device_(device), store_(store) {
-    const BuildFacts build = build_facts();
     run_id_ = sha256_hex(utc_now() + store.folder() + std::to_string(::getpid())).substr(0, 12);
-    provenance_ = {{"version", build.version}, {"git", build.git}, {"argv", session.argv}};
+    provenance_ = program_provenance(device.facts());
+    provenance_["argv"] = session.argv;
   }
 
   TunedShape tune_one(const TuneSubject& subject, double budget_s) {

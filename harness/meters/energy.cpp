@@ -6,19 +6,15 @@
 #include <cmath>
 
 #include "harness/base/error.hpp"
-#include "harness/model/descriptive.hpp"
-#include "harness/model/distributions.hpp"
+#include "harness/meters/energy_summary.hpp"
 
 namespace chokepoint {
 namespace {
 
 // Slowest tick of a known driver (its default macro), for planning when the tick is not known.
 constexpr double kAssumedTickS = 0.5;
+constexpr double kAssumedPeriodS = 0.1;  // usual of boards of the H100 class
 constexpr std::size_t kLeastIdlePoints = 3;
-
-void append(std::vector<EnergyTrial> more, std::vector<EnergyTrial>& trials) {
-  trials.insert(trials.end(), more.begin(), more.end());
-}
 
 // Instant power from the beginning of the load on, with the windows that were cut from it. A reading that stays is
 // shown where it began and where it was last seen.
@@ -39,131 +35,109 @@ std::optional<RecordedTrace> energy_trace_of(const PowerTrace& seen, const LoadL
   return trace;
 }
 
-// Loads the device for `count` windows and appends them.
-void load_and_cut(PowerInstrument& instrument, const InstrumentFacts& facts, const EnergySettings& settings,
-                  const KeepBusy& keep_busy, std::size_t count, Poller* poller, EnergyMeasurement& result) {
-  PowerRecording recording(instrument, poller);
-  LoadLog log(instrument.now_s());
+// One load to be measured, between its trials.
+struct Subject {
+  const KeepBusy& keep_busy;
+  EnergyMeasurement result;
+  Readings slowed_s;      // before the load that runs
+  double launch_s = 0.0;  // seen in the latest lead-in
+  bool is_stuck = false;  // a load gave fewer windows than were asked of it
+
+  bool wants_more(const EnergySettings& settings) const {
+    return !is_stuck && result.trials.size() < static_cast<std::size_t>(settings.trials);
+  }
+};
+
+// Until clocks and the lagging reading have come down from a load: idle power is looked at after one, before too.
+double settle_s(const EnergySettings& settings) { return std::max(0.5, 0.2 * settings.idle_s); }
+
+// How long the counter, or instant power where none ticks, stays as it is.
+double period_s(const InstrumentFacts& facts) {
+  return facts.tick_s.value_or(facts.power_refresh_s.value_or(kAssumedPeriodS));
+}
+
+// A launch this long can beat with the readings: its loads then begin at other phases of them.
+bool is_long(double launch_s, const InstrumentFacts& facts) { return launch_s > 0.25 * period_s(facts); }
+
+void board_before(PowerInstrument& instrument, Subject& subject) {
+  if (subject.result.before.empty()) subject.result.before = instrument.state();
+  subject.slowed_s = instrument.slowed_s();
+}
+
+void board_after(PowerInstrument& instrument, Subject& subject) {
+  subject.result.after = instrument.state();
+  for (const auto& [reason, now_s] : instrument.slowed_s()) {
+    const std::optional<double>& then_s = subject.slowed_s[reason];
+    std::optional<double>& sum_s = subject.result.slowed_s[reason];
+    if (now_s && then_s) sum_s = sum_s.value_or(0.0) + *now_s - *then_s;
+  }
+}
+
+double lead_in(PowerInstrument& instrument, const EnergySettings& settings, const KeepBusy& keep_busy, LoadLog& log) {
   keep_busy_until(instrument, log.began_s() + settings.lead_in_s, keep_busy, log);
-  const double led_in_s = instrument.now_s();
   if (log.launches() < 1.0)
     throw Error(Fault::device, fmt::format("no launch finished in the {:.1f} s before the energy window", settings.lead_in_s),
                 "lengthen the lead-in or make the case smaller");
-  const double window_s = window_length_s(settings, facts, (led_in_s - log.began_s()) / log.launches());
+  return instrument.now_s();
+}
+
+// Loads the device for `count` windows, or one where launches are long, and keeps them.
+void load_and_cut(PowerInstrument& instrument, const InstrumentFacts& facts, const EnergySettings& settings,
+                  std::size_t count, Poller* poller, Subject& subject) {
+  PowerRecording recording(instrument, poller);
+  LoadLog log(instrument.now_s());
+  const double led_in_s = lead_in(instrument, settings, subject.keep_busy, log);
+  subject.launch_s = (led_in_s - log.began_s()) / log.launches();
+  if (is_long(subject.launch_s, facts)) count = 1;
+  const double window_s = window_length_s(settings, facts, subject.launch_s);
   // A probed instrument without ticks needs no time to wait for them.
   const double tick_s = facts.tick_s.value_or(facts.power_refresh_s ? 0.0 : kAssumedTickS);
   // An edge may lie up to two ticks after the moment that was asked for.
   const double whole_s = static_cast<double>(count) * (window_s + 2.0 * tick_s) + 2.0 * tick_s + settings.lead_out_s;
-  keep_busy_until(instrument, led_in_s + whole_s, keep_busy, log);
+  keep_busy_until(instrument, led_in_s + whole_s, subject.keep_busy, log);
   const PowerTrace& trace = recording.finish();
   PowerTrials cut;
   if (trace.ticks.size() >= 2)
     cut.trials = counter_trials(trace, log, led_in_s, window_s, count, facts);
   else
     cut = power_trials(trace, log, led_in_s, window_s, count, facts);
+  EnergyMeasurement& result = subject.result;
   if (!result.trace) result.trace = energy_trace_of(trace, log, cut.trials);
-  append(std::move(cut.trials), result.trials);
+  subject.is_stuck = cut.trials.size() < count;
+  result.trials.insert(result.trials.end(), cut.trials.begin(), cut.trials.end());
   if (!cut.refusal.empty()) result.refusal = std::move(cut.refusal);
 }
 
-void add_idle(EnergyMeasurement& result) {
-  if (result.idle_before_w && result.idle_after_w) {
-    result.idle_w = 0.5 * (*result.idle_before_w + *result.idle_after_w);
-    if (std::abs(*result.idle_before_w - *result.idle_after_w) > 0.1 * *result.idle_w)
-      result.flags.push_back("idle_unsteady");
-  } else if (result.idle_before_w) {
-    result.idle_w = result.idle_before_w;
-  } else {
-    result.idle_w = result.idle_after_w;
-  }
-}
-
-void add_random_error(const std::vector<double>& joule_per_launch, EnergyMeasurement& result) {
-  const auto n = static_cast<double>(joule_per_launch.size());
-  if (n < 2.0) return;
-  const double half_width = student_t_quantile(0.975, n - 1.0) * *standard_deviation(joule_per_launch) / std::sqrt(n);
-  result.random_error = half_width / *mean(joule_per_launch);
-}
-
-// Instant power against its own trailing average: one sensor twice, so it can raise doubt but not lift it.
-bool is_off_average(const EnergySettings& settings, const EnergyMeasurement& result) {
-  return std::any_of(result.trials.begin(), result.trials.end(), [&](const EnergyTrial& trial) {
-    return trial.off_average.value_or(0.0) > settings.most_disagreement;
-  });
-}
-
-void add_second_opinion(const EnergySettings& settings, EnergyMeasurement& result) {
-  for (const EnergyTrial& trial : result.trials) {
-    if (!trial.power_w_instant) {
-      result.agreement.reset();
-      break;
-    }
-    const double one = std::abs(trial.power_w - *trial.power_w_instant) / trial.power_w;
-    result.agreement = std::max(result.agreement.value_or(0.0), one);
-  }
-  if (!result.agreement)
-    result.flags.push_back("no_second_opinion");
-  if (result.agreement.value_or(0.0) > settings.most_disagreement || is_off_average(settings, result))
-    result.flags.push_back("suspect");
-}
-
-std::string refusal_of(const EnergySettings& settings, const EnergyMeasurement& result) {
-  if (result.trials.size() < static_cast<std::size_t>(settings.trials))
-    return fmt::format("the power readings gave {} of {} windows (energy counter missing, standing still, or ticking "
-                       "too slowly; instant power missing or with gaps); see `doctor` for the instrument, or use "
-                       "longer windows",
-                       result.trials.size(), settings.trials);
-  if (*result.duty < settings.least_duty)
-    return fmt::format("the device was busy for {:.1f} % of an energy window and {:.0f} % is the least; enqueue the "
-                       "next slice of load before waiting for this one",
-                       100.0 * *result.duty, 100.0 * settings.least_duty);
-  for (const EnergyTrial& trial : result.trials)
-    if (trial.launches < 1.0) return "not one launch finished in an energy window; use longer windows";
-  return "";
-}
-
-void summarise(const EnergySettings& settings, EnergyMeasurement& result) {
-  if (settings.is_low_confidence) result.flags.push_back("low_confidence");
-  for (const EnergyTrial& trial : result.trials) {
-    result.duty = std::min(result.duty.value_or(trial.duty), trial.duty);
-    result.window_s = result.window_s > 0.0 ? std::min(result.window_s, trial.window_s) : trial.window_s;
-  }
-  if (result.refusal.empty()) result.refusal = refusal_of(settings, result);
-  if (!result.refusal.empty()) return;
-
-  std::vector<double> joule_per_launch, power_w, seconds_per_launch, memory_w;
-  Systematic systematic{.gain = settings.gain_error};
-  for (const EnergyTrial& trial : result.trials) {
-    joule_per_launch.push_back(trial.power_w * trial.window_s / trial.launches);
-    seconds_per_launch.push_back(trial.window_s / trial.launches);
-    power_w.push_back(trial.power_w);
-    if (trial.memory_power_w) memory_w.push_back(*trial.memory_power_w);
-    systematic.alignment = std::max(systematic.alignment, trial.alignment);
-    systematic.lag = std::max(systematic.lag, trial.lag);
-    systematic.sampling = std::max(systematic.sampling, trial.sampling);
-  }
-  result.gross_j_per_launch = mean(joule_per_launch);
-  result.power_w = mean(power_w);
-  result.systematic = systematic;
-  if (memory_w.size() == result.trials.size()) result.memory_power_w = mean(memory_w);
-  add_random_error(joule_per_launch, result);
-  if (!std::all_of(result.trials.begin(), result.trials.end(), [](const EnergyTrial& trial) { return trial.by_counter; }))
-    result.flags.push_back("no_counter");
-  add_second_opinion(settings, result);
-  if (result.idle_w) {
-    result.net_j_per_launch = *result.gross_j_per_launch - *result.idle_w * *mean(seconds_per_launch);
-    result.static_share = *result.idle_w / *result.power_w;
-  }
+// One trial, or all of them in one load where nothing comes between.
+void take_turn(PowerInstrument& instrument, const InstrumentFacts& facts, const EnergySettings& settings, int round,
+               bool is_alone, Poller* poller, Subject& subject) {
+  if (is_long(subject.launch_s, facts)) instrument.sleep_s(launch_phase_s(round, period_s(facts)));
+  board_before(instrument, subject);
+  const bool at_once = is_alone && settings.rest_s == 0.0 && round == 0;
+  load_and_cut(instrument, facts, settings, at_once ? static_cast<std::size_t>(settings.trials) : 1, poller, subject);
+  board_after(instrument, subject);
 }
 
 }  // namespace
 
 EnergySettings energy_settings(const std::string& name) {
   if (name == "quick")
-    return {.name = name, .window_s = 2.0, .trials = 3, .idle_s = 1.0, .is_low_confidence = true};
-  if (name == "standard") return {.name = name, .window_s = 5.0, .trials = 5};
-  if (name == "publish") return {.name = name, .window_s = 10.0, .trials = 10, .rest_s = 5.0};
+    return {.name = name, .window_s = 2.0, .rest_s = 0.0, .idle_s = 1.0, .is_low_confidence = true};
+  if (name == "standard") return {.name = name};
+  if (name == "publish") return {.name = name, .window_s = 10.0, .trials = 10};
   throw Error(Fault::config, fmt::format("\"{}\" is no energy profile", name), "use quick, standard or publish");
+}
+
+double expected_energy_s(const EnergySettings& settings, std::size_t loads) {
+  const auto all = static_cast<double>(loads) * settings.trials;
+  const double leads = loads == 1 && settings.rest_s == 0.0 ? 1.0 : all;
+  return (settings.idle_s > 0.0 ? 2.0 * (settings.idle_s + settle_s(settings)) : 0.0) + all * settings.window_s +
+         leads * (settings.lead_in_s + settings.lead_out_s + settings.rest_s);
+}
+
+double launch_phase_s(int trial, double period_s) {
+  constexpr double kGoldenRatio = 0.6180339887498949;
+  return period_s * (trial * kGoldenRatio - std::floor(trial * kGoldenRatio));
 }
 
 double window_length_s(const EnergySettings& settings, const InstrumentFacts& facts, double launch_s) {
@@ -176,35 +150,48 @@ std::optional<double> measure_idle_w(PowerInstrument& instrument, double seconds
   instrument.sleep_s(seconds);
   const PowerTrace& trace = recording.finish();
   if (trace.ticks.size() >= 2) return power_between(trace.ticks.front(), trace.ticks.back());
-  if (trace.power.size() < kLeastIdlePoints) return std::nullopt;
+  if (trace.power.empty()) return std::nullopt;
   const double from_s = trace.power.front().at_s, to_s = trace.power.back().last_seen_s;
   if (to_s - from_s < 0.5 * seconds) return std::nullopt;
-  return power_window(trace.power, from_s, to_s, 0.5 * seconds).w;
+  const PowerWindow window = power_window(trace.power, from_s, to_s, 0.5 * seconds);
+  return window.points >= kLeastIdlePoints || window.is_flat ? window.w : std::nullopt;
+}
+
+std::vector<EnergyMeasurement> measure_energies(PowerInstrument& instrument, const InstrumentFacts& facts,
+                                                const EnergySettings& settings, std::span<const KeepBusy> loads,
+                                                Poller* poller) {
+  std::vector<Subject> subjects;
+  for (const KeepBusy& keep_busy : loads) subjects.push_back({keep_busy, {.instrument = facts}, {}});
+  std::vector<Subject*> order;
+  for (Subject& subject : subjects) order.push_back(&subject);
+  std::optional<double> idle_before_w, idle_after_w;
+  const auto idle_w = [&] {
+    instrument.sleep_s(settle_s(settings));
+    return measure_idle_w(instrument, settings.idle_s, poller);
+  };
+  if (settings.idle_s > 0.0) idle_before_w = idle_w();
+  bool has_loaded = false;
+  for (int round = 0; round < settings.trials; ++round, std::reverse(order.begin(), order.end()))
+    for (Subject* subject : order) {
+      if (!subject->wants_more(settings)) continue;
+      if (has_loaded) instrument.sleep_s(settings.rest_s);
+      take_turn(instrument, facts, settings, round, loads.size() == 1, poller, *subject);
+      has_loaded = true;
+    }
+  if (settings.idle_s > 0.0) idle_after_w = idle_w();
+  std::vector<EnergyMeasurement> results;
+  for (Subject& subject : subjects) {
+    subject.result.idle_before_w = idle_before_w;
+    subject.result.idle_after_w = idle_after_w;
+    summarise(settings, subject.result);
+    results.push_back(std::move(subject.result));
+  }
+  return results;
 }
 
 EnergyMeasurement measure_energy(PowerInstrument& instrument, const InstrumentFacts& facts,
                                  const EnergySettings& settings, const KeepBusy& keep_busy, Poller* poller) {
-  EnergyMeasurement result;
-  result.instrument = facts;
-  const bool measures_idle = settings.idle_s > 0.0;
-  if (measures_idle) result.idle_before_w = measure_idle_w(instrument, settings.idle_s, poller);
-  result.temperature_before_c = instrument.temperature_c();
-  const int loads = settings.rest_s > 0.0 ? settings.trials : 1;
-  const auto windows = static_cast<std::size_t>(settings.trials / loads);
-  for (int load = 0; load < loads; ++load) {
-    if (load > 0) instrument.sleep_s(settings.rest_s);
-    load_and_cut(instrument, facts, settings, keep_busy, windows, poller, result);
-  }
-  result.temperature_after_c = instrument.temperature_c();
-  if (measures_idle) {
-    instrument.sleep_s(0.2 * settings.idle_s);  // clocks and the lagging reading come down first
-    result.idle_after_w = measure_idle_w(instrument, settings.idle_s, poller);
-    add_idle(result);
-  } else {
-    result.idle_w = settings.known_idle_w;
-  }
-  summarise(settings, result);
-  return result;
+  return std::move(measure_energies(instrument, facts, settings, {&keep_busy, 1}, poller).front());
 }
 
 }  // namespace chokepoint

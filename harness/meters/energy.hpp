@@ -8,7 +8,9 @@
 //   const EnergyMeasurement energy = measure_energy(instrument, facts, energy_settings("standard"), keep_busy);
 #pragma once
 
+#include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,19 +22,28 @@ namespace chokepoint {
 struct EnergySettings {
   std::string name = "standard";
   double window_s = 5.0;  // of one trial; longer when the tick or a launch asks for it
-  int trials = 5;         // consecutive windows of one load, or separate loads when rest_s > 0
+  int trials = 5;         // each a load of its own, or windows of one load where nothing comes between
   double lead_in_s = 1.5, lead_out_s = 0.3;
-  double rest_s = 0.0;  // cooling before every further trial
+  double rest_s = 5.0;  // cooling before every further load
   double idle_s = 10.0;  // measured before and after; 0: not measured
-  std::optional<double> known_idle_w;  // measured elsewhere in the same run; used when idle_s is 0
+  std::optional<double> known_idle_w;  // measured elsewhere in the same run; used where it is not measured here
   double least_duty = 0.98;
   double most_disagreement = 0.05;  // counter against integrated power
   double gain_error = 0.05;         // of the board's sensor, unless it was calibrated (Yang et al., SC'24)
   bool is_low_confidence = false;
 };
 
-// "quick" (2 s, 3 trials, 1 s idle), "standard" (5 s, 5 trials), "publish" (10 s, 10 trials). Throws Error{config} otherwise.
+// "standard" (5 trials of 5 s) and "publish" (10 of 10 s), each trial from a board that rested for 5 s, between 10 s of
+// idle power; "quick" (5 of 2 s without rest, 1 s of idle power), whose flags say what it does without. Throws
+// Error{config} otherwise.
 EnergySettings energy_settings(const std::string& name);
+
+// About how long measuring so many loads takes, the board's probe left out.
+double expected_energy_s(const EnergySettings& settings, std::size_t loads);
+
+// A load's launches begin so much later before its `trial`, so that all parts of the time between two readings are met
+// evenly; below `period_s`, 0 for the first. Asked for where a launch takes more than a quarter of that time.
+double launch_phase_s(int trial, double period_s);
 
 // The window that is really used: quick keeps its own, others grow to 50 ticks and 32 launches.
 double window_length_s(const EnergySettings& settings, const InstrumentFacts& facts, double launch_s);
@@ -57,14 +68,18 @@ struct EnergyMeasurement {
   std::optional<double> static_share;                         // idle_w / power_w
   std::optional<double> agreement;  // largest |counter - integrated power| / counter over the trials
   std::optional<double> memory_power_w;
-  std::optional<double> temperature_before_c, temperature_after_c;
+  Readings before, after;  // state of the board right before the first load and right after the last
+  Readings slowed_s;       // in the loads, lead-in and lead-out included
+  Answers conditions;   // named by whoever opened the instrument
   std::optional<double> duty;  // smallest over the trials
   double window_s = 0.0;       // shortest
   InstrumentFacts instrument;
   std::vector<EnergyTrial> trials;
   std::optional<RecordedTrace> trace;  // of the first load, instant power; absent where that did not move
-  // low_confidence, suspect (two readings disagree), no_second_opinion, idle_unsteady, no_counter (joules from
-  // instant power; then always no_second_opinion too, as its trailing average comes from the same sensor)
+  // suspect (two readings disagree), no_second_opinion, idle_unsteady, slowed_by_heat, no_counter (joules from instant
+  // power; then always no_second_opinion too, as its trailing average comes from the same sensor), constant_power (and
+  // that power hardly moved: nothing shows that its sensor is alive). What a full measurement has and this one has not:
+  // low_confidence (windows of 5 s), few_trials (5), short_idle (10 s), no_rest (5 s before each trial)
   std::vector<std::string> flags;
   std::string refusal;  // empty when there is a result; else one sentence with the remedy
 };
@@ -73,8 +88,14 @@ struct EnergyMeasurement {
 // moved either.
 std::optional<double> measure_idle_w(PowerInstrument& instrument, double seconds, Poller* poller = nullptr);
 
-// Loads the device for about trials * window + lead-in and lead-out, plus twice the idle time. Throws what
-// `keep_busy` throws, Error{io} when reading fails for good.
+// Each of the loads, their trials in the order A B B A A B, so that drift cancels in ratios; idle power is that before the
+// first and after the last. Throws what a load throws, Error{io} when reading fails for good.
+std::vector<EnergyMeasurement> measure_energies(PowerInstrument& instrument, const InstrumentFacts& facts,
+                                                const EnergySettings& settings, std::span<const KeepBusy> loads,
+                                                Poller* poller = nullptr);
+
+// One alone: without rest, and with launches that are short beside the time between two readings, all windows are cut
+// from one load.
 EnergyMeasurement measure_energy(PowerInstrument& instrument, const InstrumentFacts& facts,
                                  const EnergySettings& settings, const KeepBusy& keep_busy,
                                  Poller* poller = nullptr);

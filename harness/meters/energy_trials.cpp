@@ -107,16 +107,18 @@ PowerTrials power_trials(const PowerTrace& trace, const LoadLog& log, double fro
     const double to_s = from_s + window_s;
     if (to_s > log.ended_s()) break;
     const PowerWindow power = power_window(trace.power, from_s, to_s, 2.0 * widest_gap_s(window_s));
-    if (power.points < kLeastPowerPoints) {
+    const bool is_lively = power.points >= kLeastPowerPoints;
+    if (!is_lively && !power.is_flat) {
       result.refusal = fmt::format("the energy counter is missing or stands still, and instant power moved {} times in "
-                                   "a window of {:.1f} s where {} is the least; use longer windows, and see `doctor` "
-                                   "for the instrument",
+                                   "a window of {:.1f} s where {} is the least of a reading that is not constant and "
+                                   "refreshed; use longer windows, and see `doctor` for the instrument",
                                    power.points, window_s, kLeastPowerPoints);
       break;
     }
     if (!power.w) break;
     EnergyTrial trial = trial_of_load(trace, from_s, to_s, log);
     trial.by_counter = false;
+    trial.is_constant = !is_lively;
     trial.power_w = *power.w;
     trial.sampling = power.sampling;
     trial.lag = late_s * power.drift_w / (*power.w * window_s);

@@ -15,6 +15,7 @@ struct EnergyTrial {
   double from_s = 0.0;  // on the instrument's clock
   double window_s = 0.0;
   bool by_counter = true;   // false: by integrated instant power
+  bool is_constant = false;  // of instant power that hardly moved: nothing shows that its sensor is alive
   double power_w = 0.0;
   double launches = 0.0;    // inside the window
   double duty = 0.0;        // busy share of the window

@@ -1,5 +1,7 @@
 #include "harness/meters/instrument_facts.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "harness/model/descriptive.hpp"
@@ -7,11 +9,14 @@
 namespace chokepoint {
 namespace {
 
-std::vector<double> tick_lengths(const PowerTrace& trace) {
-  std::vector<double> lengths;
-  for (std::size_t i = 1; i < trace.ticks.size(); ++i)
-    lengths.push_back(trace.ticks[i].middle_s() - trace.ticks[i - 1].middle_s());
-  return lengths;
+// Time between changes: polls see each a little late, so their mean is finer than their median; ticks that were slept
+// through are left out.
+std::optional<double> tick_length_s(const std::vector<CounterTick>& ticks) {
+  std::vector<double> lengths_s;
+  for (std::size_t i = 1; i < ticks.size(); ++i) lengths_s.push_back(ticks[i].middle_s() - ticks[i - 1].middle_s());
+  const std::optional<double> usual_s = median(lengths_s);
+  std::erase_if(lengths_s, [&](double length_s) { return length_s > 1.5 * *usual_s; });
+  return mean(lengths_s);
 }
 
 // Where the line of the loaded counter meets the line of the idle one, after the load began. A counter that tells at
@@ -42,7 +47,7 @@ std::optional<double> power_lag(const std::vector<PowerPoint>& points, double lo
 
 InstrumentFacts instrument_facts(const PowerTrace& trace, std::optional<double> load_began_s) {
   InstrumentFacts facts;
-  facts.tick_s = median(tick_lengths(trace));
+  facts.tick_s = tick_length_s(trace.ticks);
   for (std::size_t i = 1; i < trace.ticks.size(); ++i) {
     const double step_j = trace.ticks[i].energy_j - trace.ticks[i - 1].energy_j;
     facts.step_j = std::min(facts.step_j.value_or(step_j), step_j);
@@ -62,16 +67,42 @@ InstrumentFacts instrument_facts(const PowerTrace& trace, std::optional<double> 
   return facts;
 }
 
-Json to_json(const InstrumentFacts& facts) {
-  return {{"tick_s", or_null(facts.tick_s)},
-          {"step_j", or_null(facts.step_j)},
-          {"counter_lag_s", or_null(facts.counter_lag_s)},
-          {"power_lag_s", or_null(facts.power_lag_s)},
-          {"power_refresh_s", or_null(facts.power_refresh_s)},
-          {"counter_read_p50_s", or_null(facts.counter_read_p50_s)},
-          {"counter_read_p99_s", or_null(facts.counter_read_p99_s)},
-          {"power_read_p50_s", or_null(facts.power_read_p50_s)},
-          {"power_read_p99_s", or_null(facts.power_read_p99_s)}};
+Readings readings_of(const InstrumentFacts& facts) {
+  return {{"tick_s", facts.tick_s},
+          {"step_j", facts.step_j},
+          {"counter_lag_s", facts.counter_lag_s},
+          {"power_lag_s", facts.power_lag_s},
+          {"power_refresh_s", facts.power_refresh_s},
+          {"counter_read_p50_s", facts.counter_read_p50_s},
+          {"counter_read_p99_s", facts.counter_read_p99_s},
+          {"power_read_p50_s", facts.power_read_p50_s},
+          {"power_read_p99_s", facts.power_read_p99_s}};
+}
+
+namespace {
+
+std::string milliseconds(const std::optional<double>& seconds, const char* otherwise) {
+  return seconds ? fmt::format("{:.3g} ms", 1e3 * *seconds) : otherwise;
+}
+
+std::string reading_text(const std::optional<double>& p50_s, const std::optional<double>& p99_s) {
+  return fmt::format("a reading takes {} (p99 {})", milliseconds(p50_s, "?"), milliseconds(p99_s, "?"));
+}
+
+}  // namespace
+
+std::string text_of(const InstrumentFacts& facts) {
+  std::string counter = "no energy counter", power = "no instant power";
+  if (facts.counter_read_p50_s)
+    counter = fmt::format("energy counter: tick {}{}, lag {}, {}", milliseconds(facts.tick_s, "none seen"),
+                          facts.step_j ? fmt::format(" of {:.3g} J at least", *facts.step_j) : "",
+                          milliseconds(facts.counter_lag_s, "not seen"),
+                          reading_text(facts.counter_read_p50_s, facts.counter_read_p99_s));
+  if (facts.power_read_p50_s)
+    power = fmt::format("instant power: refresh {}, lag {}, {}", milliseconds(facts.power_refresh_s, "none seen"),
+                        milliseconds(facts.power_lag_s, "not seen"),
+                        reading_text(facts.power_read_p50_s, facts.power_read_p99_s));
+  return counter + "\n" + power;
 }
 
 InstrumentFacts probe_instrument(PowerInstrument& instrument, const KeepBusy& keep_busy,

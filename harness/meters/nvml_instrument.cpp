@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <thread>
 
 #include "harness/base/error.hpp"
@@ -31,6 +32,35 @@ std::optional<double> NvmlInstrument::average_power_w() {
 std::optional<double> NvmlInstrument::memory_power_w() {
   const std::optional<NvmlPower> power = gpu_.instant_power(PowerScope::memory);
   return power ? std::optional(power->w) : std::nullopt;
+}
+
+namespace {
+
+// Labels: one that cannot be read must not cost the joules, whose own readings tell when a GPU is lost.
+template <class Value>
+Value if_read(const std::function<Value()>& read) {
+  try {
+    return read();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+}  // namespace
+
+Readings NvmlInstrument::state() {
+  const auto label = [](auto read) { return if_read<std::optional<double>>(read); };
+  return {{"temperature_c", label([&] { return gpu_.temperature_c(); })},
+          {"sm_clock_hz", label([&] { return gpu_.sm_clock_hz(); })},
+          {"memory_clock_hz", label([&] { return gpu_.memory_clock_hz(); })}};
+}
+
+Readings NvmlInstrument::slowed_s() {
+  const auto slowed = if_read<NvmlGpu::SlowedS>([&] { return gpu_.slowed_s(); });
+  return {{"power_cap", slowed.power_cap},
+          {"sw_thermal", slowed.sw_thermal},
+          {"hw_thermal", slowed.hw_thermal},
+          {"hw_power_brake", slowed.hw_power_brake}};
 }
 
 double NvmlInstrument::now_s() {
@@ -92,15 +122,27 @@ EnergyCondition energy_counter(const NvmlGpu& gpu) {
 }  // namespace
 
 std::vector<EnergyCondition> energy_conditions(const NvmlGpu& gpu) {
-  return {mig_off(gpu),      persistence_on(gpu),      alone(gpu), power_limit_default(gpu),
-          no_thermal_slowdown(gpu), energy_counter(gpu)};
+  std::vector<EnergyCondition> conditions;
+  const auto look = [&](const char* name, EnergyCondition (*at)(const NvmlGpu&)) {
+    try {
+      conditions.push_back(at(gpu));
+    } catch (const Error& error) {
+      conditions.push_back({name, std::nullopt, error.what()});
+    }
+  };
+  look("mig_off", mig_off);
+  look("persistence_on", persistence_on);
+  look("alone", alone);
+  look("power_limit_default", power_limit_default);
+  look("no_thermal_slowdown", no_thermal_slowdown);
+  look("energy_counter", energy_counter);
+  return conditions;
 }
 
-Json to_json(const std::vector<EnergyCondition>& conditions) {
-  Json json = Json::object();
-  for (const EnergyCondition& condition : conditions)
-    json[condition.name] = condition.holds ? Json(*condition.holds) : Json(nullptr);
-  return json;
+Answers by_name(const std::vector<EnergyCondition>& conditions) {
+  Answers named;
+  for (const EnergyCondition& condition : conditions) named[condition.name] = condition.holds;
+  return named;
 }
 
 }  // namespace chokepoint

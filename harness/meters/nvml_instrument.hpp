@@ -11,7 +11,7 @@
 
 namespace chokepoint {
 
-class NvmlInstrument final : public PowerInstrument {
+class NvmlInstrument : public PowerInstrument {
  public:
   // Throws Error{unsupported} when MIG is on: the board's counter then counts every instance.
   explicit NvmlInstrument(NvmlGpu gpu);
@@ -20,7 +20,8 @@ class NvmlInstrument final : public PowerInstrument {
   std::optional<InstantPower> instant_power() override;
   std::optional<double> average_power_w() override;
   std::optional<double> memory_power_w() override;
-  std::optional<double> temperature_c() override { return gpu_.temperature_c(); }
+  Readings state() override;
+  Readings slowed_s() override;
   double now_s() override;
   void sleep_s(double seconds) override;
 
@@ -29,13 +30,13 @@ class NvmlInstrument final : public PowerInstrument {
 };
 
 // A condition of trustworthy energy: mig_off, persistence_on, alone, power_limit_default, no_thermal_slowdown,
-// energy_counter. `holds` is absent where the GPU does not say.
+// energy_counter. `holds` is absent where the GPU does not say, or cannot be asked.
 struct EnergyCondition {
   std::string name;
   std::optional<bool> holds;
   std::string text;  // what was found, with the remedy when it does not hold
 };
 std::vector<EnergyCondition> energy_conditions(const NvmlGpu& gpu);
-Json to_json(const std::vector<EnergyCondition>& conditions);  // {"mig_off": true, "alone": null, ...}
+Answers by_name(const std::vector<EnergyCondition>& conditions);
 
 }  // namespace chokepoint

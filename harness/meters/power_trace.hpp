@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "harness/meters/power_window.hpp"
+#include "harness/model/readings.hpp"
 
 namespace chokepoint {
 
@@ -27,7 +28,8 @@ class PowerInstrument {
   virtual std::optional<InstantPower> instant_power() = 0;
   virtual std::optional<double> average_power_w() { return std::nullopt; }  // mean of the last second
   virtual std::optional<double> memory_power_w() { return std::nullopt; }   // scope gpu_memory
-  virtual std::optional<double> temperature_c() { return std::nullopt; }
+  virtual Readings state() { return {}; }     // temperature_c, sm_clock_hz, memory_clock_hz: now
+  virtual Readings slowed_s() { return {}; }  // by reason, since a fixed moment
   virtual double now_s() = 0;  // steady
   virtual void sleep_s(double seconds) = 0;
 };

@@ -33,14 +33,35 @@ std::optional<double> integrated_j(const std::vector<PowerPoint>& points, double
   return joule;
 }
 
+namespace {
+
+constexpr double kFlat = 0.005;
+
+// Largest less smallest of the readings that held at some time between.
+double range_w(const std::vector<PowerPoint>& points, double from_s, double to_s) {
+  std::optional<double> least, most;
+  for (const PowerPoint& point : points) {
+    if (point.last_seen_s < from_s || point.at_s > to_s) continue;
+    least = std::min(least.value_or(point.w), point.w);
+    most = std::max(most.value_or(point.w), point.w);
+  }
+  return least ? *most - *least : 0.0;
+}
+
+}  // namespace
+
 PowerWindow power_window(const std::vector<PowerPoint>& points, double from_s, double to_s, double widest_gap_s) {
   std::vector<double> w;
   for (const PowerPoint& point : points)
     if (point.at_s >= from_s && point.at_s <= to_s) w.push_back(point.w);
   PowerWindow window{.points = w.size()};
   const std::optional<double> joule = integrated_j(points, from_s, to_s, widest_gap_s);
-  if (!joule || w.size() < 2) return window;
+  if (!joule || *joule <= 0.0) return window;
   window.w = *joule / (to_s - from_s);
+  const double range = range_w(points, from_s, to_s) / *window.w;
+  window.is_flat = range <= kFlat;
+  window.sampling = range;
+  if (w.size() < 2) return window;
   const auto n = static_cast<double>(w.size());
   window.sampling = student_t_quantile(0.975, n - 1.0) * *standard_deviation(w) / std::sqrt(n) / *window.w;
   const std::span<const double> all = w;

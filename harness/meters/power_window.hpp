@@ -20,8 +20,9 @@ std::optional<double> integrated_j(const std::vector<PowerPoint>& points, double
 // A sensor of the H100 class averages over 25 ms and refreshes every 100 ms: three quarters of the time go unseen.
 // Under a steady load of launches shorter than that the seen quarter speaks for the rest up to the readings' scatter.
 struct PowerWindow {
-  std::size_t points = 0;   // distinct readings; equal neighbours count once, as a stuck sensor looks like them
-  std::optional<double> w;  // mean; absent with fewer than 2 points and where integrated_j is
+  std::size_t points = 0;   // distinct readings; equal neighbours count once
+  std::optional<double> w;  // mean; absent where integrated_j is
+  bool is_flat = false;     // readings of the window are within half a percent: a steady load, or a sensor that is stuck
   double sampling = 0.0;    // half width at 95 % of a mean of so many readings that scatter so, relative
   double drift_w = 0.0;     // last fifth against the first fifth of the readings, absolute
 };

@@ -32,7 +32,8 @@ struct RegimeMonitor::State {
   bool is_ending = false;
   std::thread thread;
 
-  // The thread's until it ended.
+  // The thread's from its start until it ended.
+  bool is_over = false;
   std::int64_t samples = 0;
   std::vector<double> sm_clock_hz, memory_clock_hz, temperature_c, power_w;
   std::vector<TracePoint> points;
@@ -55,17 +56,21 @@ struct RegimeMonitor::State {
     ++samples;
   }
 
-  // One sample at least, however short the run.
-  void watch() noexcept {
+  void take() noexcept {
+    if (!trouble.empty()) return;
     try {
-      std::unique_lock lock(mutex);
-      do {
-        lock.unlock();
-        add(read());
-        lock.lock();
-      } while (!ended.wait_for(lock, period, [this] { return is_ending; }));
+      add(read());
     } catch (const std::exception& error) {
       trouble = error.what();
+    }
+  }
+
+  void watch() noexcept {
+    std::unique_lock lock(mutex);
+    while (!ended.wait_for(lock, period, [this] { return is_ending; })) {
+      lock.unlock();
+      take();
+      lock.lock();
     }
   }
 
@@ -77,18 +82,29 @@ struct RegimeMonitor::State {
     ended.notify_all();
     if (thread.joinable()) thread.join();
   }
+
+  // The first and the last sample, however short the run.
+  void begin_and_watch() {
+    take();
+    thread = std::thread([this] { watch(); });
+  }
+  void end_and_look_once_more() {
+    end();
+    if (!is_over) take();
+    is_over = true;
+  }
 };
 
 RegimeMonitor::RegimeMonitor(std::function<RegimeSample()> read, double period_s) : state_(std::make_unique<State>()) {
   state_->read = std::move(read);
   state_->period = std::chrono::duration<double>(period_s);
-  state_->thread = std::thread([state = state_.get()] { state->watch(); });
+  state_->begin_and_watch();
 }
 
 RegimeMonitor::~RegimeMonitor() { state_->end(); }
 
 Json RegimeMonitor::stop() {
-  state_->end();
+  state_->end_and_look_once_more();
   const State& state = *state_;
   return {{"samples", state.samples},
           {"period_s", state.period.count()},

@@ -1,5 +1,5 @@
-// At which clocks, temperature and power did a run happen? Sampled by a thread beside it; labels, never a reason to
-// discard.
+// At which clocks, temperature and power did a run happen? Read when it begins and when it ends, and by a thread
+// between; labels, never a reason to discard.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +21,12 @@ RegimeSample read_regime(const NvmlGpu& gpu);  // power is the instant field
 
 class RegimeMonitor {
  public:
-  // `read` runs on the monitor's thread only; what it throws ends the sampling and is told in the summary.
+  // Reads once before it returns, which takes milliseconds: make it before what is timed. `read` runs on one thread at a
+  // time; what it throws ends the sampling and is told in the summary.
   explicit RegimeMonitor(std::function<RegimeSample()> read, double period_s = 0.02);
   ~RegimeMonitor();
 
-  // Ends the sampling. {"samples": n, "period_s": s, "sm_clock_hz": {"min","median","max"} | null,
+  // Ends the sampling with one more reading: call it after what is timed. {"samples": n, "period_s": s, "sm_clock_hz": {"min","median","max"} | null,
   // "memory_clock_hz", "temperature_c", "power_w", "throttle_reasons": [...] | null, "trouble": text | null}
   Json stop();
 

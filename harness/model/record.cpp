@@ -182,7 +182,14 @@ Json energy_json(const Energy& energy) {
           {"trials", energy.trials ? Json(*energy.trials) : Json(nullptr)},
           {"tick_s", or_null(energy.tick_s)},
           {"memory_scope_w", or_null(energy.memory_scope_w)},
-          {"flags", energy.flags}};
+          {"flags", energy.flags},
+          {"systematic_parts", readings_json(energy.systematic_parts)},
+          {"instrument", readings_json(energy.instrument)},
+          {"conditions", answers_json(energy.conditions)},
+          {"duty", or_null(energy.duty)},
+          {"before", readings_json(energy.before)},
+          {"after", readings_json(energy.after)},
+          {"slowed_s", readings_json(energy.slowed_s)}};
 }
 
 // A JSON object that is kept as it is; texts where the program reads them.
@@ -212,6 +219,13 @@ Energy energy_from(Fields fields) {
   energy.tick_s = fields.maybe_number("tick_s");
   energy.memory_scope_w = fields.maybe_number("memory_scope_w");
   energy.flags = fields.maybe_texts("flags");
+  energy.systematic_parts = readings_from(fields, "systematic_parts");
+  energy.instrument = readings_from(fields, "instrument");
+  energy.conditions = answers_from(fields, "conditions");
+  energy.duty = fields.maybe_number("duty");
+  energy.before = readings_from(fields, "before");
+  energy.after = readings_from(fields, "after");
+  energy.slowed_s = readings_from(fields, "slowed_s");
   fields.finish();
   return energy;
 }

@@ -12,6 +12,7 @@
 
 #include "harness/base/json.hpp"
 #include "harness/base/resource.hpp"
+#include "harness/model/readings.hpp"
 #include "kernels/kernel.hpp"
 
 namespace chokepoint {
@@ -88,6 +89,13 @@ struct Energy {
   std::optional<double> tick_s;          // of the counter
   std::optional<double> memory_scope_w;  // power of the memory alone; a part of the board's, never added to it
   std::vector<std::string> flags;        // those of EnergyMeasurement
+  // How it was measured, so that whoever doubts a figure need not ask. Empty in records from before they were kept.
+  Readings systematic_parts;   // gain, alignment, lag, sampling; relative. One card's ratios are free of the gain
+  Readings instrument;         // those of InstrumentFacts
+  Answers conditions;       // those of energy_conditions, before the load
+  std::optional<double> duty;  // smallest busy share of a window
+  Readings before, after;      // temperature_c, sm_clock_hz, memory_clock_hz, right before and after the load
+  Readings slowed_s;           // in the loads, by reason: power_cap, sw_thermal, hw_thermal, hw_power_brake
 };
 
 struct MetricValue {

@@ -8,6 +8,9 @@
 #include <ctime>
 #include <fstream>
 
+#include "harness/base/error.hpp"
+#include "harness/meters/nvml.hpp"
+
 #include CHOKEPOINT_GIT_STATE  // made by cmake/git_state.cmake: defines CHOKEPOINT_GIT
 
 namespace chokepoint {
@@ -22,6 +25,29 @@ Json load_average() {
   double loads[3] = {};
   return ::getloadavg(loads, 3) == 3 ? Json{loads[0], loads[1], loads[2]} : Json(nullptr);
 }
+
+Json answer(const auto& value) { return value ? Json(*value) : Json(nullptr); }
+
+// The place on the bus names the board, as in GpuEnergy.
+Json board_facts(const DeviceFacts& facts) {
+  Json board = {{"driver", nullptr}, {"vbios", nullptr}, {"power_limit_w", nullptr},
+                {"mig", nullptr},    {"persistence", nullptr}, {"nvml", nullptr}};
+  try {
+    const std::shared_ptr<const Nvml> nvml = Nvml::open();
+    board["driver"] = nvml->driver_version();
+    const NvmlGpu gpu = nvml->find(facts.more.at("pci_bus_id").get<std::string>());
+    board["vbios"] = answer(gpu.vbios_version());
+    board["power_limit_w"] = answer(gpu.power_limit_w());
+    board["mig"] = answer(gpu.mig_enabled());
+    board["persistence"] = answer(gpu.persistence_enabled());
+    board["nvml"] = nvml->library();
+  } catch (const Error& error) {
+    board["nvml"] = error.what();
+  }
+  return board;
+}
+
+bool is_nvidia_gpu(const DeviceFacts& facts) { return facts.kind == "cuda" && facts.more.contains("pci_bus_id"); }
 
 }  // namespace
 
@@ -44,6 +70,8 @@ Json environment_of(const Device& device, const std::vector<std::string>& argv) 
   Json variables = Json::object();
   for (const char* name : kTelling)
     if (const char* value = std::getenv(name)) variables[name] = value;
+  Json more = facts.more;
+  if (is_nvidia_gpu(facts)) more.update(board_facts(facts));
   return {{"schema", "chokepoint/environment/1"},
           {"started", utc_now()},
           {"argv", argv},
@@ -60,9 +88,19 @@ Json environment_of(const Device& device, const std::vector<std::string>& argv) 
             {"workers", facts.workers},
             {"last_level_cache_bytes", facts.last_level_cache_bytes},
             {"memory_bytes", facts.memory_bytes},
-            {"more", facts.more}}},
+            {"more", more}}},
           {"load_average_at_start", load_average()},
           {"variables", variables}};
+}
+
+Json program_provenance(const DeviceFacts& facts) {
+  const BuildFacts build = build_facts();
+  Json provenance = {{"version", build.version},
+                     {"git", build.git},
+                     {"build", fmt::format("{}, {}", build.compiler, build.flags)}};
+  if (!is_nvidia_gpu(facts)) return provenance;
+  if (const Json driver = board_facts(facts)["driver"]; !driver.is_null()) provenance["driver"] = driver;
+  return provenance;
 }
 
 }  // namespace chokepoint

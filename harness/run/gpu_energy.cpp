@@ -1,5 +1,7 @@
 #include "harness/run/gpu_energy.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "harness/base/error.hpp"
@@ -25,25 +27,43 @@ std::unique_ptr<RegimeMonitor> GpuEnergy::watch() const {
   return std::make_unique<RegimeMonitor>([gpu = *gpu_] { return read_regime(gpu); });
 }
 
-std::optional<EnergyMeasurement> GpuEnergy::measure(const std::string& profile, const KeepBusy& keep_busy) {
-  if (!is_gpu_) return std::nullopt;
+std::vector<EnergyMeasurement> GpuEnergy::measure(const std::string& profile, std::span<const KeepBusy> loads) {
+  if (!is_gpu_ || loads.empty()) return {};
   EnergyMeasurement refused;
   refused.refusal = why_not_;
-  if (!gpu_) return refused;
+  if (!gpu_) return std::vector<EnergyMeasurement>(loads.size(), refused);
   try {
+    refused.conditions = by_name(energy_conditions(*gpu_));
     NvmlInstrument instrument(*gpu_);
-    if (!instrument_) instrument_ = probe_instrument(instrument, keep_busy);
-    return measure_energy(instrument, *instrument_, energy_settings(profile), keep_busy);
+    if (!instrument_) instrument_ = probe_instrument(instrument, loads.front());
+    std::vector<EnergyMeasurement> all = measure_energies(instrument, *instrument_, energy_settings(profile), loads);
+    for (EnergyMeasurement& one : all) one.conditions = refused.conditions;
+    return all;
   } catch (const Error& error) {
     // MIG, or readings that fail: the times of the case stand without joules. What the load throws is its own affair.
     if (error.fault() != Fault::unsupported && error.fault() != Fault::io) throw;
     refused.refusal = error.what();
-    return refused;
+    return std::vector<EnergyMeasurement>(loads.size(), refused);
   }
+}
+
+std::optional<EnergyMeasurement> GpuEnergy::measure(const std::string& profile, const KeepBusy& keep_busy) {
+  std::vector<EnergyMeasurement> all = measure(profile, {&keep_busy, 1});
+  return all.empty() ? std::nullopt : std::optional(std::move(all.front()));
+}
+
+InstrumentFacts GpuEnergy::probe(const KeepBusy& keep_busy, const ProbeSettings& settings) {
+  if (!gpu_) throw Error(Fault::unsupported, fmt::format("there is no power instrument to probe: {}", why_not_),
+                         "name a GPU, as in cuda:0, and see `doctor` for its driver");
+  NvmlInstrument instrument(*gpu_);
+  instrument_ = probe_instrument(instrument, keep_busy, settings);
+  return *instrument_;
 }
 
 void keep_energy(const EnergyMeasurement& measured, bool under_cap, Energy& energy) {
   energy.flags = measured.flags;
+  energy.conditions = measured.conditions;
+  energy.instrument = readings_of(measured.instrument);
   if (!measured.refusal.empty()) {
     energy.flags.push_back("refused: " + measured.refusal);
     return;
@@ -58,7 +78,11 @@ void keep_energy(const EnergyMeasurement& measured, bool under_cap, Energy& ener
   energy.gross_j_per_launch = measured.gross_j_per_launch;
   energy.net_j_per_launch = measured.net_j_per_launch;
   energy.random_error = measured.random_error;
-  if (measured.systematic) energy.systematic_error = measured.systematic->total();
+  if (const std::optional<Systematic>& parts = measured.systematic) {
+    energy.systematic_error = parts->total();
+    energy.systematic_parts = {
+        {"gain", parts->gain}, {"alignment", parts->alignment}, {"lag", parts->lag}, {"sampling", parts->sampling}};
+  }
   energy.idle_w = measured.idle_w;
   energy.static_share = measured.static_share;
   energy.agreement = measured.agreement;
@@ -66,6 +90,10 @@ void keep_energy(const EnergyMeasurement& measured, bool under_cap, Energy& ener
   energy.trials = static_cast<std::int64_t>(measured.trials.size());
   energy.tick_s = measured.instrument.tick_s;
   energy.memory_scope_w = measured.memory_power_w;
+  energy.duty = measured.duty;
+  energy.before = measured.before;
+  energy.after = measured.after;
+  energy.slowed_s = measured.slowed_s;
 }
 
 }  // namespace chokepoint

@@ -4,7 +4,9 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "harness/device/device.hpp"
 #include "harness/meters/energy.hpp"
@@ -24,9 +26,13 @@ class GpuEnergy {
   // A monitor of clocks, temperature and power until it is stopped; null without readings.
   std::unique_ptr<RegimeMonitor> watch() const;
 
-  // Joules per launch of a load; `profile` as in energy_settings. Empty on a device that is no GPU; with a refusal
-  // instead of numbers where the GPU cannot be read. Throws what `keep_busy` throws.
-  std::optional<EnergyMeasurement> measure(const std::string& profile, const KeepBusy& keep_busy);
+  // Joules per launch of each load, their trials in turn; `profile` as in energy_settings. Empty on a device that is no
+  // GPU; with refusals instead of numbers where the GPU cannot be read. Throws what a load throws.
+  std::vector<EnergyMeasurement> measure(const std::string& profile, std::span<const KeepBusy> loads);
+  std::optional<EnergyMeasurement> measure(const std::string& profile, const KeepBusy& keep_busy);  // of one
+
+  // The power instrument under this load. Throws Error{unsupported} where there is none, and what the load throws.
+  InstrumentFacts probe(const KeepBusy& keep_busy, const ProbeSettings& settings = {});
 
  private:
   bool is_gpu_;

@@ -57,12 +57,6 @@ void check_distribution(const std::string& name) {
                 suggestion(name, known));
 }
 
-double expected_energy_s(const EnergySettings& settings) {
-  const int loads = settings.rest_s > 0.0 ? settings.trials : 1;
-  return 2.0 * settings.idle_s + settings.trials * settings.window_s +
-         loads * (settings.lead_in_s + settings.lead_out_s + settings.rest_s);
-}
-
 std::optional<std::string> obstacle(const Operation& operation, const Kernel& kernel,
                                     const CaseGroup& group) {
   if (std::find(operation.dtypes.begin(), operation.dtypes.end(), group.dtype) == operation.dtypes.end())
@@ -163,10 +157,11 @@ std::vector<CaseGroup> plan_suite(const Suite& suite, const PlanOptions& options
 double expected_s(const CaseGroup& group) {
   if (group.unsupported) return 0.0;
   const auto targets = static_cast<double>(group.targets.size());
-  const double energy_s = group.energy.empty() ? 0.0 : expected_energy_s(energy_settings(group.energy));
+  const double energy_s =
+      group.energy.empty() ? 0.0 : expected_energy_s(energy_settings(group.energy), group.targets.size());
   const Overhead overhead = overhead_on(group.device);
   return overhead.per_group_s + group.warm_up_s +
-         targets * (group.sampling.budget_s + overhead.per_target_s + energy_s);
+         targets * (group.sampling.budget_s + overhead.per_target_s) + energy_s;
 }
 
 Json to_json(const CaseGroup& group) {

@@ -193,6 +193,24 @@ std::optional<double> Prober::ceiling(Resource resource, Dtype dtype, double sec
   return median(rates);
 }
 
+std::function<std::pair<int, double>()> Prober::load(double seconds) {
+  for (const auto& [resource, dtype] : {std::pair(Resource::compute, Dtype::bf16), std::pair(Resource::memory, Dtype::f32)}) {
+    const std::optional<Choice> choice = choose(resource, dtype, false);
+    if (!choice) continue;
+    const Dtype probed = probe_dtype(*choice->operation, resource, dtype);
+    const std::optional<Shape> shape = probe_shape(*choice->operation, resource, probed,
+                                                   first_amount(resource, device_.facts()), device_.facts());
+    if (!shape) continue;
+    auto probe = std::make_shared<Probe>(prepare_probe(*choice->kernel, resource,
+                                                       problem(*choice->operation, *shape, probed), device_, Pace{}));
+    probe->run();
+    device_.finish();
+    probe->repeats = std::clamp(static_cast<int>(seconds / device_.time_s([&] { probe->run(); })), 1, 1000);
+    return [this, probe] { return std::pair(probe->repeats, device_.time_s([&] { probe->run(); })); };
+  }
+  return {};
+}
+
 // A probe under its cap. The launch goes before the clocks it charges.
 struct Prober::Prepared {
   Pace pace;

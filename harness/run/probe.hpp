@@ -2,11 +2,13 @@
 // they are probes of it, with the system's own clock.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <tuple>
+#include <utility>
 
 #include "harness/caps/cap.hpp"
 #include "harness/base/error.hpp"
@@ -69,6 +71,10 @@ class Prober {
     const Kernel* kernel;
   };
   std::optional<Choice> choose(Resource resource, Dtype dtype, bool has_to_pace);
+
+  // A slice of about `seconds` of launches that draw power, back to back, for whoever needs a load and does not care
+  // which; tells how many and how long the device was busy. Empty where nothing here is probed.
+  std::function<std::pair<int, double>()> load(double seconds = 0.03);
 
  private:
   struct Prepared;

@@ -78,6 +78,10 @@ class Help(Folder):
         lines = run("doctor").stdout.splitlines()
         for subject in ("cpu", "cuda", "rapl", "openblas", "onednn"):
             self.assertEqual(sum(line.startswith(subject + " ") for line in lines), 1, subject)
+        probed = run("doctor", "--probe", "cpu")
+        self.assertIn("\ninstrument there is no power instrument to probe: no GPU; name a GPU", probed.stdout)
+        self.assertIsNone(json.loads(run("doctor", "--probe", "cpu", "--json").stdout)["instrument"])
+        self.assert_refused(run("doctor", "--probe", "gpu7"), "gpu7")
 
 
 class Fleet(Folder):

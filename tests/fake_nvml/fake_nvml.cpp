@@ -2,6 +2,8 @@
 //
 //   driver = 580.65.06            log = /tmp/calls         set and reset calls are appended there, one a line
 //   init_code = 9                 nvmlInit_v2 answers this
+//   clock = script                time stands still but for fake_nvml_pass and readings of the counter
+//   read_us = 2400                that each of those takes then
 //   [gpu]                         one section per GPU, in NVML's order
 //   bus = 00000000:3B:00.0        uuid = GPU-1             name = Fake H100
 //   power_w = 400                 or steps "0:80 2:400": seconds since nvmlInit, watts from then on
@@ -15,6 +17,7 @@
 //   ecc processes                 numbers
 //   memory_clocks = 2619 1593     supported ones, MHz
 //   sm_clocks = 1980 345 15       highest, lowest, step in MHz; sm_clocks@1593 = ... beside that clock of the memory
+//   field269_ns = 2500000000      74, 269, 270, 271: time spent slowed, and field269_share of the time from then on
 //   value_type = 1                in which fields of power answer (NVML's numbers 0 to 6)
 //   missing = energy field186     words that are answered with "not supported"
 //   unknown = field186            fields that this driver has never heard of
@@ -88,8 +91,16 @@ Section global;
 std::vector<Gpu> gpus;
 unsigned nvlink_mode = 0;
 std::chrono::steady_clock::time_point began;
+double passed_s = 0.0;  // on the script's clock
 
-double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(); }
+bool is_scripted() {
+  const auto found = global.find("clock");
+  return found != global.end() && found->second == "script";
+}
+
+double now_s() {
+  return is_scripted() ? passed_s : std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+}
 
 std::string trimmed(const std::string& text) {
   const auto from = text.find_first_not_of(" \t"), to = text.find_last_not_of(" \t\r");
@@ -203,7 +214,9 @@ int answer(const Gpu& gpu, Field& field) {
     case 74:
     case 269:
     case 270:
-    case 271: put(field, 3, gpu.number((word + "_ns").c_str(), 0.0)); return kSuccess;
+    case 271:
+      put(field, 3, gpu.number((word + "_ns").c_str(), 0.0) + gpu.number((word + "_share").c_str(), 0.0) * now_s() * 1e9);
+      return kSuccess;
     default: return kInvalidArgument;
   }
 }
@@ -283,6 +296,7 @@ int nvmlInit_v2() {
   if (users == 0) {
     read_script();
     began = std::chrono::steady_clock::now();
+    passed_s = 0.0;
   }
   if (global.contains("init_code")) return std::atoi(global["init_code"].c_str());
   ++users;
@@ -300,6 +314,16 @@ int nvmlShutdown() {
 void fake_nvml_draw(double w) {
   const std::lock_guard lock(mutex);
   gpus.at(0).power.push_back({now_s(), w});
+}
+
+// Not of NVML either: the script's clock.
+double fake_nvml_now() {
+  const std::lock_guard lock(mutex);
+  return now_s();
+}
+void fake_nvml_pass(double seconds) {
+  const std::lock_guard lock(mutex);
+  passed_s += seconds;
 }
 
 const char* nvmlErrorString(int code) {
@@ -362,6 +386,7 @@ int nvmlDeviceGetTotalEnergyConsumption(void* handle, unsigned long long* millij
   int code;
   if (const Gpu* gpu = gpu_of(handle, "energy", code))
     *millijoule = static_cast<unsigned long long>(counter_j(*gpu) * 1e3);
+  if (global.contains("read_us")) passed_s += std::strtod(global["read_us"].c_str(), nullptr) * 1e-6;
   return code;
 }
 

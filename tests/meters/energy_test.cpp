@@ -14,6 +14,13 @@ EnergySettings without_idle(const char* name = "standard") {
   return settings;
 }
 
+// All windows cut from one load.
+EnergySettings one_load(const char* name = "standard") {
+  EnergySettings settings = without_idle(name);
+  settings.rest_s = 0.0;
+  return settings;
+}
+
 EnergyMeasurement measured(Board& board, const EnergySettings& settings, const InstrumentFacts& facts = {.tick_s = 0.1}) {
   return measure_energy(board, facts, settings, board.load(), &board);
 }
@@ -43,7 +50,7 @@ TEST(energy, the_trace_has_the_load_from_its_beginning_and_the_windows_it_was_cu
   board.idle_w = 100.0;
   board.power_lag_s = 0.2;
   board.noise = 0.01;  // every reading is another
-  const EnergyMeasurement energy = measured(board, without_idle());
+  const EnergyMeasurement energy = measured(board, one_load());
   ASSERT_TRUE(energy.trace);
   const RecordedTrace& trace = *energy.trace;
   EXPECT_LE(trace.points.size(), kMostTracePoints);
@@ -55,9 +62,9 @@ TEST(energy, the_trace_has_the_load_from_its_beginning_and_the_windows_it_was_cu
   for (const Interval& window : trace.windows_s) EXPECT_NEAR(window.high - window.low, 5.0, 0.11);
   EXPECT_GT(trace.points.back().t_s, trace.windows_s[4].low);
   board.noise = 0.0;
-  EXPECT_GT(measured(board, without_idle()).trace->points.back().t_s, 20.0) << "a level that stays is seen to the end";
+  EXPECT_GT(measured(board, one_load()).trace->points.back().t_s, 20.0) << "a level that stays is seen to the end";
   board.has_power = false;
-  EXPECT_FALSE(measured(board, without_idle()).trace) << "a counter alone shows no power over time";
+  EXPECT_FALSE(measured(board, one_load()).trace) << "a counter alone shows no power over time";
 }
 
 TEST(energy, other_ticks_and_lags_come_back_too) {
@@ -66,7 +73,7 @@ TEST(energy, other_ticks_and_lags_come_back_too) {
       Board board(0.021);
       board.tick_s = tick_s;
       board.lag_s = lag_s;
-      const EnergyMeasurement energy = measured(board, without_idle("quick"), {.tick_s = tick_s});
+      const EnergyMeasurement energy = measured(board, one_load("quick"), {.tick_s = tick_s});
       ASSERT_EQ(energy.refusal, "") << tick_s;
       EXPECT_NEAR(*energy.power_w, 400.0, 0.8) << "tick " << tick_s << " lag " << lag_s;
     }
@@ -76,7 +83,7 @@ TEST(energy, windows_cut_at_ticks_beat_windows_with_free_edges) {
   double aligned = 0.0, free = 0.0;
   for (int i = 0; i < 25; ++i) {
     Board board(0.0041 * i);
-    const EnergyMeasurement energy = measured(board, without_idle("quick"));
+    const EnergyMeasurement energy = measured(board, one_load("quick"));
     aligned += std::pow(*energy.power_w / 400.0 - 1.0, 2);
     // The same board, read at two moments that know nothing of its ticks.
     Board other(0.0041 * i);
@@ -100,7 +107,7 @@ TEST(energy, the_bound_of_the_alignment_holds) {
   for (const double poll_s : {0.001, 0.005, 0.02, 0.04}) {
     Board board(0.017);
     board.poll_s = poll_s;
-    const EnergyMeasurement energy = measured(board, without_idle("quick"));
+    const EnergyMeasurement energy = measured(board, one_load("quick"));
     ASSERT_EQ(energy.refusal, "");
     for (const EnergyTrial& trial : energy.trials) {
       EXPECT_LE(std::abs(trial.power_w / 400.0 - 1.0), trial.alignment + 1e-9) << poll_s;
@@ -118,13 +125,14 @@ TEST(energy, idle_is_reported_and_never_taken_off_the_headline) {
   EXPECT_NEAR(*energy.idle_after_w, 100.0, 0.2);
   EXPECT_NEAR(*energy.net_j_per_launch, 0.3, 0.0008);  // 0.4 J - 100 W * 1 ms
   EXPECT_NEAR(*energy.static_share, 0.25, 0.001);
-  EXPECT_EQ(energy.temperature_before_c, 40.0);
-  EXPECT_EQ(energy.temperature_after_c, 60.0);
+  EXPECT_EQ(energy.before.at("temperature_c"), 40.0);
+  EXPECT_EQ(energy.after.at("temperature_c"), 60.0);
+  EXPECT_EQ(energy.after.at("sm_clock_hz"), 1.7e9);
 }
 
 TEST(energy, idle_that_was_not_measured_is_absent_unless_known) {
   Board board;
-  EnergySettings settings = without_idle();
+  EnergySettings settings = one_load();
   const EnergyMeasurement unknown = measured(board, settings);
   EXPECT_FALSE(unknown.idle_w.has_value());
   EXPECT_FALSE(unknown.net_j_per_launch.has_value());
@@ -136,7 +144,7 @@ TEST(energy, idle_that_was_not_measured_is_absent_unless_known) {
 TEST(energy, a_gain_error_stays_within_the_systematic_bound_and_out_of_the_random_one) {
   Board board;
   board.gain = 1.045;
-  const EnergyMeasurement energy = measured(board, without_idle());
+  const EnergyMeasurement energy = measured(board, one_load());
   EXPECT_NEAR(*energy.power_w, 418.0, 0.9);
   EXPECT_LT(*energy.random_error, 0.002);
   EXPECT_GT(energy.systematic->total(), 0.045);
@@ -148,18 +156,18 @@ TEST(energy, a_gain_error_stays_within_the_systematic_bound_and_out_of_the_rando
 TEST(energy, a_counter_that_disagrees_with_power_is_suspect_and_not_averaged) {
   Board board;
   board.counter_gain = 1.1;
-  const EnergyMeasurement energy = measured(board, without_idle());
+  const EnergyMeasurement energy = measured(board, one_load());
   EXPECT_TRUE(has_flag(energy, "suspect"));
   EXPECT_NEAR(*energy.agreement, 0.1 / 1.1, 0.001);
   EXPECT_NEAR(*energy.gross_j_per_launch, 0.44, 0.001);
   board.counter_gain = 1.04;
-  EXPECT_FALSE(has_flag(measured(board, without_idle()), "suspect"));
+  EXPECT_FALSE(has_flag(measured(board, one_load()), "suspect"));
 }
 
 TEST(energy, without_instant_power_there_is_no_second_opinion) {
   Board board;
   board.has_power = false;
-  const EnergyMeasurement energy = measured(board, without_idle());
+  const EnergyMeasurement energy = measured(board, one_load());
   EXPECT_FALSE(energy.agreement.has_value());
   EXPECT_TRUE(has_flag(energy, "no_second_opinion"));
   EXPECT_TRUE(energy.gross_j_per_launch.has_value());
@@ -168,11 +176,11 @@ TEST(energy, without_instant_power_there_is_no_second_opinion) {
 TEST(energy, without_a_counter_and_instant_power_there_is_a_reason_and_no_number) {
   Board board;
   board.has_counter = board.has_power = false;
-  const EnergyMeasurement energy = measured(board, without_idle("quick"));
+  const EnergyMeasurement energy = measured(board, one_load("quick"));
   EXPECT_FALSE(energy.gross_j_per_launch.has_value());
   EXPECT_FALSE(energy.random_error.has_value());
   EXPECT_FALSE(energy.systematic.has_value());
-  EXPECT_NE(energy.refusal.find("0 of 3 windows"), std::string::npos) << energy.refusal;
+  EXPECT_NE(energy.refusal.find("0 of 5 windows"), std::string::npos) << energy.refusal;
 }
 
 const InstrumentFacts kCounterless{.power_lag_s = 0.05, .power_refresh_s = 0.1};
@@ -181,7 +189,7 @@ TEST(energy, without_a_counter_instant_power_is_integrated_and_flagged) {
   for (const double phase_s : {0.0, 0.013, 0.037, 0.071, 0.099})
     for (const char* profile : {"quick", "standard"}) {
       Counterless board(0.01, phase_s);
-      const EnergyMeasurement energy = measured(board, without_idle(profile), kCounterless);
+      const EnergyMeasurement energy = measured(board, one_load(profile), kCounterless);
       ASSERT_EQ(energy.refusal, "") << profile << phase_s;
       EXPECT_NEAR(*energy.power_w, 400.0, 2.0) << profile << phase_s;
       EXPECT_NEAR(*energy.gross_j_per_launch, 0.4, 0.002) << profile << phase_s;  // 1 ms each
@@ -198,19 +206,19 @@ TEST(energy, a_counter_that_stands_still_is_as_good_as_none) {
   Counterless board;
   board.has_counter = true;
   board.tick_s = 1e9;
-  const EnergyMeasurement energy = measured(board, without_idle(), kCounterless);
+  const EnergyMeasurement energy = measured(board, one_load(), kCounterless);
   ASSERT_EQ(energy.refusal, "");
   EXPECT_NEAR(*energy.power_w, 400.0, 2.0);
   EXPECT_TRUE(has_flag(energy, "no_counter"));
   board.tick_s = 0.1;
-  EXPECT_FALSE(has_flag(measured(board, without_idle()), "no_counter"));
+  EXPECT_FALSE(has_flag(measured(board, one_load()), "no_counter"));
 }
 
 TEST(energy, scatter_and_gain_of_instant_power_widen_the_error_bars) {
   Counterless calm(0.01), wild(0.05);
   wild.gain = 1.04;
-  const EnergyMeasurement narrow = measured(calm, without_idle("quick"), kCounterless);
-  const EnergyMeasurement wide = measured(wild, without_idle("quick"), kCounterless);
+  const EnergyMeasurement narrow = measured(calm, one_load("quick"), kCounterless);
+  const EnergyMeasurement wide = measured(wild, one_load("quick"), kCounterless);
   // 20 readings in 2 s: t(0.975, 19) = 2.093, so 2.093 * 1 % / sqrt(20) = 0.47 % and five times that.
   EXPECT_NEAR(narrow.systematic->sampling, 0.0047, 0.002);
   EXPECT_NEAR(wide.systematic->sampling, 0.0234, 0.01);
@@ -225,7 +233,7 @@ TEST(energy, power_that_drifts_between_the_edges_widens_the_lag_without_a_counte
   Counterless board(0.0);
   board.drift_w_per_s = 10.0;
   board.power_lag_s = 0.05;
-  const EnergyMeasurement energy = measured(board, without_idle(), kCounterless);
+  const EnergyMeasurement energy = measured(board, one_load(), kCounterless);
   ASSERT_EQ(energy.refusal, "");
   // Fifths of 5 s are 4 s apart: 40 W * (0.05 + 0.1) s of the first window's 5 * (400 + 10 * 4) J.
   EXPECT_NEAR(energy.systematic->lag, 40.0 * 0.15 / 2200.0, 3e-4);
@@ -236,20 +244,37 @@ TEST(energy, power_that_drifts_between_the_edges_widens_the_lag_without_a_counte
 TEST(energy, instant_power_that_hardly_moves_is_refused) {
   Counterless slow;
   slow.refresh_s = 0.25;  // 8 readings in 2 s
-  const EnergyMeasurement energy = measured(slow, without_idle("quick"), kCounterless);
+  const EnergyMeasurement energy = measured(slow, one_load("quick"), kCounterless);
   EXPECT_FALSE(energy.gross_j_per_launch.has_value());
-  EXPECT_NE(energy.refusal.find("moved 8 times in a window of 2.0 s where 10 is the least; use longer windows"),
-            std::string::npos) << energy.refusal;
-  EXPECT_EQ(measured(slow, without_idle(), kCounterless).refusal, "");
-  Counterless stuck;
-  stuck.refresh_s = 1e9;
-  EXPECT_NE(measured(stuck, without_idle(), kCounterless).refusal.find("moved 0 times"), std::string::npos);
+  EXPECT_NE(energy.refusal.find("moved 8 times in a window of 2.0 s where 10 is the least"), std::string::npos)
+      << energy.refusal;
+  EXPECT_EQ(measured(slow, one_load(), kCounterless).refusal, "");
+  Counterless stuck;  // the same reading with the same stamp, from within the lead-in on
+  stuck.stuck_from_s = 1.0;
+  const EnergyMeasurement none = measured(stuck, one_load(), kCounterless);
+  EXPECT_NE(none.refusal.find("moved 0 times"), std::string::npos);
+  EXPECT_FALSE(none.gross_j_per_launch.has_value());
+}
+
+TEST(energy, a_constant_reading_without_a_counter_is_integrated_over_time_and_flagged) {
+  for (const double phase_s : {0.0, 0.013, 0.071}) {
+    Counterless board(0.0, phase_s);
+    const EnergyMeasurement energy = measured(board, one_load("quick"), kCounterless);
+    ASSERT_EQ(energy.refusal, "") << phase_s;
+    EXPECT_NEAR(*energy.power_w, 400.0, 0.8) << phase_s;
+    EXPECT_NEAR(*energy.gross_j_per_launch, 0.4, 0.0008) << phase_s;
+    EXPECT_TRUE(has_flag(energy, "constant_power"));
+    EXPECT_TRUE(has_flag(energy, "no_counter"));
+    EXPECT_LT(energy.systematic->without_gain(), 0.002);
+  }
+  Counterless lively;
+  EXPECT_FALSE(has_flag(measured(lively, one_load("quick"), kCounterless), "constant_power"));
 }
 
 TEST(energy, instant_power_that_is_off_its_own_average_is_suspect) {
   Counterless board;
   board.average_gain = 1.1;
-  const EnergyMeasurement energy = measured(board, without_idle("quick"), kCounterless);
+  const EnergyMeasurement energy = measured(board, one_load("quick"), kCounterless);
   EXPECT_TRUE(has_flag(energy, "suspect"));
   EXPECT_TRUE(has_flag(energy, "no_second_opinion"));
   EXPECT_FALSE(energy.agreement.has_value());
@@ -262,34 +287,130 @@ TEST(energy, idle_power_without_a_counter_is_averaged_instant_power) {
   EXPECT_NEAR(*energy.idle_before_w, 100.0, 2.0);  // 10 readings of 1 %
   EXPECT_NEAR(*energy.idle_after_w, 100.0, 2.0);
   EXPECT_NEAR(*energy.net_j_per_launch, 0.3, 0.004);
-  board.refresh_s = 1e9;
-  EXPECT_FALSE(measure_idle_w(board, 1.0, &board).has_value());
+  Counterless flat(0.0);
+  EXPECT_NEAR(*measure_idle_w(flat, 1.0, &flat), 100.0, 0.2);
+  flat.stuck_from_s = flat.now_s() + 0.2;
+  EXPECT_FALSE(measure_idle_w(flat, 1.0, &flat).has_value());
 }
 
 TEST(energy, no_time_is_spent_waiting_for_ticks_that_the_probe_did_not_see) {
   Counterless board(0.01, 0.0);
-  (void)measured(board, without_idle("quick"), kCounterless);
-  EXPECT_LT(board.now_s(), 1.5 + 3 * 2.0 + 0.3 + 0.2);  // lead-in, windows, lead-out, slices of load
+  (void)measured(board, one_load("quick"), kCounterless);
+  EXPECT_LT(board.now_s(), 1.5 + 5 * 2.0 + 0.3 + 0.2);  // lead-in, windows, lead-out, slices of load
 }
 
 TEST(energy, a_board_that_is_not_kept_busy_is_refused) {
   Board board;
   board.duty = 0.97;
-  const EnergyMeasurement energy = measured(board, without_idle());
+  const EnergyMeasurement energy = measured(board, one_load());
   EXPECT_NEAR(*energy.duty, 0.97, 0.001);
   EXPECT_FALSE(energy.gross_j_per_launch.has_value());
   EXPECT_NE(energy.refusal.find("97.0 %"), std::string::npos) << energy.refusal;
   board.duty = 0.985;
-  EXPECT_EQ(measured(board, without_idle()).refusal, "");
+  EXPECT_EQ(measured(board, one_load()).refusal, "");
 }
 
-TEST(energy, quick_windows_are_short_and_flagged) {
+TEST(energy, what_a_profile_leaves_out_of_a_full_measurement_is_flagged) {
   Board board;
-  const EnergyMeasurement energy = measured(board, without_idle("quick"));
-  EXPECT_TRUE(has_flag(energy, "low_confidence"));
+  const EnergyMeasurement energy = measured(board, energy_settings("quick"));
+  EXPECT_EQ(energy.flags, (std::vector<std::string>{"low_confidence", "short_idle", "no_rest"}));
   EXPECT_NEAR(energy.window_s, 2.0, 0.11);
-  EXPECT_EQ(energy.trials.size(), 3U);
-  EXPECT_FALSE(has_flag(measured(board, without_idle()), "low_confidence"));
+  EXPECT_EQ(energy.trials.size(), 5U);
+  for (const char* profile : {"standard", "publish"}) {
+    EXPECT_TRUE(measured(board, energy_settings(profile)).flags.empty()) << profile;
+    EXPECT_GE(energy_settings(profile).idle_s, 10.0);
+    EXPECT_GE(energy_settings(profile).rest_s, 5.0);
+    EXPECT_GE(energy_settings(profile).trials, 5);
+  }
+  EnergySettings few = without_idle();
+  few.trials = 4;
+  EXPECT_EQ(measured(board, few).flags, (std::vector<std::string>{"few_trials"}));
+}
+
+TEST(energy, expected_times_are_those_a_measurement_takes) {
+  const InstrumentFacts facts{.tick_s = 0.1, .counter_lag_s = 0.1};
+  for (const char* profile : {"quick", "standard", "publish"})
+    for (const std::size_t count : {1, 3}) {
+      Board board;
+      const std::vector<KeepBusy> loads(count, board.load());
+      const double began_s = board.now_s();
+      measure_energies(board, facts, energy_settings(profile), loads, &board);
+      // Up to 4 ticks of slack in each load, and a fifth of the idle time between load and idle.
+      const double expected_s = expected_energy_s(energy_settings(profile), count);
+      EXPECT_NEAR((board.now_s() - began_s) / expected_s, 1.0, 0.15) << profile << count;
+    }
+}
+
+TEST(energy, slowing_in_the_loads_is_kept_and_heat_is_flagged) {
+  Board cool;
+  cool.load()();
+  cool.sleep_s(1.0);  // slowed before the measurement: not of it
+  const EnergyMeasurement fine = measured(cool, without_idle());
+  EXPECT_EQ(fine.slowed_s.at("sw_thermal"), 0.0);
+  EXPECT_NEAR(*fine.slowed_s.at("power_cap"), 5 * (1.5 + 5.0 + 0.7), 0.5);  // loads with slack, rests left out
+  EXPECT_FALSE(has_flag(fine, "slowed_by_heat"));
+  Board hot;
+  hot.heat = 0.01;
+  EXPECT_TRUE(has_flag(measured(hot, without_idle()), "slowed_by_heat"));
+}
+
+// Each trial has its own load; which of them ran is what the launches per slice tell.
+TEST(energy, several_loads_take_their_trials_in_turn_and_back) {
+  Board board;
+  std::string order;
+  const auto named = [&](char name, double launch_s) -> KeepBusy {
+    return [&board, &order, name, load = board.load(launch_s)] {
+      if (!board.is_loaded || order.empty() || order.back() != name) order += name;
+      return load();
+    };
+  };
+  const std::vector<KeepBusy> loads = {named('a', 1e-3), named('b', 2e-3), named('c', 5e-3)};
+  EnergySettings settings = without_idle();
+  settings.trials = 3;
+  board.drift_w_per_s = 1.0;
+  const std::vector<EnergyMeasurement> all = measure_energies(board, {.tick_s = 0.1}, settings, loads, &board);
+  EXPECT_EQ(order, "abccbaabc");
+  ASSERT_EQ(all.size(), 3U);
+  for (const EnergyMeasurement& one : all) EXPECT_EQ(one.trials.size(), 3U) << one.refusal;
+  // Two rounds there and back: drift cancels in the ratio of 1 ms and 2 ms.
+  settings.trials = 4;
+  const std::vector<EnergyMeasurement> even = measure_energies(board, {.tick_s = 0.1}, settings, loads, &board);
+  EXPECT_NEAR(*even[1].gross_j_per_launch / *even[0].gross_j_per_launch, 2.0, 0.004);
+  EXPECT_NEAR(*even[2].gross_j_per_launch / *even[0].gross_j_per_launch, 5.0, 0.01);
+}
+
+TEST(energy, several_loads_share_the_idle_power_before_and_after_and_one_bad_one_is_refused_alone) {
+  Board board;
+  const KeepBusy lazy = [&board, load = board.load()] {
+    LoadStep step = load();
+    step.busy_s *= 0.9;
+    return step;
+  };
+  const std::vector<KeepBusy> loads = {board.load(), lazy};
+  const std::vector<EnergyMeasurement> all =
+      measure_energies(board, {.tick_s = 0.1}, energy_settings("standard"), loads, &board);
+  EXPECT_EQ(all[0].refusal, "");
+  EXPECT_NE(all[1].refusal.find("90.0 %"), std::string::npos) << all[1].refusal;
+  EXPECT_NEAR(*all[0].idle_w, 100.0, 0.2);
+  EXPECT_EQ(all[0].idle_before_w, all[1].idle_before_w);
+  EXPECT_EQ(std::count(board.slept_s.begin(), board.slept_s.end(), 10.0), 2) << "once before and once after";
+  EXPECT_EQ(std::count(board.slept_s.begin(), board.slept_s.end(), 5.0), 9) << "a rest between each two of ten loads";
+}
+
+TEST(energy, long_launches_begin_at_other_phases_of_the_readings) {
+  Board board;
+  const KeepBusy long_launches = board.load(0.03);  // more than a quarter of a tick
+  const EnergyMeasurement energy =
+      measure_energy(board, {.tick_s = 0.1}, one_load("quick"), long_launches, &board);
+  EXPECT_EQ(energy.trials.size(), 5U);
+  ASSERT_EQ(board.slept_s.size(), 4U) << "each window has a load of its own";
+  for (int i = 0; i < 4; ++i) EXPECT_DOUBLE_EQ(board.slept_s[static_cast<std::size_t>(i)], launch_phase_s(i + 1, 0.1));
+  EXPECT_DOUBLE_EQ(launch_phase_s(0, 0.1), 0.0);
+  EXPECT_NEAR(launch_phase_s(1, 0.1), 0.0618, 1e-4);
+  EXPECT_NEAR(launch_phase_s(2, 0.1), 0.0236, 1e-4);
+  Board other;
+  measure_energy(other, {.tick_s = 0.1}, one_load("quick"), other.load(), &other);
+  EXPECT_TRUE(other.slept_s.empty());
 }
 
 TEST(energy, windows_grow_with_the_tick_and_with_long_launches) {
@@ -306,7 +427,7 @@ TEST(energy, windows_grow_with_the_tick_and_with_long_launches) {
 TEST(energy, the_random_error_is_the_t_interval_over_trials) {
   Board board;
   board.drift_w_per_s = 1.0;  // five windows of 5 s: 5.1 W apart
-  const EnergyMeasurement energy = measured(board, without_idle());
+  const EnergyMeasurement energy = measured(board, one_load());
   double mean_j = 0.0, squares = 0.0;
   const auto joule = [](const EnergyTrial& trial) { return trial.power_w * trial.window_s / trial.launches; };
   for (const EnergyTrial& trial : energy.trials) mean_j += joule(trial) / 5.0;
@@ -314,7 +435,7 @@ TEST(energy, the_random_error_is_the_t_interval_over_trials) {
   // t(0.975, 4) = 2.776; s of 0, 1, 2, 3, 4 steps is 1.5811 steps, here of 5.1 W on 415 W.
   EXPECT_NEAR(*energy.random_error, 2.776445 * std::sqrt(squares / 4.0) / std::sqrt(5.0) / mean_j, 1e-8);
   EXPECT_NEAR(*energy.random_error, 2.776 * 1.5811 * 5.1 / std::sqrt(5.0) / 415.0, 3e-4);
-  EnergySettings one = without_idle();
+  EnergySettings one = one_load();
   one.trials = 1;
   EXPECT_FALSE(measured(board, one).random_error.has_value());
 }
@@ -323,8 +444,8 @@ TEST(energy, drifting_power_widens_the_bound_of_the_lag) {
   Board steady, drifting;
   drifting.drift_w_per_s = 10.0;
   const InstrumentFacts facts{.tick_s = 0.1, .counter_lag_s = 0.1};
-  const EnergyMeasurement flat = measured(steady, without_idle(), facts);
-  const EnergyMeasurement steep = measured(drifting, without_idle(), facts);
+  const EnergyMeasurement flat = measured(steady, one_load(), facts);
+  const EnergyMeasurement steep = measured(drifting, one_load(), facts);
   EXPECT_LT(flat.systematic->lag, 3e-4);
   // About 45 W over the window's middle nine tenths * 0.1 s of lag, of 2200 J in the first window.
   EXPECT_NEAR(steep.systematic->lag, 45.0 * 0.1 / 2200.0, 6e-4);
@@ -332,7 +453,7 @@ TEST(energy, drifting_power_widens_the_bound_of_the_lag) {
 
 TEST(energy, trials_with_rests_load_anew_each_time) {
   Board board;
-  EnergySettings settings = without_idle();
+  EnergySettings settings = one_load();
   settings.trials = 2;
   settings.rest_s = 5.0;
   const EnergyMeasurement energy = measured(board, settings);
@@ -344,13 +465,13 @@ TEST(energy, trials_with_rests_load_anew_each_time) {
 
 TEST(energy, the_memorys_share_is_a_label_of_its_own) {
   Board board;
-  EXPECT_NEAR(*measured(board, without_idle()).memory_power_w, 60.0, 1e-6);
+  EXPECT_NEAR(*measured(board, one_load()).memory_power_w, 60.0, 1e-6);
 }
 
 TEST(energy, polling_ends_when_the_load_throws) {
   Board board;
   const KeepBusy bad = []() -> LoadStep { throw Error(Fault::device, "kernel fault", "see the log"); };
-  EXPECT_THROW(measure_energy(board, {}, without_idle(), bad, &board), Error);
+  EXPECT_THROW(measure_energy(board, {}, one_load(), bad, &board), Error);
   EXPECT_FALSE(board.is_polled());
 }
 
@@ -358,7 +479,7 @@ TEST(energy, a_reading_that_fails_is_an_error_with_its_cause) {
   Board board;
   board.fails_at_s = 3.0;
   try {
-    (void)measured(board, without_idle());
+    (void)measured(board, one_load());
     FAIL() << "nothing was thrown";
   } catch (const Error& error) {
     EXPECT_EQ(error.fault(), Fault::io);

@@ -35,9 +35,10 @@ TEST(instrument, what_the_probe_cannot_see_is_null) {
   Board board;
   board.has_counter = false;
   board.has_power = false;
-  const Json json = to_json(probe_instrument(board, board.load(), {}, &board));
-  EXPECT_EQ(json.size(), 9U);
-  for (const auto& [key, value] : json.items()) EXPECT_TRUE(value.is_null()) << key;
+  const InstrumentFacts nothing = probe_instrument(board, board.load(), {}, &board);
+  EXPECT_EQ(readings_of(nothing).size(), 9U);
+  for (const auto& [key, value] : readings_of(nothing)) EXPECT_FALSE(value.has_value()) << key;
+  EXPECT_EQ(text_of(nothing), "no energy counter\nno instant power");
   Board flat;  // no step in power, so no lag to see
   flat.load_w = flat.idle_w;
   const InstrumentFacts facts = probe_instrument(flat, flat.load(), {}, &flat);
@@ -48,10 +49,24 @@ TEST(instrument, what_the_probe_cannot_see_is_null) {
 
 TEST(instrument, the_probe_ends_without_ticks_and_tells_the_refresh_of_power) {
   Counterless board;
-  const Json json = to_json(probe_instrument(board, board.load(), {}, &board));
+  const Readings facts = readings_of(probe_instrument(board, board.load(), {}, &board));
   EXPECT_LT(board.now_s(), 3.7);  // 1 s idle, 2.5 s of load
-  for (const char* key : {"tick_s", "step_j", "counter_lag_s", "counter_read_p50_s"}) EXPECT_TRUE(json[key].is_null());
-  EXPECT_NEAR(json["power_refresh_s"].get<double>(), 0.1, 0.006);
+  for (const char* key : {"tick_s", "step_j", "counter_lag_s", "counter_read_p50_s"}) EXPECT_FALSE(facts.at(key)) << key;
+  EXPECT_NEAR(*facts.at("power_refresh_s"), 0.1, 0.006);
+}
+
+TEST(instrument, what_was_found_is_told_in_a_line_for_each_reading) {
+  EXPECT_EQ(text_of({.tick_s = 0.1,
+                     .step_j = 39.94,
+                     .counter_lag_s = 0.1049,
+                     .power_lag_s = std::nullopt,
+                     .power_refresh_s = 0.02,
+                     .counter_read_p50_s = 0.0024,
+                     .counter_read_p99_s = 0.0066,
+                     .power_read_p50_s = 1.7e-4,
+                     .power_read_p99_s = 2e-4}),
+            "energy counter: tick 100 ms of 39.9 J at least, lag 105 ms, a reading takes 2.4 ms (p99 6.6 ms)\n"
+            "instant power: refresh 20 ms, lag not seen, a reading takes 0.17 ms (p99 0.2 ms)");
 }
 
 TEST(instrument, a_window_of_power_knows_its_mean_scatter_and_drift) {
@@ -65,7 +80,11 @@ TEST(instrument, a_window_of_power_knows_its_mean_scatter_and_drift) {
   EXPECT_NEAR(window.sampling, 3.18245 * 8.16497 / 2.0 / *window.w, 1e-5);
   EXPECT_DOUBLE_EQ(window.drift_w, 10.0);  // 120 - 110
   EXPECT_FALSE(power_window(points, 0.5, 5.5, 0.5).w.has_value());   // not bracketed
-  EXPECT_FALSE(power_window(points, 0.1, 0.8, 0.5).w.has_value());   // nothing was seen to change
+  EXPECT_FALSE(window.is_flat);
+  const PowerWindow constant = power_window(points, 0.1, 0.8, 0.5);  // nothing was seen to change
+  EXPECT_TRUE(constant.is_flat);
+  EXPECT_EQ(constant.points, 0U);
+  EXPECT_DOUBLE_EQ(*constant.w, 100.0);
 }
 
 TEST(instrument, power_is_integrated_by_trapezoids_with_interpolated_edges) {

@@ -13,6 +13,7 @@
 #include "harness/meters/meter.hpp"
 #include "harness/meters/nvml_instrument.hpp"
 #include "tests/fake_nvml/script.hpp"
+#include "tests/meters/scripted_nvml.hpp"
 
 namespace chokepoint {
 namespace {
@@ -161,11 +162,24 @@ TEST(nvml, conditions_that_do_not_hold_come_with_their_remedy) {
     EXPECT_EQ(condition.holds, condition.name == "energy_counter" ? std::optional(true) : std::nullopt) << condition.name;
 }
 
+TEST(nvml, labels_and_conditions_that_cannot_be_read_are_absent_and_no_error) {
+  const FakeNvmlScript script("clock = script\n[gpu]\nlost_after_s = 1\n");
+  ScriptedNvml board(Nvml::open()->by_index(0));
+  board.sleep_s(2.0);
+  for (const Readings& readings : {board.state(), board.slowed_s()}) {
+    EXPECT_GE(readings.size(), 3U);
+    for (const auto& [name, value] : readings) EXPECT_FALSE(value.has_value()) << name;
+  }
+  for (const EnergyCondition& condition : energy_conditions(Nvml::open()->by_index(0)))
+    EXPECT_EQ(condition.holds, std::nullopt) << condition.name;
+  EXPECT_THROW(board.energy_j(), Error);
+}
+
 TEST(nvml, conditions_go_into_json_with_what_is_unknown_as_null) {
   const FakeNvmlScript script("[gpu]\nprocesses = 2\nmissing = mig\n");
-  EXPECT_EQ(to_json(energy_conditions(Nvml::open()->by_index(0))).dump(),
-            R"({"mig_off":null,"persistence_on":true,"alone":false,"power_limit_default":true,)"
-            R"("no_thermal_slowdown":true,"energy_counter":true})");
+  EXPECT_EQ(answers_json(by_name(energy_conditions(Nvml::open()->by_index(0)))).dump(),
+            R"({"alone":false,"energy_counter":true,"mig_off":null,"no_thermal_slowdown":true,"persistence_on":true,)"
+            R"("power_limit_default":true})");
 }
 
 TEST(nvml, doctor_has_a_line_with_and_without_the_library) {
@@ -189,6 +203,78 @@ TEST(nvml, doctor_has_a_line_with_and_without_the_library) {
   ::unsetenv("CHOKEPOINT_NVML");
 }
 
+EnergyMeasurement through_nvml(ScriptedNvml& board, const char* profile) {
+  const InstrumentFacts facts = probe_instrument(board, board.load(), {}, &board);
+  return measure_energy(board, facts, energy_settings(profile), board.load(), &board);
+}
+
+constexpr const char* kBoardOfToday =
+    "clock = script\nread_us = 2400\n[gpu]\npower_w = 400\ntick_ms = 100\nlag_ms = 100\nrefresh_ms = 100\n";
+
+// What boards of the H100 class do: a counter that moves every 100 ms, tells what was 100 ms ago and takes 2.4 ms to read.
+TEST(nvml, constant_400_w_come_back_within_a_fifth_of_a_percent_through_the_shared_object) {
+  const FakeNvmlScript script(kBoardOfToday);
+  for (const char* profile : {"quick", "standard", "publish"})
+    for (const double phase_s : {0.0, 0.013, 0.037, 0.071, 0.099}) {
+      ScriptedNvml board(Nvml::open()->by_index(0));
+      board.sleep_s(1.0 + phase_s);
+      const EnergyMeasurement energy = through_nvml(board, profile);
+      ASSERT_EQ(energy.refusal, "") << profile;
+      EXPECT_NEAR(*energy.power_w, 400.0, 0.8) << profile << phase_s;
+      EXPECT_NEAR(*energy.gross_j_per_launch, 0.4, 0.0008) << profile << phase_s;
+      for (const EnergyTrial& trial : energy.trials) EXPECT_TRUE(trial.by_counter);
+      EXPECT_NEAR(*energy.idle_w, 400.0, profile == std::string("quick") ? 2.0 : 0.8) << profile << phase_s;
+      EXPECT_NEAR(*energy.instrument.tick_s, 0.1, 0.002);
+      EXPECT_NEAR(*energy.instrument.counter_read_p50_s, 0.0024, 1e-6);
+      EXPECT_LT(*energy.agreement, 0.002);
+    }
+}
+
+TEST(nvml, a_step_from_idle_shows_the_lag_and_leaves_the_joules_right_through_the_shared_object) {
+  for (const double lag_ms : {0.0, 100.0, 250.0}) {
+    const FakeNvmlScript script(std::string(kBoardOfToday) + "lag_ms = " + std::to_string(lag_ms) +
+                                "\npower_lag_ms = 50\nnoise = 0.01\nfield74_share = 0.25\nfield269_ns = 7e9\n");
+    ScriptedNvml board(Nvml::open()->by_index(0));
+    board.idle_w = 100.0;
+    board.sleep_s(1.0);
+    const EnergyMeasurement energy = through_nvml(board, "standard");
+    ASSERT_EQ(energy.refusal, "");
+    EXPECT_NEAR(*energy.power_w, 400.0, 0.8) << lag_ms;
+    EXPECT_NEAR(*energy.idle_w, 100.0, 0.8) << lag_ms;
+    EXPECT_NEAR(*energy.instrument.counter_lag_s, 1e-3 * lag_ms, 0.02);
+    EXPECT_NEAR(*energy.instrument.power_refresh_s, 0.1, 0.01);
+    // A quarter of five loads of 1.5 s, a window of 5 s, up to 4 ticks and 0.3 s each.
+    EXPECT_NEAR(*energy.slowed_s.at("power_cap"), 0.25 * 5.0 * 7.2, 0.3);
+    EXPECT_EQ(energy.slowed_s.at("sw_thermal"), 0.0) << "what was before the load is not of the load";
+    EXPECT_EQ(energy.before.at("temperature_c"), 45.0);
+    EXPECT_EQ(energy.after.at("sm_clock_hz"), 1980e6);
+    EXPECT_TRUE(energy.flags.empty());
+  }
+}
+
+TEST(nvml, constant_400_w_without_a_counter_are_integrated_over_time_and_flagged) {
+  const FakeNvmlScript script(std::string(kBoardOfToday) + "missing = energy field83 field191\n");
+  ScriptedNvml board(Nvml::open()->by_index(0));
+  const EnergyMeasurement energy = through_nvml(board, "quick");
+  ASSERT_EQ(energy.refusal, "");
+  EXPECT_NEAR(*energy.power_w, 400.0, 0.8);
+  EXPECT_NEAR(*energy.gross_j_per_launch, 0.4, 0.0008);
+  EXPECT_NEAR(*energy.idle_w, 400.0, 0.8);
+  EXPECT_EQ(std::count(energy.flags.begin(), energy.flags.end(), "no_counter"), 1);
+  EXPECT_EQ(std::count(energy.flags.begin(), energy.flags.end(), "constant_power"), 1);
+  EXPECT_EQ(std::count(energy.flags.begin(), energy.flags.end(), "no_second_opinion"), 1);
+}
+
+TEST(nvml, a_gain_within_the_sensors_bound_stays_within_the_error_bar_through_the_shared_object) {
+  const FakeNvmlScript script(std::string(kBoardOfToday) + "gain = 1.045\n");
+  ScriptedNvml board(Nvml::open()->by_index(0));
+  const EnergyMeasurement energy = through_nvml(board, "quick");
+  EXPECT_NEAR(*energy.power_w, 418.0, 0.9);
+  EXPECT_GT(energy.systematic->total(), 0.045);
+  EXPECT_LT(energy.systematic->without_gain(), 0.01);
+  EXPECT_LT(*energy.random_error, 0.002);
+}
+
 // Busy from the end of one slice to the end of the next, however late it wakes.
 KeepBusy slices_of(NvmlInstrument& instrument) {
   return [&instrument, finished_s = instrument.now_s()]() mutable {
@@ -203,7 +289,7 @@ KeepBusy slices_of(NvmlInstrument& instrument) {
 TEST(nvml, constant_power_comes_back_through_the_whole_chain) {
   const FakeNvmlScript script("[gpu]\npower_w = 400\ntick_ms = 10\nlag_ms = 10\nrefresh_ms = 5\n");
   NvmlInstrument instrument(Nvml::open()->by_index(0));
-  EnergySettings settings{.window_s = 0.4, .trials = 2, .lead_in_s = 0.1, .lead_out_s = 0.05, .idle_s = 0.0};
+  EnergySettings settings{.window_s = 0.4, .trials = 2, .lead_in_s = 0.1, .lead_out_s = 0.05, .rest_s = 0.0, .idle_s = 0.0};
   const EnergyMeasurement energy = measure_energy(instrument, {.tick_s = 0.01}, settings, slices_of(instrument));
   ASSERT_EQ(energy.refusal, "");
   // A busy machine delays polls; the bound of the alignment, from the polls as they came, says by how much.
@@ -220,7 +306,7 @@ TEST(nvml, constant_power_comes_back_without_a_counter) {
   const InstrumentFacts facts = probe_instrument(instrument, slices_of(instrument), {.idle_s = 0.1, .load_s = 0.3});
   EXPECT_FALSE(facts.tick_s.has_value());
   EXPECT_GE(*facts.power_refresh_s, 0.005);
-  const EnergySettings settings{.window_s = 1.2, .trials = 2, .lead_in_s = 0.1, .lead_out_s = 0.2, .idle_s = 0.3};
+  const EnergySettings settings{.window_s = 1.2, .trials = 2, .lead_in_s = 0.1, .lead_out_s = 0.2, .rest_s = 0.0, .idle_s = 0.3};
   const EnergyMeasurement energy = measure_energy(instrument, facts, settings, slices_of(instrument));
   ASSERT_EQ(energy.refusal, "");
   EXPECT_NEAR(*energy.power_w / 400.0, 1.0, std::max(0.005, energy.systematic->sampling));

@@ -90,9 +90,20 @@ TEST(regime, a_reading_that_fails_is_told_and_does_not_escape_the_thread) {
 TEST(regime, stopping_does_not_wait_for_the_period) {
   const auto began = std::chrono::steady_clock::now();
   RegimeMonitor monitor([] { return RegimeSample{.power_w = 300.0}; }, 60.0);
-  EXPECT_EQ(monitor.stop()["samples"], 1);
+  monitor.stop();
   { RegimeMonitor dropped([] { return RegimeSample{}; }, 60.0); }
   EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(30));
+}
+
+TEST(regime, the_shortest_run_is_read_when_it_begins_and_when_it_ends) {
+  int reads = 0;
+  RegimeMonitor monitor([&] { return RegimeSample{.sm_clock_hz = 1e9 + reads++, .power_w = 300.0}; }, 60.0);
+  EXPECT_EQ(reads, 1) << "before what is timed begins";
+  const Json clocks = monitor.stop();
+  EXPECT_EQ(clocks["samples"], 2);
+  EXPECT_DOUBLE_EQ(clocks["sm_clock_hz"]["max"].get<double>(), 1e9 + 1);
+  EXPECT_EQ(monitor.trace()->points.size(), 2U);
+  EXPECT_EQ(monitor.stop()["samples"], 2) << "it is over";
 }
 
 TEST(regime, a_gpu_is_read_through_nvml) {

@@ -24,7 +24,9 @@ class Board : public PowerInstrument, public Poller {
   double gain = 1.0, counter_gain = 1.0, average_gain = 1.0, noise = 0.0;
   double poll_s = 0.005, read_s = 0.0005;
   double duty = 1.0;
-  double memory_w = 60.0;
+  double memory_w = 60.0, heat = 0.0;
+  std::optional<double> stuck_from_s;  // instant power repeats itself, stamp and all
+  std::vector<double> slept_s;
   bool has_counter = true, has_power = true, is_loaded = false;
   std::optional<double> fails_at_s;
 
@@ -33,6 +35,7 @@ class Board : public PowerInstrument, public Poller {
   double now_s() override { return now_; }
   void sleep_s(double seconds) override {
     is_loaded = false;
+    if (seconds > 0.0) slept_s.push_back(seconds);
     pass(seconds);
   }
 
@@ -45,7 +48,7 @@ class Board : public PowerInstrument, public Poller {
   }
   std::optional<InstantPower> instant_power() override {
     if (!has_power) return std::nullopt;
-    const double refreshed_s = std::floor(now_ / refresh_s) * refresh_s;
+    const double refreshed_s = std::min(stuck_from_s.value_or(now_), std::floor(now_ / refresh_s) * refresh_s);
     std::mt19937_64 random(static_cast<std::uint64_t>(refreshed_s * 1e6) + 7);
     std::normal_distribution<double> normal;
     return InstantPower{gain * watt_at(refreshed_s - power_lag_s) * (1.0 + noise * normal(random)), refreshed_s};
@@ -55,19 +58,20 @@ class Board : public PowerInstrument, public Poller {
     return average_gain * gain * (joule_at(refreshed_s) - joule_at(refreshed_s - 1.0));
   }
   std::optional<double> memory_power_w() override { return memory_w; }
-  std::optional<double> temperature_c() override { return is_loaded ? 60.0 : 40.0; }
+  Readings state() override { return {{"temperature_c", is_loaded ? 60.0 : 40.0}, {"sm_clock_hz", 1.7e9}}; }
+  Readings slowed_s() override { return {{"power_cap", loaded_s_}, {"sw_thermal", heat * loaded_s_}}; }
 
   void start(std::function<void()> poll) override { poll_ = std::move(poll); }
   void stop() override { poll_ = nullptr; }
   bool is_polled() const { return poll_ != nullptr; }
 
-  // About 30 launches of 1 ms each; what is begun in one slice finishes in the next.
-  KeepBusy load() {
-    return [this] {
+  // 30 ms and more of launches; what is begun in one slice finishes in the next.
+  KeepBusy load(double launch_s = 1e-3) {
+    return [this, launch_s] {
       is_loaded = true;
       const double began_s = now_;
       pass(0.03);
-      begun_ += (now_ - began_s) * 1e3;
+      begun_ += (now_ - began_s) / launch_s;
       const auto launches = static_cast<std::int64_t>(begun_);
       begun_ -= static_cast<double>(launches);
       return LoadStep{launches, (now_ - began_s) * duty};
@@ -99,6 +103,7 @@ class Board : public PowerInstrument, public Poller {
     if (is_loaded && loaded_from_s_ < 0.0) loaded_from_s_ = now_;
     const double w = is_loaded ? load_w + drift_w_per_s * (now_ - loaded_from_s_) : idle_w;
     if (w != history_.back().w) history_.push_back({now_, joule_at(now_), w});
+    if (is_loaded) loaded_s_ += seconds;
     now_ += seconds;
   }
 
@@ -110,7 +115,7 @@ class Board : public PowerInstrument, public Poller {
     }
   }
 
-  double now_ = 0.0, loaded_from_s_ = -1.0, begun_ = 0.0;
+  double now_ = 0.0, loaded_from_s_ = -1.0, begun_ = 0.0, loaded_s_ = 0.0;
   std::vector<Moment> history_;
   std::function<void()> poll_;
 };

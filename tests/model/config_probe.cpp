@@ -13,6 +13,7 @@
 #include "harness/base/error.hpp"
 #include "harness/claims/claim.hpp"
 #include "harness/claims/kernel_table.hpp"
+#include "harness/meters/instrument_facts.hpp"
 #include "harness/model/cost_book.hpp"
 #include "harness/model/model_shapes.hpp"
 #include "harness/model/price.hpp"
@@ -73,6 +74,7 @@ Record record_before_its_run() {
   record.target = "h100-sxm";
   record.reason = "the case's process ended without a record";
   record.provenance = {{"label", ""}, {"seed", 1}, {"input_distribution", "normal"}, {"configuration", "splits=2"}};
+  record.provenance.update(program_provenance({.kind = "cpu"}));
   return record;
 }
 
@@ -103,6 +105,12 @@ Record record_after_its_run() {
   record.time.regime = "burst";
   record.verification = Verification{1e-5, 1e-3, true, 1, 1};
   record.energy = {"provisioned", 700, "gpu_tdp", "a datasheet", false, std::nullopt};
+  record.energy.systematic_parts = {{"gain", 0.05}, {"alignment", 0.001}, {"lag", 0.0}, {"sampling", 0.002}};
+  record.energy.instrument = readings_of(InstrumentFacts{.tick_s = 0.1});
+  record.energy.conditions = {{"mig_off", true}, {"persistence_on", std::nullopt}};
+  record.energy.duty = 0.99;
+  record.energy.before = record.energy.after = {{"temperature_c", 40}, {"sm_clock_hz", 1.7e9}, {"memory_clock_hz", std::nullopt}};
+  record.energy.slowed_s = {{"power_cap", 1.5}, {"sw_thermal", std::nullopt}};
   record.metrics["flop_per_s"] = {1e12, 0.9e12, std::nullopt, "FLOP/s"};
   return record;
 }

@@ -73,6 +73,13 @@ Record full() {
   record.energy.tick_s = 0.09;
   record.energy.memory_scope_w = 61.0;
   record.energy.flags = {"low_confidence", "suspect"};
+  record.energy.systematic_parts = {{"gain", 0.05}, {"alignment", 0.001}, {"lag", 0.0}, {"sampling", 0.002}};
+  record.energy.instrument = {{"tick_s", 0.1}, {"counter_lag_s", std::nullopt}, {"counter_read_p99_s", 0.0066}};
+  record.energy.conditions = {{"mig_off", true}, {"alone", false}, {"persistence_on", std::nullopt}};
+  record.energy.duty = 0.985;
+  record.energy.before = {{"temperature_c", 41.0}};
+  record.energy.after = {{"temperature_c", 62.0}};
+  record.energy.slowed_s = {{"power_cap", 3.5}};
   record.metrics["tokens_per_s"] = {10.0, 9.0, 11.0, "token/s"};
   record.metrics["flop_per_s"] = {10.0, std::nullopt, std::nullopt, "FLOP/s"};
   record.provenance = {{"seed", 18446744073709551615ULL}, {"argv", {"a", "b"}}};
@@ -127,6 +134,13 @@ TEST(record, everything_comes_back) {
   EXPECT_EQ(back.energy.tick_s, 0.09);
   EXPECT_EQ(back.energy.memory_scope_w, 61.0);
   EXPECT_EQ(back.energy.flags, (std::vector<std::string>{"low_confidence", "suspect"}));
+  EXPECT_EQ(back.energy.systematic_parts, full().energy.systematic_parts);
+  EXPECT_EQ(back.energy.instrument, full().energy.instrument);
+  EXPECT_EQ(back.energy.conditions, full().energy.conditions);
+  EXPECT_EQ(back.energy.duty, 0.985);
+  EXPECT_EQ(back.energy.before.at("temperature_c"), 41.0);
+  EXPECT_EQ(back.energy.after.at("temperature_c"), 62.0);
+  EXPECT_EQ(back.energy.slowed_s.at("power_cap"), 3.5);
   EXPECT_EQ(back.metrics.at("tokens_per_s").ci_high, 11.0);
   EXPECT_FALSE(back.metrics.at("flop_per_s").ci_low.has_value());
   EXPECT_EQ(back.verification->rows, 9);
@@ -147,7 +161,8 @@ TEST(record, what_is_missing_is_null_and_never_zero) {
 TEST(record, a_record_written_before_energy_had_error_bars_is_still_read) {
   Json json = to_json(full());
   for (const char* key : {"gross_j_per_launch", "net_j_per_launch", "random_error", "systematic_error", "idle_w",
-                          "static_share", "agreement", "window_s", "trials", "tick_s", "memory_scope_w", "flags"}) {
+                          "static_share", "agreement", "window_s", "trials", "tick_s", "memory_scope_w", "flags",
+                          "systematic_parts", "instrument", "conditions", "duty", "before", "after", "slowed_s"}) {
     ASSERT_EQ(json["energy"].erase(key), 1U) << key;
   }
   const Record back = read_back(json);
@@ -155,7 +170,8 @@ TEST(record, a_record_written_before_energy_had_error_bars_is_still_read) {
   EXPECT_FALSE(back.energy.gross_j_per_launch.has_value());
   EXPECT_FALSE(back.energy.trials.has_value());
   EXPECT_TRUE(back.energy.flags.empty());
-  for (const char* key : {"gross_j_per_launch", "random_error", "trials", "tick_s", "memory_scope_w"})
+  for (const char* key : {"gross_j_per_launch", "random_error", "trials", "tick_s", "memory_scope_w", "systematic_parts",
+                          "instrument", "conditions", "duty", "before", "after", "slowed_s"})
     EXPECT_TRUE(to_json(back)["energy"][key].is_null()) << key;
 }
 

@@ -229,6 +229,17 @@ TEST(compare, what_is_recorded_on_one_side_only_is_said) {
   EXPECT_EQ(report.warnings.back(), "driver is recorded on one side only; nobody can tell whether it changed");
 }
 
+TEST(compare, results_that_know_the_version_of_cuda_alone_compare_with_those_that_know_the_release_too) {
+  std::vector<RunRecords> base = synthetic_side(quiet(), false, 1, 1), now = synthetic_side(quiet(), true, 1, 1);
+  base[0].environment = {{"device", {{"more", {{"cuda_driver", "13.0"}}}}}};
+  now[0].environment = {{"device", {{"more", {{"driver", "580.65.06"}, {"cuda_driver", "13.0"}}}}}};
+  EXPECT_EQ(compare_runs(base, now, {}).count(CaseVerdict::same), 8U);
+  base[0].environment["device"]["more"]["driver"] = "575.57.08";
+  const ComparisonReport report = compare_runs(base, now, {});
+  EXPECT_NE(report.cases[0].reason.find("driver differs (575.57.08 and 580.65.06)"), std::string::npos)
+      << report.cases[0].reason;
+}
+
 TEST(compare, what_may_explain_a_change_stands_beside_it) {
   std::vector<RunRecords> base = synthetic_side(quiet(), false, 1, 1), now = synthetic_side(quiet(), true, 1, 1);
   base[0].records[0].provenance["cublaslt_algorithm_id"] = "66";
