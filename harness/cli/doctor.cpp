@@ -105,7 +105,8 @@ void examine(const std::string& probed, Session& session) {
   if (session.json) {
     Json json = Json::object();
     for (const Finding& finding : findings) json[finding.subject] = finding.text;
-    if (instrument) json["instrument"] = instrument->facts ? readings_json(readings_of(*instrument->facts)) : Json(nullptr);
+    if (instrument)
+      json["instrument"] = instrument->facts ? readings_json(readings_of(*instrument->facts)) : Json(nullptr);
     if (instrument && !instrument->facts) json["instrument_trouble"] = instrument->text;
     return print_json(json);
   }
@@ -120,7 +121,8 @@ const Register<Command> doctor_command{
      .summary = "machine, permissions, instruments: one line each, with the remedy",
      .add = [](CLI::App& app, Session& session) {
        auto probed = std::make_shared<std::string>();
-       app.add_option("--probe", *probed, "load this GPU for some seconds too: tick, lag and read latency of its power instrument")
+       app.add_option("--probe", *probed,
+                      "load this GPU for some seconds too: tick, lag and read latency of its power instrument")
            ->option_text("cuda:N");
        app.callback([probed, &session] { examine(*probed, session); });
      }}};

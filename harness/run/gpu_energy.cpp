@@ -53,8 +53,9 @@ std::optional<EnergyMeasurement> GpuEnergy::measure(const std::string& profile, 
 }
 
 InstrumentFacts GpuEnergy::probe(const KeepBusy& keep_busy, const ProbeSettings& settings) {
-  if (!gpu_) throw Error(Fault::unsupported, fmt::format("there is no power instrument to probe: {}", why_not_),
-                         "name a GPU, as in cuda:0, and see `doctor` for its driver");
+  if (!gpu_)
+    throw Error(Fault::unsupported, fmt::format("there is no power instrument to probe: {}", why_not_),
+                "name a GPU, as in cuda:0, and see `doctor` for its driver");
   NvmlInstrument instrument(*gpu_);
   instrument_ = probe_instrument(instrument, keep_busy, settings);
   return *instrument_;

@@ -104,8 +104,8 @@ RunConditions conditions_of(const Record& record, const Json& environment) {
   if (record.status == Status::ok) conditions["caps"] = {caps_text(record), std::nullopt, 0.0};  // others never ran
   if (record.basis) conditions["basis"] = {std::string(to_string(*record.basis)), std::nullopt, 0.0};
   // A release is finer than the version of CUDA that it speaks, which old results have alone.
-  put(conditions, "driver release", at(provenance, {"driver"}));
-  put(conditions, "driver release", at(environment, {"device", "more", "driver"}));
+  put(conditions, "driver", at(provenance, {"driver"}));
+  put(conditions, "driver", at(environment, {"device", "more", "driver"}));
   put(conditions, "driver cuda", at(environment, {"device", "more", "cuda_driver"}));
   put(conditions, "power_limit", at(provenance, {"power_limit_w"}));
   put(conditions, "power_limit", at(provenance, {"privileged", "power_limit_w"}));

@@ -43,7 +43,7 @@ std::string finished_of(const RunRecords& run) {
 std::string environment_text(const RunConditions& conditions) {
   std::string text;
   for (const auto& [name, condition] : conditions)
-    if (name == "driver" || name == "power_limit" || name.starts_with("clocks lock"))
+    if (name.starts_with("driver") || name == "power_limit" || name.starts_with("clocks lock"))
       text += fmt::format("{}{}={}", text.empty() ? "" : ", ", name, condition.text);
   return text;
 }

@@ -5,7 +5,9 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
+#include <utility>
 
 #include "harness/meters/load_log.hpp"
 #include "harness/meters/nvml_instrument.hpp"

@@ -80,11 +80,11 @@ TEST(gpu_energy, several_loads_are_refused_together) {
 
 Json environment_on(const DeviceFacts& facts) {
   struct Machine final : Device {
-    explicit Machine(const DeviceFacts& of) : of(of) {}
-    const DeviceFacts& facts() const override { return of; }
+    explicit Machine(const DeviceFacts& facts) : facts_(facts) {}
+    const DeviceFacts& facts() const override { return facts_; }
     double time_s(const std::function<void()>&) override { return 0; }
     double now_s() override { return 0; }
-    const DeviceFacts& of;
+    const DeviceFacts& facts_;
   };
   return environment_of(Machine(facts), {"chokepoint"});
 }
