@@ -208,10 +208,13 @@ double GroupDriver::add_samples(const std::vector<double>& times, double start_s
   return all_s;
 }
 
-// One target after the other, each under its own caps.
+// Trials of the targets in turn, each under its own caps.
 void GroupDriver::measure_energy() {
   if (group_.energy.empty()) return;
-  for (Arm& arm : arms_) arm.energy = gpu_.measure(group_.energy, [&] { return keep_busy(arm); });
+  std::vector<KeepBusy> loads;
+  for (Arm& arm : arms_) loads.push_back([&] { return keep_busy(arm); });
+  const std::vector<EnergyMeasurement> measured = gpu_.measure(group_.energy, loads);
+  for (std::size_t i = 0; i < measured.size(); ++i) arms_[i].energy = measured[i];
 }
 
 // About 30 ms of launches of one arm, back to back.
