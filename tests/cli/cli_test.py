@@ -457,6 +457,28 @@ class RulesAndCosts(Folder):
         self.assert_refused(run("cost", self.path("nowhere")))
 
 
+class VerifyAll(Folder):
+    LINES = ["stream cpu_native f32 elements=1000,pattern=copy", "stream {} f32 elements=1000,pattern=copy",
+             "stream cpu_native f32 elements=2000,pattern=copy"]
+
+    def cases(self, kernel):
+        return self.write("cases.txt", "\n".join(self.LINES).format(kernel) + "   # the last\n")
+
+    def test_a_kernel_that_crashes_or_lies_costs_its_own_case(self):
+        for kernel, verdict in (("crashes", "FAILED"), ("lies", "WRONG")):
+            result = run("verify_all", self.cases(kernel), program=FAULTY)
+            self.assertEqual(result.returncode, 1, result.stderr)
+            self.assertEqual([(line.split()[0], line.split(":")[0].split(maxsplit=1)[1]) for line in result.stdout.splitlines()],
+                             list(zip(("ok", verdict, "ok"), (line.format(kernel) for line in self.LINES))))
+
+    def test_what_is_known_is_told_at_once_and_outlasts_whoever_stops_it(self):
+        with subprocess.Popen([FAULTY, "verify_all", self.cases("hangs")], stdout=subprocess.PIPE, text=True) as process:
+            first = process.stdout.readline()
+            process.terminate()
+            self.assertEqual(process.stdout.read(), "")
+        self.assertTrue(first.startswith("ok       stream cpu_native f32 elements=1000,pattern=copy: error"), first)
+
+
 class Faulty(Folder):
     """Kernels that crash, hang, lie or evade their cap cost one case each; the suite goes on."""
 
