@@ -28,18 +28,20 @@ __global__ void __launch_bounds__(kPadThreads)
 
 // to[column * pitch + row] = from[row * columns + column], of bytes. Squares of kTurnSide are read along one side and
 // written along the other.
+// A template, since several sources include this and a program has one of each kernel.
 inline constexpr int kTurnSide = 64;
+template <int kSide = kTurnSide>
 __global__ void __launch_bounds__(kPadThreads) turn_bytes(const std::uint8_t* from, std::uint8_t* to, std::int64_t rows,
                                                           std::int64_t columns, std::int64_t pitch) {
-  __shared__ std::uint8_t square[kTurnSide][kTurnSide + 4];  // a column's bytes are in different banks
-  const std::int64_t wide = (columns + kTurnSide - 1) / kTurnSide, high = (rows + kTurnSide - 1) / kTurnSide;
-  const int along = static_cast<int>(threadIdx.x) % kTurnSide, first = static_cast<int>(threadIdx.x) / kTurnSide;
+  __shared__ std::uint8_t square[kSide][kSide + 4];  // a column's bytes are in different banks
+  const std::int64_t wide = (columns + kSide - 1) / kSide, high = (rows + kSide - 1) / kSide;
+  const int along = static_cast<int>(threadIdx.x) % kSide, first = static_cast<int>(threadIdx.x) / kSide;
   for (std::int64_t i = blockIdx.x; i < wide * high; i += gridDim.x) {
-    const std::int64_t row = i / wide * kTurnSide, column = i % wide * kTurnSide;
-    for (int r = first; r < kTurnSide; r += kPadThreads / kTurnSide)
+    const std::int64_t row = i / wide * kSide, column = i % wide * kSide;
+    for (int r = first; r < kSide; r += kPadThreads / kSide)
       if (row + r < rows && column + along < columns) square[r][along] = from[(row + r) * columns + column + along];
     __syncthreads();
-    for (int c = first; c < kTurnSide; c += kPadThreads / kTurnSide)
+    for (int c = first; c < kSide; c += kPadThreads / kSide)
       if (column + c < columns && row + along < rows) to[(column + c) * pitch + row + along] = square[along][c];
     __syncthreads();
   }
@@ -67,7 +69,7 @@ inline void launch_pad_rows(const void* from, void* to, std::int64_t rows, std::
 inline void launch_turn_bytes(const void* from, void* to, std::int64_t rows, std::int64_t columns, std::int64_t pitch,
                               void* stream) {
   const std::int64_t squares = ((rows + kTurnSide - 1) / kTurnSide) * ((columns + kTurnSide - 1) / kTurnSide);
-  launch(turn_bytes, pad_grid(squares), dim3(kPadThreads), 0, stream, static_cast<const std::uint8_t*>(from),
+  launch(turn_bytes<>, pad_grid(squares), dim3(kPadThreads), 0, stream, static_cast<const std::uint8_t*>(from),
          static_cast<std::uint8_t*>(to), rows, columns, pitch);
 }
 
