@@ -50,7 +50,7 @@ collect() {
   local file
   for file in "$@"; do
     case "$file" in
-      /usr/include/*.h | /usr/include/*.hpp | */cmake/*.cmake | *.so | *.so.*) ;;
+      /usr/include/*.h | /usr/include/*.hpp | */cmake/*.cmake | *.so | *.so.* | */libbenchmark*.a) ;;
       *) continue ;;
     esac
     mkdir -p "$folder/deps/$(dirname "${file#/usr/}")"
