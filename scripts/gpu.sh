@@ -97,7 +97,7 @@ verdict_of() {
   local first
   case "$2" in
     0) echo "ok" ;;
-    77) echo "nothing could run here: $(tail -n 1 "$out/$1.log" | cut -c1-160)" ;;
+    77) echo "nothing could run here: $(cat "$(printed_by "$1")" "$out/$1.log" 2>/dev/null | grep . | tail -n 1 | cut -c1-160)" ;;
     124 | 137 | 143) echo "stopped: its share of $budget was spent" ;;
     *)
       first=$(grep -hm 1 -E '^error: ' "$out/$1.log" "$(printed_by "$1")" 2>/dev/null | head -n 1)

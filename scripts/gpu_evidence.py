@@ -206,7 +206,8 @@ def not_run(evidence):
     if unclean:
         items.append(f"{len(unclean)} of {len(evidence.sanitizer_cases)} cases under compute-sanitizer "
                      f"({', '.join(dict.fromkeys(' by '.join(kernel_of(case)) for case in unclean))})")
-    if not any((folder / "bringup.txt").is_file() for folder in evidence.folders):
+    stages = [path.read_text(encoding="utf-8") for folder in evidence.folders for path in folder.glob("bringup.txt")]
+    if not any(re.search(r"^ok +S\d", text, re.MULTILINE) for text in stages):
         items.append("the bring-up stages of Hopper's instructions (`hopper_stages`)")
     if "configuration" not in seen and not any(folder.name.endswith("_tune") for folder in evidence.folders):
         items.append("`tune`, and launches that `configs/tuning` chose")

@@ -64,13 +64,15 @@ run_stage() {  # run_stage NAME SECONDS
   case "$1" in
     doctor)
       "$program" doctor && "$program" list kernels || status=$?
-      if "$program" probe --help >/dev/null 2>&1; then "$program" probe --device "$device" || status=$?; fi
+      if "$program" --help | grep -E '^  probe ' >/dev/null; then "$program" probe --device "$device" || status=$?; fi
       return "$status" ;;
     bringup)
       local stages
       stages=$(dirname "$program")/hopper_stages
       if [ ! -x "$stages" ]; then echo "$stages was not built: skipped" >&2; return 77; fi
-      CUDA_VISIBLE_DEVICES=$card "$stages" ;;
+      CUDA_VISIBLE_DEVICES=$card "$stages" || status=$?
+      if [ "$status" -eq 77 ]; then echo "$stages found no GPU to run on" >&2; fi
+      return "$status" ;;
     verify)
       verify_lists || status=$?
       cat "$out"/verify_*.txt

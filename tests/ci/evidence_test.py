@@ -109,7 +109,8 @@ class Evidence(unittest.TestCase):
         self.assertNotIn("CPU", table)
 
     def test_an_item_leaves_the_list_of_what_has_not_run_when_a_result_speaks_of_it(self):
-        words = {"bring-up": lambda: self.write("results/day_a1_checks/bringup.txt", "S1 ok\n"),
+        self.write("results/day_a1_checks/bringup.txt", "skipped: no GPU\n")
+        words = {"bring-up": lambda: self.write("results/day_a1_checks/bringup.txt", "ok       S1 a box\n"),
                  "`tune`": lambda: self.records("day_a1_tune", record(provenance={"suite": "tune", "git": "a", "configuration": "x"})),
                  "a wire with SMs": lambda: self.records("a", record(provenance={"suite": "s", "git": "a", "wire_multiprocessors": 20})),
                  "green context": lambda: self.records("b", record(caps=[{"mechanism": "green context"}])),

@@ -21,7 +21,9 @@ COMMIT = "0123456789ab"
 PROGRAM = """#!/usr/bin/env bash
 if [ "$1" = --version ]; then echo "0.1.0, git {commit}"; exit 0; fi
 echo "$(basename "$0") $* [${{CUDA_VISIBLE_DEVICES-unset}}]${{CUDA_FORCE_PTX_JIT:+ ptx}}" >>"$LOG"
+if [ "$1" = --help ]; then echo "  doctor      machine"; if [ -n "${{HAS_PROBE:-}}" ]; then echo "  probe       instruments"; fi; exit 0; fi
 if [ "$1" = probe ] && [ -z "${{HAS_PROBE:-}}" ]; then exit 2; fi
+if [ -n "${{IDLE:-}}" ] && [ "$(basename "$0")" = hopper_stages ]; then echo "skipped: no driver"; exit 77; fi
 if [ -n "${{FAIL:-}}" ] && [[ "$*" = *$FAIL* ]]; then echo "error: configs/x.json: no such key" >&2; exit 2; fi
 if [ -n "${{SLOW:-}}" ] && [[ "$*" = *$SLOW* ]]; then echo begun; sleep 60; fi
 case "$1" in
@@ -211,6 +213,10 @@ class Gpu(unittest.TestCase):
         os.remove(f"{self.folder}/log")
         self.assertEqual(self.run_out("--only", "doctor").returncode, 0)
         self.assertNotIn("chokepoint probe --device", "\n".join(self.log()))
+
+    def test_a_stage_that_cannot_run_here_says_why(self):
+        self.assertEqual(self.run_out("--only", "bringup", IDLE="1").returncode, 0)
+        self.assertRegex(self.checks("summary.txt"), r"bringup +\d+ s  nothing could run here: \S*hopper_stages found no GPU to run on")
 
     def test_the_first_error_of_a_stage_stands_in_the_table(self):
         result = self.run_out("--only", "doctor,kernels,quick", FAIL="run kernels")

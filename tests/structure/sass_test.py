@@ -47,4 +47,13 @@ with tempfile.NamedTemporaryFile("w", suffix=".log") as log:  # as a build would
     log.flush()
     told = check("--build", build, "--only", "hopper/product_low", "--log", log.name)
 assert told.returncode == 1 and log.name in told.stderr, "a build's own message was not noticed"
+with tempfile.NamedTemporaryFile("w", suffix=".log") as log:  # bring-up stages are not timed, what comes after them is
+    stages = "[1/2] Building CUDA object CMakeFiles/hopper_stages.dir/tests/device/hopper_stages.cu.o\n"
+    kernels = "[2/2] Building CUDA object CMakeFiles/kernels_matmul_hopper.dir/kernels/matmul/hopper.cu.o\n"
+    log.write(stages + serialised.stderr + kernels)
+    log.flush()
+    assert check("--build", build, "--only", "hopper/product_low", "--log", log.name).returncode == 0, "a bring-up stage was blamed"
+    log.write(serialised.stderr)
+    log.flush()
+    assert check("--build", build, "--only", "hopper/product_low", "--log", log.name).returncode == 1, "a kernel went unnoticed"
 assert check("--build", build, "--messages").returncode == 0, "a kernel is not what it was written as"
