@@ -3,6 +3,9 @@
 
 #include "kernels/common/cuda/device_clock.cuh"
 
+#include "harness/device/cuda/timer_tick.cuh"
+#include "harness/device/cuda/timer_tick.hpp"
+
 #include <gtest/gtest.h>
 
 namespace chokepoint {
@@ -75,6 +78,27 @@ TEST(device_clock, a_paced_loop_ends_with_the_slower_of_its_clocks) {
   const double last_us = static_cast<double>(std::max(end_ns[0], end_ns[1]) - 1000) * 1e-3;
   EXPECT_GE(last_us, 16.0);
   EXPECT_LT(last_us, 17.0);
+}
+
+std::optional<TimerTick> tick_seen(std::uint64_t tick_ns, std::uint64_t per_read_ns) {
+  emulator::virtual_time() = {.now_ns = 1'000'007, .per_turn_ns = 0, .per_read_ns = per_read_ns, .tick_ns = tick_ns};
+  TimerSteps steps{};
+  emulator::launch(timer_steps, dim3(1), dim3(1), 0, &steps);
+  emulator::virtual_time() = {};
+  return tick_of({steps.step_ns, steps.step_ns + steps.count});
+}
+
+TEST(timer_tick, is_found_whether_a_reading_is_faster_or_slower) {
+  EXPECT_EQ(tick_seen(1000, 11), (TimerTick{1000, 1000}));
+  EXPECT_EQ(tick_seen(32, 11), (TimerTick{32, 32}));
+  EXPECT_EQ(tick_seen(1, 11), (TimerTick{11, 11}));   // finer than it can be read
+  EXPECT_EQ(tick_seen(32, 50), (TimerTick{32, 64}));  // 50 ns apart: one tick or two
+}
+
+TEST(timer_tick, of_a_timer_that_stands_still_is_absent) { EXPECT_EQ(tick_seen(1, 0), std::nullopt); }
+
+TEST(timer_tick, is_what_most_steps_are_not_what_disturbed_ones_were) {
+  EXPECT_EQ(tick_of({1024, 992, 1024, 1024, 50'000}), (TimerTick{992, 1024}));
 }
 
 }  // namespace
