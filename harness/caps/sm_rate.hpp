@@ -1,5 +1,5 @@
-// How fast does one multiprocessor send over a link? Slower than it copies within its own memory: a wire that is played by
-// such copies would need too few of them, and leave products more than they would have.
+// How fast does one multiprocessor send over a link? Slower than it copies within its own memory: a wire played by such
+// copies would need too few of them, and leave products more than they would have.
 #pragma once
 
 #include <cmath>

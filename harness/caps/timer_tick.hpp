@@ -16,9 +16,9 @@
 
 namespace chokepoint {
 
-// A complaint where a cap may have been off by more than its tolerance: messages of a wire, or launches of `launch_s` that
-// a clock which all of a launch shares may have held to the end, that are short beside a tick. What does not wait for
-// its clock is not off.
+// A complaint where a cap may have been off by more than its tolerance: messages of a wire that are short beside a
+// tick, or launches of `launch_s` that a clock which all of a launch shares may have held to the end. What does not
+// wait for its clock is not off.
 inline std::optional<std::string> too_short_for_timer(const Delivered& delivered, double launch_s, double tolerance) {
   const double wait_s = delivered.owed_per_message_s.value_or(launch_s);
   const double error = delivered.tick_s / wait_s;

@@ -94,8 +94,9 @@ std::optional<std::string> complaint_about(double message_bytes, Json tick_ns) {
 TEST(gpu_clock, a_timer_that_is_too_coarse_for_messages_is_found_though_their_rate_looks_right) {
   const std::optional<std::string> complaint = complaint_about(4 << 20, 1000);
   ASSERT_TRUE(complaint);
-  EXPECT_EQ(*complaint, "messages of 26.2 us cannot be held within 2 %: the GPU's timer ticks every 1.00 us, and 50.0 us are "
-                        "the least it takes");
+  EXPECT_EQ(*complaint,
+            "messages of 26.2 us cannot be held within 2 %: the GPU's timer ticks every 1.00 us, and 50.0 us are the "
+            "least it takes");
   EXPECT_FALSE(complaint_about(16 << 20, 1000));
   EXPECT_FALSE(complaint_about(4 << 20, 32));
   EXPECT_TRUE(complaint_about(128 << 10, 32));    // 0.8 us

@@ -29,6 +29,6 @@ __device__ inline void note_timer_steps(TimerSteps* to) {
   to->count = count;
 }
 
-inline __global__ void timer_steps(TimerSteps* to) { note_timer_steps(to); }
+__global__ void timer_steps(TimerSteps* to) { note_timer_steps(to); }
 
 }  // namespace chokepoint

@@ -22,8 +22,8 @@ inline std::optional<TimerTick> tick_of(std::vector<std::uint32_t> steps_ns) {
   return TimerTick{steps_ns.front(), steps_ns[steps_ns.size() / 2]};
 }
 
-// Of the current device, on a stream of it (a cudaStream_t). Takes as long as 64 ticks, a millisecond or two where there
-// are none. Throws Error{device}.
+// Of the current device, on a stream of it (a cudaStream_t). Takes as long as 64 ticks, a millisecond or two where
+// there are none. Throws Error{device}.
 std::optional<TimerTick> timer_tick(void* stream);
 
 }  // namespace chokepoint
