@@ -30,6 +30,7 @@ struct DeviceClock {
   std::uint64_t charged = 0;        // amount, since the tally was reset
   std::uint64_t active_ps = 0;      // of messages: from booking until all had arrived
   std::uint64_t messages = 0;
+  double ps_per_unit_of_sm = 0.0;  // of what one multiprocessor carries of a message; 0: as fast as it can
 };
 
 class ResourceClock {

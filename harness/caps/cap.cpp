@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "harness/caps/sm_rate.hpp"
+
 namespace chokepoint {
 namespace {
 
@@ -23,7 +25,7 @@ class SharedClock final : public InstalledCap {
     const ClockTally tally = clock_->tally();
     if (tally.charged <= 0.0 || elapsed_s <= 0.0) return {tally.charged, std::nullopt, std::nullopt};
     const double rate = tally.charged / elapsed_s;
-    return {tally.charged, rate, std::min(1.0, rate / rate_)};
+    return {tally.charged, rate, std::min(1.0, rate / rate_), tally.tick_s};
   }
 
  private:
@@ -33,11 +35,12 @@ class SharedClock final : public InstalledCap {
 
 class WireClocks final : public InstalledCap {
  public:
-  WireClocks(double rate, std::unique_ptr<TalliedClock> sender, std::unique_ptr<TalliedClock> receiver,
+  WireClocks(const CapPlan& plan, std::unique_ptr<TalliedClock> sender, std::unique_ptr<TalliedClock> receiver,
              ResourceClock*& send, ResourceClock*& receive)
-      : rate_(rate), send_(std::move(sender)), receive_(std::move(receiver)) {
+      : rate_(plan.requested), send_(std::move(sender)), receive_(std::move(receiver)) {
     send = send_.get();
     receive = receive_.get();
+    for (TalliedClock* clock : {send_.get(), receive_.get()}) clock->set_sm_rate(sm_rate_of(plan));
   }
   void engage() override {
     send_->engage();
@@ -49,7 +52,10 @@ class WireClocks final : public InstalledCap {
   }
   bool retune(const CapPlan& plan) override {
     rate_ = plan.requested;
-    for (TalliedClock* clock : {send_.get(), receive_.get()}) clock->set_rate(plan.requested, plan.latency_s);
+    for (TalliedClock* clock : {send_.get(), receive_.get()}) {
+      clock->set_rate(plan.requested, plan.latency_s);
+      clock->set_sm_rate(sm_rate_of(plan));
+    }
     return true;
   }
   void reset_tally() override {
@@ -60,7 +66,10 @@ class WireClocks final : public InstalledCap {
     const ClockTally tally = receive_->tally();  // the later of the two directions to be waited for
     if (tally.charged <= 0.0 || tally.active_s <= 0.0) return {tally.charged, std::nullopt, std::nullopt};
     const double owed_s = tally.charged / rate_ + tally.latency_only_s;
-    return {tally.charged, rate_ * owed_s / tally.active_s, std::min(1.0, tally.active_s / elapsed_s)};
+    Delivered delivered{tally.charged, rate_ * owed_s / tally.active_s, std::min(1.0, tally.active_s / elapsed_s)};
+    delivered.tick_s = tally.tick_s;
+    if (tally.messages > 0) delivered.owed_per_message_s = owed_s / static_cast<double>(tally.messages);
+    return delivered;
   }
 
  private:
@@ -98,7 +107,7 @@ std::unique_ptr<InstalledCap> share_capped_by_clock(const CapPlan& plan, std::un
 std::unique_ptr<InstalledCap> wire_capped_by_clocks(const CapPlan& plan, std::unique_ptr<TalliedClock> sender,
                                                     std::unique_ptr<TalliedClock> receiver, ResourceClock*& send,
                                                     ResourceClock*& receive) {
-  return std::make_unique<WireClocks>(plan.requested, std::move(sender), std::move(receiver), send, receive);
+  return std::make_unique<WireClocks>(plan, std::move(sender), std::move(receiver), send, receive);
 }
 
 CapStatus judge(const CapRecord& cap) {

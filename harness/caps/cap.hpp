@@ -25,6 +25,8 @@ struct Delivered {
   // Amount per second while the resource was in use; absent when it was not.
   std::optional<double> rate = std::nullopt;
   std::optional<double> busy_share = std::nullopt;  // of the elapsed time
+  double tick_s = 0.0;  // of the timer that says when a wait is over, where it counts (timer_tick.hpp)
+  std::optional<double> owed_per_message_s = std::nullopt;  // of a wire, on average
 };
 
 // Tolerance within which a delivered rate counts as the requested one.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "harness/base/units.hpp"
+#include "harness/caps/cap.hpp"
 #include "harness/cli/command.hpp"
 #include "harness/run/cap_trials.hpp"
 #include "harness/run/controls.hpp"
@@ -29,6 +30,16 @@ class DeviceCalibration {
              {"wire_apart", nullptr},
              {"traffic", Json::array()},
              {"controls", Json::array()}};
+  }
+
+  // What clocks in device code go by; null on a CPU.
+  void timer() {
+    const Json& more = device_->facts().more;
+    json_["globaltimer_tick_ns"] = more.value("globaltimer_tick_ns", Json(nullptr));
+    if (json_["globaltimer_tick_ns"].is_null()) return;
+    const double tick_s = 1e-9 * json_["globaltimer_tick_ns"].get<double>();
+    line(fmt::format("  {:<17} ticks every {}: launches and messages above {} are held within {:.0f} %", "timer",
+                     duration_text(tick_s, 3), duration_text(tick_s / kCapTolerance, 3), 100 * kCapTolerance));
   }
 
   void resources() {
@@ -166,6 +177,7 @@ class DeviceCalibration {
 
 void calibrate_device(const std::string& device_name, Session& session) {
   DeviceCalibration calibration(device_name, session);
+  calibration.timer();
   calibration.resources();
   calibration.partitions();
   calibration.lanes();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "harness/caps/timer_tick.hpp"
 #include "harness/run/cap_choice.hpp"
 
 namespace chokepoint {
@@ -25,6 +26,9 @@ void note_delivered_by(Arm& arm, std::size_t i) {
     arm.complaints.push_back(
         fmt::format("the kernel charged {:.4g} {} of {} where the work is {:.4g}", *delivered.charged,
                     unit_of(resource), to_string(resource), owed));
+  const double launch_s = arm.sampled_s / arm.launches_timed();
+  if (const auto complaint = too_short_for_timer(delivered, launch_s, arm.caps[i]->tolerance()))
+    arm.complaints.push_back(fmt::format("{} cap: {}", to_string(resource), *complaint));
 }
 
 }  // namespace

@@ -319,10 +319,12 @@ unsigned sm_id() { return current("sm_id").block->linear % kSms; }
 
 std::uint64_t globaltimer_ns() {
   VirtualTime& time = machine().time;
-  return time.now_ns += time.per_read_ns;
+  time.now_ns += time.per_read_ns;
+  return time.now_ns - time.now_ns % time.tick_ns;
 }
 
 void nanosleep(std::uint64_t ns) {
+  if (ns == 0) return yield();  // woken at once, it would go before all that are ready
   Machine& m = machine();
   Thread& me = current("nanosleep");
   ++m.idle_turns;

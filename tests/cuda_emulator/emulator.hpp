@@ -35,6 +35,7 @@ struct VirtualTime {
   std::uint64_t now_ns = 1'000'000'000;
   std::uint64_t per_turn_ns = 10;  // whenever a thread gets its turn
   std::uint64_t per_read_ns = 1;   // whenever a thread reads the timer
+  std::uint64_t tick_ns = 1;       // what is read is a multiple of it
 };
 VirtualTime& virtual_time();
 

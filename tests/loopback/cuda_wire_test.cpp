@@ -15,9 +15,10 @@ namespace {
 
 constexpr unsigned kBlocks = 3, kThreads = 64;
 
-void send(const WireTask& task, const WireMoments& moments, WireSlot& slot) {
-  emulator::launch({.grid = dim3(kBlocks), .block = dim3(kThreads), .cooperative = true}, wire_kernel, task, moments,
-                   &slot);
+void send(const WireTask& task, const WireMoments& moments, WireSlot& slot, unsigned blocks = kBlocks) {
+  const emulator::Config config = {
+      .grid = dim3(blocks), .block = dim3(kThreads), .shared_bytes = sizeof(WireBlock), .cooperative = true};
+  emulator::launch(config, wire_kernel, task, moments, &slot);
 }
 
 std::vector<unsigned char> numbered(std::size_t bytes) {
@@ -114,6 +115,82 @@ TEST(cuda_wire, rows_come_through_in_proportion_to_time_not_all_at_once) {
   emulator::launch(keep_up, dim3(1), dim3(1), 0, static_cast<const WireStretch*>(&stretch), 0.25);
   EXPECT_GE(emulator::virtual_time().now_ns, 246'000U);  // 1 us + a quarter of 1 ms - 5 us of lead
   EXPECT_LT(emulator::virtual_time().now_ns, 248'000U);
+}
+
+constexpr double kSmRate = 38.7e9;
+
+// Both directions at `rate`, a multiprocessor at `sm_rate`.
+struct Link {
+  DeviceClock sender, receiver;
+
+  explicit Link(double rate, double sm_rate = INFINITY) {
+    sender.ps_per_unit = receiver.ps_per_unit = 1e12 / rate;
+    sender.ps_per_unit_of_sm = receiver.ps_per_unit_of_sm = 1e12 / sm_rate;
+  }
+
+  // Bytes per second of one message, by a clock that is finer than the timer. Begins `phase_ns` after a tick.
+  double delivered(std::size_t bytes, unsigned blocks, std::uint64_t tick_ns = 1, std::uint64_t phase_ns = 0) {
+    const std::vector<unsigned char> from(bytes, 1);
+    std::vector<unsigned char> to(bytes);
+    WireSlot slot;
+    const std::uint64_t begin_ns = 1'000'000 + phase_ns;
+    emulator::virtual_time() = {.now_ns = begin_ns, .per_turn_ns = 0, .per_read_ns = 1, .tick_ns = tick_ns};
+    send(wire_piece(from.data(), to.data(), static_cast<std::int64_t>(bytes), Wire::link),
+         {{&sender, &receiver}, nullptr}, slot, blocks);
+    EXPECT_EQ(from, to);
+    const double took_ns = static_cast<double>(emulator::virtual_time().now_ns - begin_ns);
+    emulator::virtual_time() = {};
+    return static_cast<double>(bytes) / took_ns * 1e9;
+  }
+};
+
+TEST(cuda_wire, as_many_multiprocessors_as_a_wire_has_do_not_hold_up_its_link) {
+  constexpr std::size_t kBytes = 4 << 20;
+  for (unsigned blocks : {20U, 24U})
+    for (double rate : {100e9, 143e9, 160e9, 200e9, 300e9, 450e9}) {
+      const double freely = Link(rate).delivered(kBytes, blocks);
+      EXPECT_NEAR(Link(rate, kSmRate).delivered(kBytes, blocks) / freely, 1.0, 0.002) << blocks << " " << rate;
+      EXPECT_NEAR(freely / rate, 1.0, 0.01) << blocks << " " << rate;
+    }
+}
+
+TEST(cuda_wire, too_few_multiprocessors_carry_what_they_can_and_no_more) {
+  for (unsigned blocks : {1U, 2U, 4U}) {
+    const double most = std::min(160e9, blocks * kSmRate);
+    EXPECT_NEAR(Link(160e9, kSmRate).delivered(4 << 20, blocks) / most, 1.0, 0.01) << blocks;
+    EXPECT_NEAR(Link(160e9).delivered(4 << 20, blocks) / 160e9, 1.0, 0.01) << blocks;
+  }
+}
+
+// 24 rows are one for each block, 4.1 us here: not two for each of those whose warps they would fill.
+TEST(cuda_wire, a_short_message_is_carried_by_all_multiprocessors) {
+  EXPECT_NEAR(Link(100e9, 1e9).delivered(24 * 4096, 24) / 24e9, 1.0, 0.1);
+}
+
+TEST(cuda_wire, a_released_link_leaves_its_multiprocessors_alone) {
+  Link released(160e9, kSmRate);
+  for (DeviceClock* clock : {&released.sender, &released.receiver}) clock->ps_per_unit = clock->ps_per_unit_of_sm = 0.0;
+  EXPECT_GT(released.delivered(1 << 20, 1), 200e9);
+}
+
+// Off by less than a tick of what it takes, early or late with where it begins: 4 MiB at 160 GB/s take 26.2 us.
+TEST(cuda_wire, a_coarse_timer_moves_the_end_of_a_message_by_less_than_a_tick) {
+  double least = INFINITY, most = 0.0;
+  for (std::uint64_t phase_ns : {0U, 250U, 500U, 750U, 990U}) {
+    const double took_us = (4 << 20) / Link(160e9, kSmRate).delivered(4 << 20, 24, 1000, phase_ns) * 1e6;
+    least = std::min(least, took_us);
+    most = std::max(most, took_us);
+  }
+  EXPECT_GT(least, 26.2 - 1.0);
+  EXPECT_LT(most, 26.2 + 1.0);
+  EXPECT_GT(most - least, 0.9);  // 3.5 %: no measurement
+}
+
+TEST(cuda_wire, a_coarse_timer_is_good_for_long_messages) {
+  for (std::uint64_t phase_ns : {0U, 500U, 990U}) {
+    EXPECT_NEAR(Link(160e9, kSmRate).delivered(8 << 20, 24, 1000, phase_ns) / 160e9, 1.0, 0.02) << phase_ns;   // 52 us
+    EXPECT_NEAR(Link(160e9, kSmRate).delivered(16 << 20, 24, 1000, phase_ns) / 160e9, 1.0, 0.01) << phase_ns;  // 105 us
+  }
 }
 
 }  // namespace

@@ -10,10 +10,21 @@ namespace {
               "charge it in device code");
 }
 
+// What the device found when it was opened; a device that does not say is taken to have a fine one.
+double timer_tick_s(const Device& device) {
+  const Json& more = device.facts().more;
+  const auto tick_ns = more.find("globaltimer_tick_ns");
+  return tick_ns == more.end() || tick_ns->is_null() ? 0.0 : tick_ns->get<double>() * 1e-9;
+}
+
 }  // namespace
 
 GpuClock::GpuClock(Device& device, double rate, double latency_s)
-    : device_(device), rate_(rate), latency_s_(latency_s), memory_(device.allocate(sizeof(DeviceClock))) {
+    : device_(device),
+      rate_(rate),
+      latency_s_(latency_s),
+      tick_s_(timer_tick_s(device)),
+      memory_(device.allocate(sizeof(DeviceClock))) {
   write({});
 }
 
@@ -30,13 +41,14 @@ void GpuClock::engage() {
   DeviceClock clock;
   clock.ps_per_unit = 1e12 / rate_;
   clock.latency_ps = static_cast<std::uint64_t>(latency_s_ * 1e12 + 0.5);
+  clock.ps_per_unit_of_sm = 1e12 / sm_rate_;
   write(clock);
 }
 
 void GpuClock::release() noexcept {
   try {
     DeviceClock clock = read();
-    clock.ps_per_unit = 0.0;
+    clock.ps_per_unit = clock.ps_per_unit_of_sm = 0.0;
     clock.latency_ps = 0;
     write(clock);
   } catch (const Error&) {
@@ -54,7 +66,8 @@ ClockTally GpuClock::tally() const {
   const DeviceClock clock = read();
   return {static_cast<double>(clock.charged), static_cast<double>(clock.active_ps) * 1e-12,
           static_cast<std::int64_t>(clock.messages), 0,
-          latency_s_ * static_cast<double>(clock.messages)};  // device code sends one message after the other
+          latency_s_ * static_cast<double>(clock.messages),  // device code sends one message after the other
+          tick_s_};
 }
 
 Moment GpuClock::reserve(double) { refuse(); }

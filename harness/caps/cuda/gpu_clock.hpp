@@ -2,6 +2,7 @@
 // it on and off and reads its tally while no kernel runs.
 #pragma once
 
+#include <cmath>
 #include <memory>
 
 #include "harness/caps/tallied_clock.hpp"
@@ -11,7 +12,8 @@ namespace chokepoint {
 
 class GpuClock final : public TalliedClock {
  public:
-  // rate in amount per second, latency per message. Starts released. `device` outlives it.
+  // rate in amount per second, latency per message; multiprocessors as fast as they can. Starts released. `device`
+  // outlives it.
   GpuClock(Device& device, double rate, double latency_s);
 
   DeviceClock* on_device() const override { return static_cast<DeviceClock*>(memory_.get()); }
@@ -20,6 +22,7 @@ class GpuClock final : public TalliedClock {
     rate_ = rate;
     latency_s_ = latency_s;
   }
+  void set_sm_rate(double rate) override { sm_rate_ = rate; }
   void release() noexcept override;
   void reset_tally() override;
   ClockTally tally() const override;
@@ -34,7 +37,7 @@ class GpuClock final : public TalliedClock {
   void write(const DeviceClock& clock);
 
   Device& device_;
-  double rate_, latency_s_;
+  double rate_, latency_s_, sm_rate_ = INFINITY, tick_s_;
   std::shared_ptr<void> memory_;
 };
 

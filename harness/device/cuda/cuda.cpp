@@ -19,6 +19,7 @@
 #include "harness/device/cuda/same_bytes.hpp"
 #include "harness/device/cuda/short_copies.hpp"
 #include "harness/device/cuda/timer.hpp"
+#include "harness/device/cuda/timer_tick.hpp"
 #include "harness/device/device.hpp"
 
 namespace chokepoint {
@@ -105,6 +106,9 @@ class Cuda final : public Device {
  public:
   explicit Cuda(int index) : index_(index), facts_((check(cudaSetDevice(index)), facts_of(index))) {
     facts_.more["samples_behind_gate"] = gate_.holds();
+    const std::optional<TimerTick> tick = timer_tick(compute_.get());
+    facts_.more["globaltimer_tick_ns"] = tick ? Json(tick->median_ns) : Json(nullptr);
+    facts_.more["globaltimer_least_step_ns"] = tick ? Json(tick->least_ns) : Json(nullptr);
     events_.after(kMostInOneBlock - 1);  // all of them: none is made while background traffic flows
     turns_.after(0);
   }

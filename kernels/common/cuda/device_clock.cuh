@@ -3,6 +3,11 @@
 // busy_until = max(busy_until, now) + amount / rate takes two atomics: the maximum first, then the sum. Whatever
 // other blocks do in between only moves busy_until forward, so idle time earns nothing and nothing is lost. One
 // thread of a block charges for all of it; the block is held where its threads meet next.
+//
+// Moments are counted in picoseconds, but `now` comes in ticks of the timer: a moment on an idle clock begins up to a
+// tick early, and every wait ends up to a tick late. What is waited for as one (a message; all of a launch's tiles on a
+// clock that is never idle meanwhile) takes its time within one tick either way, however many tiles it has; messages
+// that wait for each other add up. harness/caps/timer_tick.hpp says where that is too much.
 #pragma once
 
 #include "kernels/common/cuda/ptx.cuh"
@@ -37,16 +42,19 @@ __device__ inline DeviceMoment device_reserve(DeviceClock* clock, double amount)
   return atomicAdd(device_counter(clock->busy_until_ps), cost) + cost;
 }
 
-__device__ inline void device_wait(DeviceClock* clock, DeviceMoment ready) {
-  if (clock == nullptr || ready == 0) return;
-  // In the timer's own terms: a look at the clock's memory takes longer than a tick.
-  const unsigned long long origin_ns = *const_cast<volatile std::uint64_t*>(&clock->origin_ns);
+// `ready` since `origin_ns`. In the timer's own terms: a look at the clock's memory takes longer than a tick.
+__device__ inline void device_wait_since(unsigned long long origin_ns, DeviceMoment ready) {
   const unsigned long long ready_ns = origin_ns + (ready + 999) / 1000;
   for (unsigned long long now_ns; (now_ns = globaltimer_ns()) < ready_ns;) {
     // A sleep may last twice as long as asked for: the last microseconds are spun, so that nothing ends late.
     const unsigned long long left_ns = ready_ns - now_ns;
     nanosleep(left_ns > 4000 ? 1000 : left_ns > 1000 ? 100 : 0);
   }
+}
+
+__device__ inline void device_wait(DeviceClock* clock, DeviceMoment ready) {
+  if (clock == nullptr || ready == 0) return;
+  device_wait_since(*const_cast<volatile std::uint64_t*>(&clock->origin_ns), ready);
 }
 
 // Paces one block's loop over tiles, as PacedLoop does for a worker. For one thread of the block:

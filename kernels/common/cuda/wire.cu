@@ -36,8 +36,8 @@ void WireCopier::send(const WireTask& task, const DevicePace& pace, void* stream
   const WireMoments moments = {{link ? pace.link_send : pace.network_send,
                                 link ? pace.link_receive : pace.network_receive},
                                pace.memory};
-  launch(wire_kernel, dim3(static_cast<unsigned>(blocks_)), dim3(kWireThreads), 0, stream, task, moments,
-         slot_.as<WireSlot>());
+  launch(wire_kernel, dim3(static_cast<unsigned>(blocks_)), dim3(kWireThreads), sizeof(WireBlock), stream, task,
+         moments, slot_.as<WireSlot>());
 }
 
 }  // namespace chokepoint

@@ -1,9 +1,10 @@
 // The copy behind wire.hpp. Bound: the wire's clocks, or uncapped what kWireBlocks SMs read and write.
 //
-// The first warp books the whole message; rows go round the warps of all blocks, and a warp holds each row until
-// the wire would have delivered it, so that memory traffic is spread as a wire would spread it. The warp that
-// finishes last waits for all of the message, and for alpha. Registers: 8 vectors in flight per thread, 64 KiB
-// per SM; no shared memory.
+// The first warp books the whole message; rows go round the blocks, then round their warps, and a warp holds each row
+// until the wire would have delivered it, so that memory traffic is spread as a wire would spread it. A block, which is
+// one SM's part of the wire, passes its rows on one after the other at the rate that an SM has over a link. The warp
+// that finishes last waits for all of the message, and for alpha. Registers: 8 vectors in flight per thread, 64 KiB
+// per SM. Shared memory: 16 bytes.
 #pragma once
 
 #include "kernels/common/cuda/device_clock.cuh"
@@ -42,12 +43,16 @@ __device__ inline void wire_copy_row(const char* from, char* to, std::int64_t by
   for (std::int64_t at = vectors * 16 + lane; at < bytes; at += 32) to[at] = from[at];
 }
 
+// Of the first part of a row.
+__device__ inline std::int64_t wire_row_bytes(const WireTask& task, std::int64_t row) {
+  return row + 1 == task.rows ? task.row_bytes - task.short_bytes : task.row_bytes;
+}
+
 __device__ inline void wire_copy_rows_of(const WireTask& task, std::int64_t row, int lane) {
   const std::int64_t source = task.from_rows != nullptr ? task.from_rows[row] : row;
   const std::int64_t target = task.to_rows != nullptr ? task.to_rows[row] : row;
-  const std::int64_t bytes = row + 1 == task.rows ? task.row_bytes - task.short_bytes : task.row_bytes;
   wire_copy_row(static_cast<const char*>(task.from) + source * task.row_bytes,
-                static_cast<char*>(task.to) + target * task.row_bytes, bytes, lane);
+                static_cast<char*>(task.to) + target * task.row_bytes, wire_row_bytes(task, row), lane);
   if (task.row_bytes_2 > 0)
     wire_copy_row(static_cast<const char*>(task.from_2) + source * task.row_bytes_2,
                   static_cast<char*>(task.to_2) + target * task.row_bytes_2, task.row_bytes_2, lane);
@@ -70,10 +75,22 @@ __device__ inline void wire_book(const WireTask& task, const WireMoments& moment
   store_release(&slot->booked, 1U);
 }
 
+// What a block passes on, whichever of its warps has the row: a clock in shared memory, since `began_ns`.
+struct WireBlock {
+  unsigned long long began_ns, busy_until_ps;
+
+  // Books a row when it begins; returns when the next may.
+  __device__ DeviceMoment carry(unsigned long long cost_ps) {
+    atomicMax(&busy_until_ps, (globaltimer_ns() - began_ns) * 1000ULL);
+    return atomicAdd(&busy_until_ps, cost_ps) + cost_ps;
+  }
+};
+
 // A warp's copy of the moments: reading them once keeps memory latency out of the loop over rows.
 struct WireStretch {
   DeviceClock* clock[2];
   unsigned long long begin_ps[2], length_ps[2];
+  float ps_per_byte_of_sm = 0.0F;  // 0: as fast as it can
 
   // Until `share` (0 to 1) of the message would have come through, less the lead.
   __device__ void keep_up(double share) const {
@@ -92,8 +109,18 @@ __device__ inline WireStretch wire_stretch(const WireMoments& moments, const Wir
     stretch.clock[direction] = moments.clock[direction];
     stretch.begin_ps[direction] = begin;
     stretch.length_ps[direction] = ready > begin ? ready - begin : 0;
+    if (moments.clock[direction] == nullptr) continue;
+    const double of_sm = *const_cast<volatile double*>(&moments.clock[direction]->ps_per_unit_of_sm);
+    stretch.ps_per_byte_of_sm = fmaxf(stretch.ps_per_byte_of_sm, static_cast<float>(of_sm));
   }
   return stretch;
+}
+
+// Books a row on its block; 0 where an SM may be as fast as it can.
+__device__ inline DeviceMoment wire_carry(const WireTask& task, std::int64_t row, float ps_per_byte, WireBlock* block) {
+  if (ps_per_byte == 0.0F) return 0;
+  const auto bytes = static_cast<float>(wire_row_bytes(task, row) + task.row_bytes_2);
+  return block->carry(static_cast<unsigned long long>(bytes * ps_per_byte + 0.5F));
 }
 
 __device__ inline void wire_finish(const WireMoments& moments, WireSlot* slot) {
@@ -111,9 +138,12 @@ __device__ inline void wire_finish(const WireMoments& moments, WireSlot* slot) {
 
 inline __global__ void __launch_bounds__(kWireThreads, kWireResidents)
     wire_kernel(WireTask task, WireMoments moments, WireSlot* slot) {
+  auto* const block = reinterpret_cast<WireBlock*>(dynamic_shared());
   const int lane = static_cast<int>(threadIdx.x % 32);
   const std::int64_t warps = std::int64_t{gridDim.x} * (blockDim.x / 32);
-  const std::int64_t warp = std::int64_t{blockIdx.x} * (blockDim.x / 32) + threadIdx.x / 32;
+  const std::int64_t warp = std::int64_t{threadIdx.x / 32} * gridDim.x + blockIdx.x;
+  if (threadIdx.x == 0) *block = {globaltimer_ns(), 0};
+  __syncthreads();
   if (warp == 0 && lane == 0) wire_book(task, moments, slot);
   __syncwarp();
   // The first row is copied while the booking becomes known: both take as long as a short message may.
@@ -123,8 +153,12 @@ inline __global__ void __launch_bounds__(kWireThreads, kWireResidents)
   __syncwarp();
   const WireStretch stretch = wire_stretch(moments, slot);
   for (std::int64_t row = warp; row < task.rows; row += warps) {
+    const DeviceMoment carried = lane == 0 ? wire_carry(task, row, stretch.ps_per_byte_of_sm, block) : 0;
     if (row != warp) wire_copy_rows_of(task, row, lane);
-    if (lane == 0) stretch.keep_up(static_cast<double>(row + 1) / static_cast<double>(task.rows));
+    if (lane == 0) {
+      if (carried != 0) device_wait_since(block->began_ns, carried);
+      stretch.keep_up(static_cast<double>(row + 1) / static_cast<double>(task.rows));
+    }
     __syncwarp();
   }
   if (lane != 0) return;
