@@ -64,7 +64,7 @@ run_stage() {  # run_stage NAME SECONDS
   case "$1" in
     doctor)
       "$program" doctor && "$program" list kernels || status=$?
-      if "$program" --help | grep -E '^  probe ' >/dev/null; then "$program" probe --device "$device" || status=$?; fi
+      "$program" doctor --probe "$device" || status=$?
       return "$status" ;;
     bringup)
       local stages

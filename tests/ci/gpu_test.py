@@ -21,8 +21,6 @@ COMMIT = "0123456789ab"
 PROGRAM = """#!/usr/bin/env bash
 if [ "$1" = --version ]; then echo "0.1.0, git {commit}"; exit 0; fi
 echo "$(basename "$0") $* [${{CUDA_VISIBLE_DEVICES-unset}}]${{CUDA_FORCE_PTX_JIT:+ ptx}}" >>"$LOG"
-if [ "$1" = --help ]; then echo "  doctor      machine"; if [ -n "${{HAS_PROBE:-}}" ]; then echo "  probe       instruments"; fi; exit 0; fi
-if [ "$1" = probe ] && [ -z "${{HAS_PROBE:-}}" ]; then exit 2; fi
 if [ -n "${{IDLE:-}}" ] && [ "$(basename "$0")" = hopper_stages ]; then echo "skipped: no driver"; exit 77; fi
 if [ -n "${{FAIL:-}}" ] && [[ "$*" = *$FAIL* ]]; then echo "error: configs/x.json: no such key" >&2; exit 2; fi
 if [ -n "${{SLOW:-}}" ] && [[ "$*" = *$SLOW* ]]; then echo begun; sleep 60; fi
@@ -207,12 +205,10 @@ class Gpu(unittest.TestCase):
         self.assertIn("matmul cuda_simple", self.checks("ptx.txt"))
         self.assertNotIn(" hopper ", self.checks("ptx.txt"))
 
-    def test_the_instruments_are_probed_where_the_program_can(self):
-        self.run_out("--only", "doctor", HAS_PROBE="1")
-        self.assertIn("probe says so", self.checks("doctor.txt"))
-        os.remove(f"{self.folder}/log")
-        self.assertEqual(self.run_out("--only", "doctor").returncode, 0)
-        self.assertNotIn("chokepoint probe --device", "\n".join(self.log()))
+    def test_the_instruments_of_the_card_are_probed_and_trouble_with_them_shows(self):
+        self.run_out("--only", "doctor")
+        self.assertIn("chokepoint doctor --probe cuda:0", "\n".join(self.log()))
+        self.assertNotEqual(self.run_out("--only", "doctor", FAIL="--probe").returncode, 0)
 
     def test_a_stage_that_cannot_run_here_says_why(self):
         self.assertEqual(self.run_out("--only", "bringup", IDLE="1").returncode, 0)
