@@ -32,9 +32,9 @@ fi
 card=$(card_of "${BASH_REMATCH[1]}") || exit 2
 
 # Stage, share of the budget in percent, what it does. What a stage leaves goes to those after it.
-plan="doctor 2 machine, instruments, libraries, what the instruments are worth
+plan="doctor 4 machine, instruments, libraries, what the instruments are worth
 bringup 3 instructions of Hopper, from one box of memory to whole products; stops at the first that is wrong
-verify 15 every kernel against its reference, on odd, tiny, ragged and large shapes
+verify 13 every kernel against its reference, on odd, tiny, ragged and large shapes
 faults 2 a kernel that faults costs its own case
 ptx 3 the PTX for other cards, compiled by the driver, on small cases
 sanitizer 7 memcheck and racecheck on small cases, where compute-sanitizer is installed
@@ -126,6 +126,7 @@ while read -r stage share _ <&3; do
   wait "$job" 2>/dev/null
   status=$?
   kill -TERM -- "-$watchdog" 2>/dev/null
+  kill -KILL -- "-$job" 2>/dev/null  # whoever of them would not end
   case "$status" in 0 | 77) ;; *) worst=1 ;; esac
   if [ "$stage" = verify ] && [ -n "$(ls "$out"/verify_*.txt 2>/dev/null)" ]; then cat "$out"/verify_*.txt >"$checks/verify.txt"; fi
   note=$(cat "$out"/{h800-vs-h100,link-sweep,"$stage"}.share 2>/dev/null | tail -n 1)

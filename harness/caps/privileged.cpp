@@ -39,6 +39,8 @@ PrivilegedKnobs::PrivilegedKnobs(PrivilegedConsent) {
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
     throw Error(Fault::device, fmt::format("no socket to a process that keeps clocks: {}", std::strerror(errno)),
                 "close other programs or raise the limit of open files");
+  constexpr timeval kPatience{30, 0};  // a driver that hangs in the keeper is not waited for
+  ::setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
   const pid_t holder = ::getpid();
   keeper_ = ::fork();
   if (keeper_ == 0) {

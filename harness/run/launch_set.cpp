@@ -37,6 +37,14 @@ void LaunchSet::make_timers(Device& device) {
     arm->timer->before_sample = [this, arm](void* stream) { clocks->begin_turn(arm->pace, stream); };
     arm->timer->after_sample = [this, arm](void* stream) { clocks->end_turn(arm->pace, stream); };
   }
+  if (!clocks) return;
+  // A GPU loads code when it is first launched, and may wait for everything enqueued before: not with samples behind a gate.
+  hold([&] {
+    void* const stream = device.stream(Lane::compute);
+    clocks->begin_turn(first.pace, stream);
+    clocks->end_turn(first.pace, stream);
+  });
+  device.finish();
 }
 
 std::vector<std::shared_ptr<LaunchSet>> launch_sets(std::vector<Arm>& arms, Device& device, int wire_multiprocessors) {

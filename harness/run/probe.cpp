@@ -313,6 +313,8 @@ double Prober::delivered_from_outside(const CapPlan& plan, Dtype dtype, double s
   Pace no_clocks;
   const std::unique_ptr<InstalledCap> installed = cap.install(ready, device_, no_clocks);
   installed->engage();
+  installed->hold([&] { probe.launch->run(); });  // a library may look for an algorithm for the part it reaches
+  device_.finish();
   std::vector<double> rates;
   for (int i = 0; i < repeats; ++i)
     installed->hold([&] {

@@ -105,4 +105,9 @@ Verification compare(const Problem& problem, const Answer& answer, const Tensor&
   return verification;
 }
 
+bool have_same_output(Device& device, const Launch& a, const Launch& b) {
+  const std::optional<DeviceBytes> of_a = a.output_on_device(), of_b = b.output_on_device();
+  return of_a && of_b && of_a->bytes == of_b->bytes && device.same_bytes(of_a->at, of_b->at, of_a->bytes);
+}
+
 }  // namespace chokepoint

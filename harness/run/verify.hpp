@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "harness/device/device.hpp"
 #include "harness/model/record.hpp"
 #include "kernels/kernel.hpp"
 
@@ -23,5 +24,9 @@ Answer answer_of(const Problem& problem, double most_flop = 2e9, std::uint64_t s
 // element's row; the latter decides. A row of zeros is judged by the rms of all. Not finite anywhere: no error figure,
 // not passed.
 Verification compare(const Problem& problem, const Answer& answer, const Tensor& output);
+
+// Whether two launches' outputs hold the same bits. Known only where they lie in a device's memory (else false); there the
+// answer costs less than fetching one of them. Launches of equal inputs whose outputs are the same are equally right.
+bool have_same_output(Device& device, const Launch& a, const Launch& b);
 
 }  // namespace chokepoint

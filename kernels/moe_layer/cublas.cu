@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 
+#include "kernels/common/cuda/shared_workspace.hpp"
 #include "kernels/moe_layer/cublas_groups.hpp"
 #include "kernels/moe_layer/grouped_product.hpp"
 
@@ -47,7 +48,7 @@ const Register<Kernel> kernel{{
     .unsupported = out_of_reach,
     .wire_multiprocessors = layer_wire_multiprocessors,
     .prepare = [](const Problem& problem, Device& device, const Pace& pace) -> std::unique_ptr<Launch> {
-      const DeviceArray workspace(device, kWorkspaceBytes);  // the products of a launch follow each other
+      const DeviceArray workspace = shared_workspace(device, device.stream(Lane::compute), kWorkspaceBytes);
       return layer_with_products(
           dynamic_cast<const MoeProblem&>(problem), device, pace,
           {.make = [&](Device& on, const GemmTask& task,

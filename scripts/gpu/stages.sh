@@ -93,7 +93,7 @@ run_stage() {  # run_stage NAME SECONDS
       if [ -z "$tool" ]; then echo "compute-sanitizer is not installed: skipped" >&2; return 77; fi
       for check in memcheck racecheck; do
         one=0
-        sanitize "$tool" "$check" $((seconds / 2 > 1 ? seconds / 2 - 1 : 1)) || one=$?
+        sanitize "$tool" "$check" $((seconds / 2 > 6 ? seconds / 2 - 6 : 1)) || one=$?
         if [ "$one" -ne 0 ]; then status=$one; fi
       done
       return "$status" ;;

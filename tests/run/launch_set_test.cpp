@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "harness/caps/cuda/gpu_clock.hpp"
 #include "harness/device/copy_turns.hpp"
 #include "harness/device/graph_plan.hpp"
+#include "harness/run/arm.hpp"
 #include "harness/run/case_runner.hpp"
 #include "harness/run/copies.hpp"
 #include "kernels/common/cuda/device_array.hpp"
@@ -231,6 +233,32 @@ TEST(launch_set, one_wrong_output_is_found_whichever_launch_wrote_it_and_when) {
       EXPECT_EQ(record.status, Status::failed) << wrong_copy << " " << wrong_run;
       EXPECT_NE(record.reason.find(wrong_run == 0 ? "before sampling" : "while sampling"), std::string::npos) << record.reason;
     }
+}
+
+// Counts copies within its memory, which is the host's.
+class CopyingDevice final : public FakeDevice {
+ public:
+  CopyingDevice() : FakeDevice([](std::size_t) { return 1e-3; }) {}
+  void enqueue_copies(std::span<const DeviceCopy> copies, void* stream) override {
+    ++times_copied;
+    FakeDevice::enqueue_copies(copies, stream);
+  }
+  int times_copied = 0;
+};
+
+TEST(launch_set, code_that_brings_clocks_has_run_before_samples_wait_behind_a_gate) {
+  CopyingDevice device;
+  const std::unique_ptr<Problem> problem = copy_of(64);
+  GpuClock of_a(device, 1.0, 0.0), of_b(device, 2.0, 0.0);
+  std::vector<Arm> arms(2);
+  arms[0].pace.memory = &of_a;
+  arms[1].pace.memory = &of_b;
+  const auto sets = launch_sets(arms, device, 0);
+  ASSERT_EQ(sets.size(), 1U);
+  sets[0]->launches.push_back(std::make_unique<CopyOnDevice>(*problem, device));
+  sets[0]->make_timers(device);
+  EXPECT_EQ(device.times_copied, 2);  // in and back
+  EXPECT_EQ(device.calls(), 0U);      // nothing was timed yet
 }
 
 }  // namespace

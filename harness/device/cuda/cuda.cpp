@@ -99,8 +99,9 @@ class EventPairs {
   std::vector<cudaEvent_t> events_;
 };
 
-// Samples that are enqueued behind a closed gate: far below the launches a stream can hold.
-constexpr std::size_t kMostInOneBlock = 128;
+// Samples that are enqueued behind a closed gate, at up to six operations each: far below the thousand or so that a stream
+// holds before it makes the host wait, which would never open the gate.
+constexpr std::size_t kMostInOneBlock = 64;
 
 class Cuda final : public Device {
  public:

@@ -8,6 +8,7 @@
 
 #include "harness/device/cuda/check.hpp"
 #include "harness/device/device.hpp"
+#include "kernels/common/cuda/shared_workspace.hpp"
 
 namespace chokepoint {
 namespace {
@@ -32,19 +33,6 @@ bool is_capturing(void* stream) {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   check(cudaStreamIsCapturing(static_cast<cudaStream_t>(stream), &status));
   return status != cudaStreamCaptureStatusNone;
-}
-
-// Products of one stream follow each other, so they share it.
-std::shared_ptr<void> shared_workspace(Device& device, void* stream) {
-  static std::mutex mutex;
-  static std::map<void*, std::weak_ptr<void>> known;
-  const std::scoped_lock lock(mutex);
-  std::shared_ptr<void> workspace = known[stream].lock();
-  if (workspace == nullptr) {
-    workspace = device.allocate(kWorkspaceBytes);
-    known[stream] = workspace;
-  }
-  return workspace;
 }
 
 class Stopwatch {
@@ -82,7 +70,7 @@ CublasLtMatmul::CublasLtMatmul(Device& device, const GemmTask& task, CublasLtPro
     : device_(device),
       task_(task),
       product_(std::move(product)),
-      workspace_(shared_workspace(device, device.stream(Lane::compute))) {
+      workspace_(shared_workspace(device, device.stream(Lane::compute), kWorkspaceBytes)) {
   follow(device.stream(Lane::compute));
 }
 
@@ -111,16 +99,22 @@ std::vector<std::pair<std::string, std::string>> CublasLtMatmul::remarks(std::st
 }
 
 cublasStatus_t CublasLtMatmul::try_to_enqueue(const cublasLtMatmulAlgo_t& algorithm, void* stream) const {
-  return enqueue_cublaslt(cublaslt(), handle(), task_, product_, algorithm, workspace_.get(), kWorkspaceBytes,
+  return enqueue_cublaslt(cublaslt(), handle(), task_, product_, algorithm, workspace_.as<void>(), kWorkspaceBytes,
                           static_cast<cudaStream_t>(stream));
 }
 
 // All of the device's multiprocessors is the library's default, and left to it.
 CublasLtChoice CublasLtMatmul::choose(int multiprocessors, void* stream) {
   static CublasLtChoices choices;
-  product_.set_multiprocessors(multiprocessors < device_.facts().workers ? multiprocessors : 0);
-  return choices.known_or(cublaslt_key(task_, product_, current_device(), multiprocessors),
-                          [&] { return fastest(stream); });
+  const auto aim_at = [&](int count) { product_.set_multiprocessors(count < device_.facts().workers ? count : 0); };
+  aim_at(multiprocessors);
+  try {
+    return choices.known_or(cublaslt_key(task_, product_, current_device(), multiprocessors),
+                            [&] { return fastest(stream); });
+  } catch (...) {
+    if (taken_.multiprocessors() > 0) aim_at(taken_.multiprocessors());  // that of the algorithm that stays
+    throw;
+  }
 }
 
 void CublasLtMatmul::follow(void* stream) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/common/cuda/cublaslt_search.hpp"
+#include "kernels/common/cuda/device_array.hpp"
 #include "kernels/common/cuda/gemm.hpp"
 #include "kernels/kernel.hpp"
 
@@ -43,7 +44,7 @@ class CublasLtMatmul {
   Device& device_;
   GemmTask task_;
   CublasLtProduct product_;
-  std::shared_ptr<void> workspace_;
+  DeviceArray workspace_;  // shared with the other products of its stream
   CublasLtTaken taken_;
 };
 

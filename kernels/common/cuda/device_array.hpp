@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "harness/base/tensor.hpp"
 #include "harness/device/device.hpp"
@@ -18,6 +19,7 @@ class DeviceArray {
   DeviceArray() = default;
   DeviceArray(Device& device, std::int64_t bytes)  // contents are undefined
       : memory_(device.allocate(static_cast<std::size_t>(bytes))), bytes_(bytes) {}
+  DeviceArray(std::shared_ptr<void> memory, std::int64_t bytes) : memory_(std::move(memory)), bytes_(bytes) {}
   DeviceArray(Device& device, const void* from, std::int64_t bytes) : DeviceArray(device, bytes) {
     if (bytes > 0) device.upload(memory_.get(), from, static_cast<std::size_t>(bytes));
   }

@@ -81,7 +81,8 @@ struct WireBlock {
 
   // Books a row when it begins; returns when the next may.
   __device__ DeviceMoment carry(unsigned long long cost_ps) {
-    atomicMax(&busy_until_ps, (globaltimer_ns() - began_ns) * 1000ULL);
+    const unsigned long long now_ns = globaltimer_ns();  // another warp's reading may be older than the one at the beginning
+    atomicMax(&busy_until_ps, now_ns > began_ns ? (now_ns - began_ns) * 1000ULL : 0ULL);
     return atomicAdd(&busy_until_ps, cost_ps) + cost_ps;
   }
 };
