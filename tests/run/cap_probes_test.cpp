@@ -3,13 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/run/fake_device.hpp"
+
 namespace chokepoint {
 namespace {
-
-class Sampled final : public LaunchTimer {
- public:
-  int launches_per_sample() const override { return 1; }
-};
 
 class Paced final : public InstalledCap {
  public:
@@ -30,7 +27,8 @@ std::vector<std::string> complaints_after(const Delivered& delivered) {
   arm.cap_records.emplace_back();
   arm.caps.push_back(std::make_unique<Paced>(delivered));
   arm.record.work.link_bytes = 1000.0;
-  arm.timer = std::make_unique<Sampled>();
+  FakeDevice device([](std::size_t) { return 1e-4; });
+  arm.timer = device.timer({[] {}});
   arm.rule.emplace(SamplingPlan{});
   for (int i = 0; i < 10; ++i) arm.rule->add(1e-4, 0.0);
   arm.sampled_s = 1e-3;
