@@ -9,7 +9,8 @@
 namespace chokepoint {
 
 // Bytes per second and direction, of one channel, which is one SM, over NVLink on Hopper: NCCL v2.28.9-1,
-// src/graph/tuning.cc, perChMaxTreeBws of one node. (Its perChMaxRingLL128Bws says 36.7 GB/s.)
+// src/graph/tuning.cc, perChMaxTreeBws of one node. (Its perChMaxRingLL128Bws says 36.7 GB/s.) A constant by which NCCL
+// chooses algorithms: reported, not measured here.
 inline constexpr double kLinkRatePerSm = 38.7e9;
 
 // On this machine, where time is dilated as for the plan's rate. The plan's `setting` is another figure for the target.

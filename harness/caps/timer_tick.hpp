@@ -1,6 +1,6 @@
 // Is the timer behind a clock fine enough for what was paced by it?
 //
-// A GPU's timer ticks: 32 ns on a Hopper GPU, a microsecond elsewhere. A wait on an idle clock is booked up to a tick
+// A GPU's timer ticks, how coarsely is asked of each one when it is opened. A wait on an idle clock is booked up to a tick
 // early and is over up to a tick late, so it lasts what it owes within a tick either way, and no count of ours can see
 // which. What waits one by one does not average out: launch after launch meets the timer at the same place. Bytes in
 // between do not matter: they are booked to the picosecond, and copied up to 5 us ahead.

@@ -1,5 +1,4 @@
-// How coarsely does a GPU's timer tick? What %globaltimer shows to device code: 32 ns on a Hopper GPU, a microsecond on
-// older ones and on some virtual machines.
+// How coarsely does a GPU's timer tick, as device code sees it (%globaltimer)? No document says it for a card, so each is asked.
 #pragma once
 
 #include <algorithm>
